@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// The eight system calls and their registers.
+//
+// Entered by SYSCALL with the number in rax. The kernel keeps rsp, rip and rflags; every other
+// register is either part of the message below or comes back as zero, so a caller treats them all
+// as lost. Vector registers are dead across a call: the caller clears what it used, the callee
+// loads its own control words.
+//
+// call            in:  rdi handle, rsi operation word, rdx r8 r9 r10 r12 r13 words 0-5,
+//                      r14 deadline, r15 buffer, rbx bytes in | capacity out << 32
+//                 out: rax status, rdx r8 r9 r10 r12 r13 words, rbx bytes out,
+//                      rsi mask of the words that are arrived handles
+// reply_and_wait  in:  rdi table, rsi request id (0: none), rbp status of the reply,
+//                      rdx r8 r9 r10 r12 r13 words, r14 deadline,
+//                      rbx bytes out | mask of moved handles << 32 | flags << 48
+//                 out: rax status (see Delivery), rdi cookie, rsi request id, rbx request header,
+//                      rdx r8 r9 r10 r12 r13 words, rbp bytes in | capacity out << 32,
+//                      r14 the client's deadline, r15 the client's key
+// enter           (submission rings: not offered yet, answers bad_call)
+// wait            in:  rdi semaphore, rsi seen value (sequence mode), rdx deadline
+//                 out: rax status, rdx value
+// wait_any        in:  rdi WaitEntry array, rsi count, rdx deadline
+//                 out: rax status, rdx index | rsi value
+// signal          in:  rdi semaphore, rsi units          out: rax status
+// signal_and_wait in:  rdi semaphore to signal (1 unit), rsi semaphore to wait for, rdx deadline,
+//                      r10 seen value                    out: rax status, rdx value
+// exit            in:  rdi exit code of the thread       does not return
+#pragma once
+
+#include "abi/handle.h"
+#include "abi/verb.h"
+
+#include <stdint.h>
+
+namespace annulus::abi {
+
+// Outside Linux's range of numbers, so that redirecting Linux calls costs this path nothing.
+enum class SystemCall : uint64_t {
+    call = 0x1000,
+    reply_and_wait = 0x1001,
+    enter = 0x1002,
+    wait = 0x1003,
+    wait_any = 0x1004,
+    signal = 0x1005,
+    signal_and_wait = 0x1006,
+    exit = 0x1007,
+};
+
+inline constexpr uint64_t system_call_first = 0x1000;
+inline constexpr uint64_t system_call_count = 8;
+
+// The operation word of a call: verb 0-15 | selector 16-31 | moved-handle mask 32-37 | zero.
+// Bit i of the mask says that word i is a handle which moves to the server with the request.
+constexpr uint64_t operation_word(Verb verb, uint16_t selector, unsigned moved_mask = 0) {
+    return static_cast<uint64_t>(verb) | uint64_t{selector} << 16 | uint64_t{moved_mask} << 32;
+}
+inline constexpr uint64_t operation_word_reserved = ~uint64_t{0x3fffff000f};
+
+// The request header that a server gets:
+// verb 0-7 | hops 8-15 | selector 16-31 | rights of the client's handle 32-55 | handle mask 56-61.
+struct RequestHeader {
+    uint64_t bits = 0;
+    constexpr Verb verb() const { return static_cast<Verb>(bits & 0xff); }
+    constexpr unsigned hops() const { return static_cast<unsigned>(bits >> 8 & 0xff); }
+    constexpr uint16_t selector() const { return static_cast<uint16_t>(bits >> 16); }
+    constexpr Rights rights() const { return static_cast<Rights>(bits >> 32 & 0xffffff); }
+    constexpr unsigned handle_mask() const { return static_cast<unsigned>(bits >> 56 & 0x3f); }
+};
+
+// A request id: slot (low 32 bits) + epoch (high 32 bits, never 0). A close notice has id 0: it
+// occupies no slot and takes no reply.
+constexpr uint32_t request_slot(uint64_t id) { return static_cast<uint32_t>(id); }
+
+// Flags of reply_and_wait (bits 48 up of rbx).
+inline constexpr uint64_t reply_only = uint64_t{1} << 48;  // answer, do not wait
+
+// What reply_and_wait's status says beside its code (in detail): the outcome of the reply half.
+inline constexpr uint16_t delivery_client_gone = 1;  // the reply's client had left
+inline constexpr uint16_t delivery_close = 2;        // this is a close notice, not a request
+inline constexpr uint16_t delivery_reply_failed = 4; // extra: the Error; nothing was answered
+
+// One entry of wait_any's list.
+struct WaitEntry {
+    Handle semaphore;
+    uint64_t seen;  // sequence mode: the last value seen; otherwise ignored
+};
+static_assert(sizeof(WaitEntry) == 16);
+
+}  // namespace annulus::abi
