@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Turning the machine off, restarting it, and stopping it after a fatal error.
+#pragma once
+
+#include "arch/trap_frame.h"
+
+#include <string_view>
+
+namespace annulus::arch {
+
+// Each tries what the machine has, in order, and halts when nothing works. The emulator's exit
+// device comes first (status 33: clean), so that a test needs no firmware.
+[[noreturn]] void power_off();
+[[noreturn]] void reboot();
+
+// Stops all other CPUs by non-maskable interrupt, writes "panic: " and the message, the registers
+// of `frame` when given, and a backtrace; leaves the emulator through its exit device (status 35),
+// else halts. Takes no lock. A panic within a panic only halts.
+[[noreturn]] void stop_with_message(std::string_view message, const TrapFrame* frame = nullptr);
+
+}  // namespace annulus::arch
