@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# Tests that run on Linux: unit and property tests in three builds, and fuzz targets.
+#
+#   tests/host/<folder>/*.cpp   one program per folder and build, with GoogleTest's main
+#   tests/host/sources.cmake    the project's own sources that they test (patterns from the root)
+#   tests/fuzz/<name>.cpp       one libFuzzer program each
+#
+# Builds: plain (-O2), sanitized (address and undefined behaviour), threads (thread sanitizer; only
+# folders below tests/host/threads, which the other builds leave out).
+
+find_package(GTest REQUIRED)
+find_package(Threads REQUIRED)
+include("${ANNULUS_ROOT}/tests/host/sources.cmake")
+list(TRANSFORM annulus_host_sources PREPEND "${ANNULUS_ROOT}/")
+file(GLOB host_sources CONFIGURE_DEPENDS ${annulus_host_sources})
+
+set(flags_plain -O2)
+set(flags_sanitized -O1 -fsanitize=address,undefined -fno-sanitize-recover=all)
+set(flags_threads -O1 -fsanitize=thread)
+# Coverage feedback for the fuzz targets; the other programs do not use it.
+set(instrument_sanitized -fsanitize=fuzzer-no-link)
+
+add_link_options(-fuse-ld=lld)
+
+function(annulus_host_flags target build)
+    target_include_directories(${target} PRIVATE "${ANNULUS_ROOT}")
+    target_compile_options(${target} PRIVATE
+        -g -fno-omit-frame-pointer ${ANNULUS_WARNINGS} ${flags_${build}} ${instrument_${build}})
+    target_link_options(${target} PRIVATE ${flags_${build}})
+endfunction()
+
+function(annulus_host_test name folder builds)
+    file(GLOB sources CONFIGURE_DEPENDS "${folder}/*.cpp")
+    foreach(build IN LISTS builds)
+        set(target "host-${build}-${name}")
+        add_executable(${target} ${sources})
+        annulus_host_flags(${target} ${build})
+        target_link_libraries(${target} PRIVATE
+            annulus_host_${build} GTest::gtest GTest::gtest_main Threads::Threads)
+        set_target_properties(${target} PROPERTIES
+            OUTPUT_NAME "${name}"
+            RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${build}")
+    endforeach()
+endfunction()
+
+foreach(build IN ITEMS plain sanitized threads)
+    add_library(annulus_host_${build} STATIC ${host_sources})
+    annulus_host_flags(annulus_host_${build} ${build})
+endforeach()
+
+file(GLOB test_sources CONFIGURE_DEPENDS
+    "${ANNULUS_ROOT}/tests/host/*/*.cpp" "${ANNULUS_ROOT}/tests/host/threads/*/*.cpp")
+set(seen "")
+foreach(source IN LISTS test_sources)
+    cmake_path(GET source PARENT_PATH folder)
+    if(folder IN_LIST seen)
+        continue()
+    endif()
+    list(APPEND seen "${folder}")
+    cmake_path(GET folder FILENAME name)
+    if(folder MATCHES "/tests/host/threads(/|$)")
+        annulus_host_test("${name}" "${folder}" "threads")
+    else()
+        annulus_host_test("${name}" "${folder}" "plain;sanitized")
+    endif()
+endforeach()
+
+file(GLOB fuzz_sources CONFIGURE_DEPENDS "${ANNULUS_ROOT}/tests/fuzz/*.cpp")
+foreach(source IN LISTS fuzz_sources)
+    cmake_path(GET source STEM name)
+    set(target "fuzz-${name}")
+    add_executable(${target} "${source}")
+    annulus_host_flags(${target} sanitized)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${target} PRIVATE annulus_host_sanitized)
+    set_target_properties(${target} PROPERTIES
+        OUTPUT_NAME "${name}"
+        RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
+endforeach()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+# The kernel, in three variants from the same sources: kernel-release, kernel-debug, kernel-counting.
+#
+# Each variant is linked twice: the first link fixes the addresses, tools/symbols.py makes the table
+# of function names from it, and the second link adds the table behind everything else.
+
+annulus_sources(kernel_sources abi base boot kernel)
+set(kernel_arch "${ANNULUS_ROOT}/kernel/arch/${ANNULUS_ARCH}")
+set(linker_script "${kernel_arch}/kernel.ld")
+
+function(annulus_kernel variant)
+    set(name "kernel-${variant}")
+
+    add_library(${name}-objects OBJECT ${kernel_sources})
+    annulus_freestanding(${name}-objects)
+    # "arch/cpu.h" is the chosen architecture's.
+    target_include_directories(${name}-objects PRIVATE "${kernel_arch}/include")
+    target_compile_options(${name}-objects PRIVATE
+        -fno-pic -mcmodel=kernel -mno-red-zone
+        # Backtraces follow frame pointers.
+        -fno-omit-frame-pointer
+        # Nothing runs constructors of globals: they must be constant-initialised.
+        $<$<COMPILE_LANGUAGE:CXX>:-Wglobal-constructors>
+        ${ARGN})
+
+    foreach(pass "${name}-unnamed" "${name}")
+        add_executable(${pass} $<TARGET_OBJECTS:${name}-objects>)
+        target_link_options(${pass} PRIVATE
+            -T "${linker_script}" -nostdlib -static --gc-sections --build-id=none
+            "SHELL:-z noexecstack" "SHELL:-z max-page-size=4096")
+        set_target_properties(${pass} PROPERTIES
+            LINKER_LANGUAGE CXX
+            LINK_DEPENDS "${linker_script}"
+            SUFFIX .elf
+            RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/kernel")
+    endforeach()
+
+    set(table "${CMAKE_BINARY_DIR}/kernel/${name}-symbols.S")
+    add_custom_command(OUTPUT "${table}"
+        COMMAND "${ANNULUS_PYTHON}" "${ANNULUS_TOOLS}/symbols.py" make
+            "$<TARGET_FILE:${name}-unnamed>" "${table}"
+        DEPENDS ${name}-unnamed "${ANNULUS_TOOLS}/symbols.py"
+        COMMENT "Naming the functions of ${name}" VERBATIM)
+    target_sources(${name} PRIVATE "${table}")
+    add_custom_command(TARGET ${name} POST_BUILD
+        COMMAND "${ANNULUS_PYTHON}" "${ANNULUS_TOOLS}/symbols.py" check
+            "$<TARGET_FILE:${name}-unnamed>" "$<TARGET_FILE:${name}>" VERBATIM)
+endfunction()
+
+if(EXISTS "${linker_script}")
+    annulus_kernel(release -O2 -DANNULUS_DEBUG=0 -DANNULUS_COUNTERS=0)
+    annulus_kernel(debug -O1 -mno-omit-leaf-frame-pointer -DANNULUS_DEBUG=1 -DANNULUS_COUNTERS=0)
+    annulus_kernel(counting -O2 -DANNULUS_DEBUG=0 -DANNULUS_COUNTERS=1)
+endif()

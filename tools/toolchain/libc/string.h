@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The part of <string.h> that libc++'s headers and the compiler refer to.
+#pragma once
+
+#define __need_size_t
+#define __need_NULL
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+void* memcpy(void* __restrict to, const void* __restrict from, size_t count);
+void* memmove(void* to, const void* from, size_t count);
+void* memset(void* to, int value, size_t count);
+void* memchr(const void* bytes, int value, size_t count);
+int memcmp(const void* left, const void* right, size_t count);
+size_t strlen(const char* text);
+int strcmp(const char* left, const char* right);
+int strncmp(const char* left, const char* right, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
