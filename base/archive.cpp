@@ -178,8 +178,7 @@ ArchiveError check_entry(Bytes bytes, size_t offset, size_t count, size_t& next)
         return error;
     }
     ArchiveEntry entry;
-    if (const auto error = decode_entry(bytes, offset, entry, next);
-        error != ArchiveError::none) {
+    if (const auto error = decode_entry(bytes, offset, entry, next); error != ArchiveError::none) {
         return error;
     }
     if (count == archive_max_entries) return ArchiveError::too_many_entries;
@@ -263,8 +262,7 @@ std::optional<Bytes> Archive::find(std::string_view path) const {
     return std::nullopt;
 }
 
-Archive::Iterator::Iterator(Bytes bytes, size_t remaining)
-    : bytes_(bytes), remaining_(remaining) {
+Archive::Iterator::Iterator(Bytes bytes, size_t remaining) : bytes_(bytes), remaining_(remaining) {
     load();
 }
 

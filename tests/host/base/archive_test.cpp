@@ -147,8 +147,8 @@ TEST(archive, refuses_missing_end) {
 }
 
 TEST(archive, refuses_other_formats) {
-    expect_fault(Builder().file("a", "").put(257, "ustar  ").seal().end(),
-                 ArchiveError::bad_magic, 0);
+    expect_fault(Builder().file("a", "").put(257, "ustar  ").seal().end(), ArchiveError::bad_magic,
+                 0);
     expect_fault(Builder().file("a", "").end(1).file("b", "").end(), ArchiveError::bad_magic, 512);
 }
 
@@ -168,18 +168,22 @@ TEST(archive, refuses_any_changed_header_bit) {
 
 TEST(archive, refuses_bad_numbers) {
     for (const size_t field : {100, 108, 116, 136}) {
-        expect_fault(Builder().file("a", "").put(field, "8").seal().end(),
-                     ArchiveError::bad_number, 0);
-        expect_fault(Builder().file("a", "").put(field, std::string(8, ' ')).put(field + 7, "x")
-                         .seal().end(),
+        expect_fault(Builder().file("a", "").put(field, "8").seal().end(), ArchiveError::bad_number,
+                     0);
+        expect_fault(Builder()
+                         .file("a", "")
+                         .put(field, std::string(8, ' '))
+                         .put(field + 7, "x")
+                         .seal()
+                         .end(),
                      ArchiveError::bad_number, 0);
     }
     // Not terminated, empty, negative, GNU's base 256, digits after the terminator.
     for (const std::string& size :
          {std::string("000000000000"), std::string(12, '\0'), std::string("-0000000001\0", 12),
           std::string("\x80\0\0\0\0\0\0\0\0\0\0\1", 12), std::string("0000000 001\0", 12)}) {
-        expect_fault(Builder().file("a", "").put(124, size).seal().end(),
-                     ArchiveError::bad_number, 0);
+        expect_fault(Builder().file("a", "").put(124, size).seal().end(), ArchiveError::bad_number,
+                     0);
     }
     expect_fault(Builder().file("a", "").put(148, "9999999").end(), ArchiveError::bad_number, 0);
 }
