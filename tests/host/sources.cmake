@@ -3,4 +3,5 @@
 
 set(annulus_host_sources
     "base/*.cpp"
+    "tests/support/*.cpp"
 )
