@@ -23,7 +23,10 @@ set(instrument_sanitized -fsanitize=fuzzer-no-link)
 add_link_options(-fuse-ld=lld)
 
 function(annulus_host_flags target build)
-    target_include_directories(${target} PRIVATE "${ANNULUS_ROOT}")
+    # Headers named "arch/..." are tests/host/include's if there, else the target's.
+    target_include_directories(${target} PRIVATE "${ANNULUS_ROOT}"
+        "${ANNULUS_ROOT}/tests/host/include" "${ANNULUS_ROOT}/kernel/arch/${ANNULUS_ARCH}/include")
+    target_compile_definitions(${target} PRIVATE ANNULUS_DEBUG=1 ANNULUS_COUNTERS=0)
     target_compile_options(${target} PRIVATE
         -g -fno-omit-frame-pointer ${ANNULUS_WARNINGS} ${flags_${build}} ${instrument_${build}})
     target_link_options(${target} PRIVATE ${flags_${build}})
