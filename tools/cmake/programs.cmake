@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 # User programs: each folder with a main.cpp is one static position-independent program over the runtime.
 
-set(ANNULUS_PROGRAM_FLAGS -O2 -fpie -fvisibility=hidden -ftls-model=local-exec -fno-omit-frame-pointer)
+include(generated)
+
+# The system call stubs push below the stack pointer, so there is no red zone.
+set(ANNULUS_PROGRAM_FLAGS
+    -O2 -fpie -fvisibility=hidden -ftls-model=local-exec -fno-omit-frame-pointer -mno-red-zone)
 
 # A static library for programs from the sources under the given folders.
 function(annulus_library target)
@@ -9,6 +13,7 @@ function(annulus_library target)
     if(sources)
         add_library(${target} STATIC ${sources})
         annulus_freestanding(${target})
+        annulus_generated(${target})
         target_compile_options(${target} PRIVATE ${ANNULUS_PROGRAM_FLAGS})
     else()
         add_library(${target} INTERFACE)
@@ -21,6 +26,7 @@ function(annulus_program name folder)
     set(target "program-${name}")
     add_executable(${target} ${sources})
     annulus_freestanding(${target})
+    annulus_generated(${target})
     target_compile_options(${target} PRIVATE ${ANNULUS_PROGRAM_FLAGS})
     target_link_libraries(${target} PRIVATE ${ARGN} annulus_runtime)
     target_link_options(${target} PRIVATE

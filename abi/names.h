@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Names of verbs, object types and resources, for generated code, reports and traces.
+#pragma once
+
+#include "abi/handle.h"
+#include "abi/records.h"
+#include "abi/verb.h"
+
+namespace annulus::abi {
+
+// Each is indexed by its enumeration.
+inline constexpr const char* verb_names[] = {
+    "read", "write", "open", "create", "remove", "rename", "get",   "set",
+    "list", "share", "map",  "sync",   "accept", "shutdown", "watch", "close",
+};
+inline constexpr const char* object_type_names[] = {
+    "none",  "budget",   "process", "thread",    "memory", "semaphore", "table", "served",
+    "timer", "hardware", "ports",   "interrupt", "power",  "console",   "any",
+};
+inline constexpr const char* resource_names[] = {
+    "pages",        "reserved_pages", "kernel_bytes", "handles", "slots",
+    "wait_records", "pins",           "timers",       "threads", "leases",
+};
+static_assert(sizeof(verb_names) / sizeof(verb_names[0]) == verb_count);
+static_assert(sizeof(object_type_names) / sizeof(object_type_names[0]) == object_type_count);
+static_assert(sizeof(resource_names) / sizeof(resource_names[0]) == resource_count);
+
+constexpr const char* name_of(Verb verb) { return verb_names[static_cast<unsigned>(verb) & 15]; }
+
+constexpr const char* name_of(ObjectType type) {
+    const auto index = static_cast<unsigned>(type);
+    return index < object_type_count ? object_type_names[index] : "unknown";
+}
+
+constexpr const char* name_of(Resource resource) {
+    const auto index = static_cast<unsigned>(resource);
+    return index < resource_count ? resource_names[index] : "unknown";
+}
+
+}  // namespace annulus::abi
