@@ -66,7 +66,7 @@ enum class Kind : uint8_t { number, negative, character, text, boolean, pointer,
 struct Argument {
     Kind kind = Kind::number;
     uint64_t number = 0;  // magnitude, character, truth or address
-    std::string_view text;
+    std::string_view text = {};
     const void* object = nullptr;
     void (*function)(TextBuffer&, const void*) = nullptr;
 };
