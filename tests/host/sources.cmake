@@ -3,5 +3,6 @@
 
 set(annulus_host_sources
     "base/*.cpp"
+    "kernel/memory/page_allocator.cpp"
     "tests/support/*.cpp"
 )
