@@ -57,12 +57,14 @@ inline constexpr ErrorDescription error_descriptions[] = {
 
 static_assert(sizeof(error_descriptions) / sizeof(error_descriptions[0]) == error_count,
               "every error code is described");
-static_assert([] {
-    for (unsigned i = 0; i < error_count; ++i) {
-        if (static_cast<unsigned>(error_descriptions[i].code) != i) return false;
-    }
-    return true;
-}(), "descriptions are in the order of the codes");
+static_assert(
+    [] {
+        for (unsigned i = 0; i < error_count; ++i) {
+            if (static_cast<unsigned>(error_descriptions[i].code) != i) return false;
+        }
+        return true;
+    }(),
+    "descriptions are in the order of the codes");
 
 // The name of any code; codes that a newer kernel or a server invented are "unknown".
 constexpr const char* name_of(Error code) {

@@ -10,7 +10,7 @@ namespace annulus::abi {
 
 // Each is indexed by its enumeration.
 inline constexpr const char* verb_names[] = {
-    "read", "write", "open", "create", "remove", "rename", "get",   "set",
+    "read", "write", "open", "create", "remove", "rename",   "get",   "set",
     "list", "share", "map",  "sync",   "accept", "shutdown", "watch", "close",
 };
 inline constexpr const char* object_type_names[] = {

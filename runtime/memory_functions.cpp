@@ -10,8 +10,7 @@
 
 extern "C" {
 
-void* memcpy(void* __restrict to, const void* __restrict from,
-                                           size_t count) {
+void* memcpy(void* __restrict to, const void* __restrict from, size_t count) {
     void* destination = to;
     size_t words = count / 8;
     size_t rest = count % 8;
@@ -66,9 +65,7 @@ int memcmp(const void* left, const void* right, size_t count) {
     return 0;
 }
 
-int bcmp(const void* left, const void* right, size_t count) {
-    return memcmp(left, right, count);
-}
+int bcmp(const void* left, const void* right, size_t count) { return memcmp(left, right, count); }
 
 void* memchr(const void* bytes, int value, size_t count) {
     const auto* at = static_cast<const unsigned char*>(bytes);

@@ -80,10 +80,12 @@ struct Message {
 // Performs `operation` on the object that `handle` names; waits no longer than `deadline`.
 // Safety: the kernel reads and writes `buffer` through the page tables and reports bytes it
 // cannot reach; it keeps rsp and overwrites every other register, all of which are named here.
-[[gnu::always_inline]] inline CallAnswer call_buffer(
-    abi::Handle handle, uint64_t operation, Buffer buffer, uint64_t word_0 = 0,
-    uint64_t word_1 = 0, uint64_t word_2 = 0, uint64_t word_3 = 0, uint64_t word_4 = 0,
-    uint64_t word_5 = 0, uint64_t deadline = abi::deadline_never) {
+[[gnu::always_inline]] inline CallAnswer call_buffer(abi::Handle handle, uint64_t operation,
+                                                     Buffer buffer, uint64_t word_0 = 0,
+                                                     uint64_t word_1 = 0, uint64_t word_2 = 0,
+                                                     uint64_t word_3 = 0, uint64_t word_4 = 0,
+                                                     uint64_t word_5 = 0,
+                                                     uint64_t deadline = abi::deadline_never) {
     uint64_t rax = static_cast<uint64_t>(abi::SystemCall::call);
     uint64_t rdi = handle;
     uint64_t rsi = operation;
@@ -122,8 +124,8 @@ struct Message {
 struct Reply {
     abi::Status status;
     Words words;
-    uint32_t bytes_out = 0;    // at the begin of the slot's block
-    uint32_t moved_mask = 0;   // bit i: word i is a handle that moves to the client
+    uint32_t bytes_out = 0;   // at the begin of the slot's block
+    uint32_t moved_mask = 0;  // bit i: word i is a handle that moves to the client
     constexpr uint64_t extent() const { return uint64_t{moved_mask} << 32 | bytes_out; }
 };
 
@@ -131,13 +133,13 @@ struct Reply {
 struct Delivery {
     abi::Status status;
     uint64_t cookie;
-    uint64_t request;           // id for the reply; 0: none is taken
+    uint64_t request;  // id for the reply; 0: none is taken
     abi::RequestHeader header;
     Words words;
-    uint32_t bytes_in;          // of the slot's block, written by the client
+    uint32_t bytes_in;  // of the slot's block, written by the client
     uint32_t capacity_out;
-    uint64_t deadline;          // the client's
-    uint64_t client;            // the client's key: the same for all that one budget pays for
+    uint64_t deadline;  // the client's
+    uint64_t client;    // the client's key: the same for all that one budget pays for
 };
 
 // Answers `request` (0: none) and takes the table's next one, waiting until `deadline`. `flags` is
@@ -165,8 +167,15 @@ struct Delivery {
                    "+r"(r9), "+r"(r10), "+r"(r12), "+r"(r13), "+r"(r14), "=r"(r15)
                  :
                  : "r11", "memory");
-    return {abi::Status(rax), rdi, rsi, {rbx}, {{rdx, r8, r9, r10, r12, r13}},
-            static_cast<uint32_t>(rcx), static_cast<uint32_t>(rcx >> 32), r14, r15};
+    return {abi::Status(rax),
+            rdi,
+            rsi,
+            {rbx},
+            {{rdx, r8, r9, r10, r12, r13}},
+            static_cast<uint32_t>(rcx),
+            static_cast<uint32_t>(rcx >> 32),
+            r14,
+            r15};
 }
 
 // The calls below carry at most four operands and answer at most two.

@@ -70,13 +70,11 @@ namespace {
 std::string parameter(const abi::Operand& operand) {
     const std::string name = operand.name;
     switch (operand.kind) {
-    case OperandKind::handle:
-        return class_name(operand.type) + "Reference " + name;
-    case OperandKind::moved:
-        return operand.type == ObjectType::any ? "Owned<Special>&& " + name
-                                               : class_name(operand.type) + "&& " + name;
-    default:
-        return "uint64_t " + name;
+        case OperandKind::handle: return class_name(operand.type) + "Reference " + name;
+        case OperandKind::moved:
+            return operand.type == ObjectType::any ? "Owned<Special>&& " + name
+                                                   : class_name(operand.type) + "&& " + name;
+        default: return "uint64_t " + name;
     }
 }
 

@@ -196,8 +196,8 @@ std::string result_expression(const Operation& operation) {
 std::string method_definition(const Operation& operation) {
     std::string text = "\n";
     if (moves_any(operation)) text += "template <typename Special>\n";
-    text += declaration("", "inline " + signature(operation, class_name(operation.object) +
-                                                                 "Reference::") + " {");
+    text += declaration(
+        "", "inline " + signature(operation, class_name(operation.object) + "Reference::") + " {");
     if (operation.transfer == Transfer::bytes_out && operation.record[0] != 0) {
         text += "    abi::" + std::string(operation.record) + " record = {};\n";
     }

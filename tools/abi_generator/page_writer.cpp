@@ -15,8 +15,7 @@ using abi::Transfer;
 
 namespace {
 
-const char* const notice =
-    "<!-- Generated from abi/ by tools/abi_generator; do not edit. -->\n\n";
+const char* const notice = "<!-- Generated from abi/ by tools/abi_generator; do not edit. -->\n\n";
 
 // Where abi/system_call.h puts words 0-5 of a message.
 const char* const word_registers[6] = {"rdx", "r8", "r9", "r10", "r12", "r13"};
@@ -43,15 +42,12 @@ std::string rights_list(ObjectType type, abi::Rights rights) {
 std::string kind_of(const abi::Operand& operand) {
     const std::string type = abi::name_of(operand.type);
     switch (operand.kind) {
-    case OperandKind::flags:
-        return "flags";
-    case OperandKind::handle:
-        return "handle of " + type + (operand.needs == 0 ? "" : " with " +
-                                                  rights_list(operand.type, operand.needs));
-    case OperandKind::moved:
-        return "handle of " + type + ", moves";
-    default:
-        return "word";
+        case OperandKind::flags: return "flags";
+        case OperandKind::handle:
+            return "handle of " + type +
+                   (operand.needs == 0 ? "" : " with " + rights_list(operand.type, operand.needs));
+        case OperandKind::moved: return "handle of " + type + ", moves";
+        default: return "word";
     }
 }
 
@@ -72,12 +68,9 @@ std::string transfer_sentence(const Operation& operation) {
                                  ? std::string("plain bytes")
                                  : "one `abi::" + std::string(operation.record) + "`";
     switch (operation.transfer) {
-    case Transfer::bytes_in:
-        return "Buffer: " + what + ", from the caller.\n\n";
-    case Transfer::bytes_out:
-        return "Buffer: " + what + ", to the caller.\n\n";
-    default:
-        return "";
+        case Transfer::bytes_in: return "Buffer: " + what + ", from the caller.\n\n";
+        case Transfer::bytes_out: return "Buffer: " + what + ", to the caller.\n\n";
+        default: return "";
     }
 }
 
@@ -126,10 +119,11 @@ Page object_page(ObjectType type) {
 
 Page error_page() {
     std::string text = notice + std::string("# errors\n\n");
-    text += "A result is one word: code (bits 0-15), detail (16-31), extra (32-63). Every\n"
-            "operation can answer bad_handle, revoked, no_right, bad_operation, bad_argument,\n"
-            "not_supported and, when it transfers bytes, bad_address.\n\n"
-            "| code | name | cause |\n|---|---|---|\n";
+    text +=
+        "A result is one word: code (bits 0-15), detail (16-31), extra (32-63). Every\n"
+        "operation can answer bad_handle, revoked, no_right, bad_operation, bad_argument,\n"
+        "not_supported and, when it transfers bytes, bad_address.\n\n"
+        "| code | name | cause |\n|---|---|---|\n";
     for (const auto& error : abi::error_descriptions) {
         text += "| " + std::to_string(static_cast<unsigned>(error.code)) + " | " + error.name +
                 " | " + error.sentence + " |\n";
@@ -141,8 +135,8 @@ Page index_page() {
     std::string text = notice;
     text += "# Reference\n\nThe operations of every object, and the errors they answer.\n\n";
     for (const ObjectType type : object_types()) {
-        text += "- [" + title_of(type) + "](" + abi::name_of(type) + ".md): " +
-                std::to_string(operations_of(type).size()) + " operations\n";
+        text += "- [" + title_of(type) + "](" + abi::name_of(type) +
+                ".md): " + std::to_string(operations_of(type).size()) + " operations\n";
     }
     return {"README.md", text + "- [errors](errors.md)\n"};
 }
