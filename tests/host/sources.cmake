@@ -4,5 +4,9 @@
 set(annulus_host_sources
     "base/*.cpp"
     "kernel/memory/page_allocator.cpp"
+    "services/init/manifest*.cpp"
+    "services/init/supervisor_policy.cpp"
     "tests/support/*.cpp"
+    "tools/abi_generator/describe.cpp"
+    "tools/abi_generator/*_writer.cpp"
 )
