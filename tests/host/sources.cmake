@@ -3,8 +3,10 @@
 
 set(annulus_host_sources
     "base/*.cpp"
+    "kernel/memory/object_heap.cpp"
     "kernel/memory/page_allocator.cpp"
-    "services/init/manifest*.cpp"
+    "services/init/manifest.cpp"
+    "services/init/manifest/*.cpp"
     "services/init/supervisor_policy.cpp"
     "tests/support/*.cpp"
     "tools/abi_generator/describe.cpp"
