@@ -5,6 +5,7 @@ set(annulus_host_sources
     "base/*.cpp"
     "kernel/memory/object_heap.cpp"
     "kernel/memory/page_allocator.cpp"
+    "kernel/schedule/run_queue.cpp"
     "services/init/manifest.cpp"
     "services/init/manifest/*.cpp"
     "services/init/supervisor_policy.cpp"

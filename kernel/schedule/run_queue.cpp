@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The run queue's lists and the bitmap over them.
+#include "kernel/schedule/run_queue.h"
+
+#include "kernel/assert.h"
+
+namespace annulus::kernel {
+
+// The bookkeeping of a node that is about to enter lists_[node.priority].
+void RunQueue::note_push(RunQueueNode& node) {
+    kernel_assert(node.priority < abi::priority_count, "a priority that does not exist");
+    kernel_assert(!node.linked(), "queued what is queued already");
+    node.queued_priority_ = node.priority;
+    occupied_.set(node.priority);
+    count_.store(size() + 1, std::memory_order_relaxed);
+}
+
+void RunQueue::push_back(RunQueueNode& node) {
+    note_push(node);
+    lists_[node.queued_priority_].push_back(node);
+}
+
+void RunQueue::push_front(RunQueueNode& node) {
+    note_push(node);
+    lists_[node.queued_priority_].push_front(node);
+}
+
+RunQueueNode* RunQueue::pop_highest() {
+    RunQueueNode* node = peek();
+    if (node != nullptr) remove(*node);
+    return node;
+}
+
+void RunQueue::remove(RunQueueNode& node) {
+    kernel_assert(node.linked(), "took out of a run queue what is in none");
+    auto& list = lists_[node.queued_priority_];
+    list.remove(node);
+    if (list.empty()) occupied_.clear(node.queued_priority_);
+    count_.store(size() - 1, std::memory_order_relaxed);
+}
+
+}  // namespace annulus::kernel

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// RunQueue: what is ready to run on one CPU: 64 priorities, first come first served within one.
+//
+//   occupied_:  bit p set = lists_[p] is not empty       priority 63 is the most urgent
+//   lists_[63]: node <-> node            lists_[40]: node
+//
+// Every operation takes the same few instructions, however many nodes there are.
+// Locking: none; the owner guards the queue and its nodes. Only looks_empty() needs no lock.
+#pragma once
+
+#include "abi/limits.h"
+#include "base/bitmap.h"
+#include "base/intrusive_list.h"
+
+#include <stdint.h>
+
+#include <atomic>
+
+namespace annulus::kernel {
+
+struct ReadyLink;
+
+// The base class of what can be queued.
+struct RunQueueNode : ListNode<ReadyLink> {
+    // Where push puts the node; below abi::priority_count. A change while it is queued counts from
+    // the next push on.
+    uint8_t priority = 0;
+
+private:
+    friend class RunQueue;
+    uint8_t queued_priority_ = 0;
+};
+
+class RunQueue {
+public:
+    // To the end or the front of its priority. The node is in no run queue.
+    void push_back(RunQueueNode& node);
+    void push_front(RunQueueNode& node);
+
+    // Takes out the first node of the highest priority, or returns null.
+    RunQueueNode* pop_highest();
+
+    // The node is in this queue.
+    void remove(RunQueueNode& node);
+
+    bool empty() const { return occupied_.empty(); }
+    // The highest priority that has nodes; the queue is not empty.
+    uint8_t highest() const { return static_cast<uint8_t>(occupied_.highest()); }
+    // The node that pop_highest would take, or null.
+    RunQueueNode* peek() const { return empty() ? nullptr : lists_[highest()].front(); }
+
+    // True if the node is in a run queue: this one, if the caller knows that it is in no other.
+    bool contains(const RunQueueNode& node) const { return node.linked(); }
+
+    // How many nodes there are.
+    uint32_t size() const { return count_.load(std::memory_order_relaxed); }
+    // May be called without the lock: the answer may be old at once.
+    bool looks_empty() const { return size() == 0; }
+
+private:
+    void note_push(RunQueueNode& node);
+
+    PriorityBitmap occupied_;
+    // Relaxed: written under the owner's lock, read without it as a hint only.
+    std::atomic<uint32_t> count_{0};
+    IntrusiveList<RunQueueNode, ReadyLink> lists_[abi::priority_count];
+};
+
+static_assert(abi::priority_count == PriorityBitmap::size);
+
+}  // namespace annulus::kernel
