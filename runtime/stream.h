@@ -2,9 +2,9 @@
 // A stream of bytes behind a handle, by synchronous calls.
 #pragma once
 
-#include "abi/limits.h"
 #include "base/result.h"
 #include "generated/objects.h"
+#include "runtime/deadline.h"
 
 #include <cstddef>
 #include <span>
@@ -19,25 +19,24 @@ public:
     using ServedReference::ServedReference;
 
     // Reads at least one byte, and no more than `bytes` holds. 0: the stream has ended.
-    Result<size_t> read(std::span<std::byte> bytes, uint64_t deadline = abi::deadline_never) const;
+    Result<size_t> read(std::span<std::byte> bytes, Deadline deadline = Deadline::never()) const;
 
     // Fills `bytes`, in as many requests as it takes. `closed` if the stream ended before.
-    Result<void> read_all(std::span<std::byte> bytes,
-                          uint64_t deadline = abi::deadline_never) const;
+    Result<void> read_all(std::span<std::byte> bytes, Deadline deadline = Deadline::never()) const;
 
     // Writes some of `bytes` in one request, and answers how many.
     Result<size_t> write_some(std::span<const std::byte> bytes,
-                              uint64_t deadline = abi::deadline_never) const;
+                              Deadline deadline = Deadline::never()) const;
 
     // Writes all of `bytes`, in as many requests as it takes. After an error some may be written.
     Result<void> write(std::span<const std::byte> bytes,
-                       uint64_t deadline = abi::deadline_never) const;
-    Result<void> write(std::string_view text, uint64_t deadline = abi::deadline_never) const {
+                       Deadline deadline = Deadline::never()) const;
+    Result<void> write(std::string_view text, Deadline deadline = Deadline::never()) const {
         return write(std::as_bytes(std::span(text)), deadline);
     }
 
     // Returns when what was written has reached its destination.
-    Result<void> sync(uint64_t deadline = abi::deadline_never) const;
+    Result<void> sync(Deadline deadline = Deadline::never()) const;
 };
 
 }  // namespace annulus

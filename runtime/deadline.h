@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Points in time and spans of time. Monotonic, in nanoseconds since the machine started.
+#pragma once
+
+#include "abi/limits.h"
+
+#include <stdint.h>
+
+namespace annulus {
+
+// A span of time.
+struct Duration {
+    uint64_t nanoseconds = 0;
+    constexpr auto operator<=>(const Duration&) const = default;
+};
+constexpr Duration nanoseconds(uint64_t count) { return {count}; }
+constexpr Duration microseconds(uint64_t count) { return {count * 1'000}; }
+constexpr Duration milliseconds(uint64_t count) { return {count * 1'000'000}; }
+constexpr Duration seconds(uint64_t count) { return {count * 1'000'000'000}; }
+
+// When a wait gives up. What happens at the deadline itself still counts as in time.
+struct Deadline {
+    uint64_t at = abi::deadline_never;  // nanoseconds since the start of the machine
+
+    static constexpr Deadline never() { return {abi::deadline_never}; }
+    static constexpr Deadline poll() { return {abi::deadline_poll}; }
+
+    // `span` from now, or never if that lies beyond the end of time. Needs the handle `clock`.
+    static Deadline after(Duration span);
+
+    constexpr auto operator<=>(const Deadline&) const = default;
+};
+
+// `start` + `span`, which stops short of never.
+constexpr Deadline later(uint64_t start, Duration span) {
+    const uint64_t room = abi::deadline_never - start;
+    return span.nanoseconds >= room ? Deadline::never() : Deadline{start + span.nanoseconds};
+}
+
+}  // namespace annulus
