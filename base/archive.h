@@ -88,9 +88,6 @@ class Archive {
 public:
     class Iterator {
     public:
-        using value_type = ArchiveEntry;
-        using difference_type = ptrdiff_t;
-
         const ArchiveEntry& operator*() const { return entry_; }
         const ArchiveEntry* operator->() const { return &entry_; }
         Iterator& operator++();

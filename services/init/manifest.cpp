@@ -3,8 +3,8 @@
 #include "services/init/manifest.h"
 
 #include "base/format.h"
-#include "services/init/manifest_check.h"
-#include "services/init/manifest_parser.h"
+#include "services/init/manifest/check.h"
+#include "services/init/manifest/parser.h"
 
 namespace annulus::init {
 namespace {

@@ -34,10 +34,10 @@ ProgramOrder start_order(const Manifest& manifest) {
     bool progress = true;
     while (progress) {
         progress = false;
-        for (uint16_t index = 0; index < manifest.program_count; index++) {
+        for (size_t index = 0; index < manifest.program_count; index++) {
             if (placed[index] || !is_ready(manifest, manifest.programs[index], placed)) continue;
             placed[index] = true;
-            order.append(index);
+            order.append(static_cast<uint16_t>(index));
             progress = true;
         }
     }

@@ -28,6 +28,7 @@ void require(bool condition) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     using namespace annulus;
     if (size == 0) return 0;

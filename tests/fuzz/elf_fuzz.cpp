@@ -41,6 +41,7 @@ void execute(std::span<const std::byte> image, const ElfPlan& plan) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     // An own heap block of the exact size, so that the sanitizer sees any access outside.
     const std::vector<unsigned char> copy(data, data + size);

@@ -56,6 +56,7 @@ void check_program(std::string_view text, const Program& program) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     // An own heap block of the exact size, so that the sanitizer sees any access outside.
     const std::vector<char> copy(data, data + size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the manifest's numbers: bases, units, and the largest values.
-#include "services/init/manifest_number.h"
+#include "services/init/manifest/number.h"
 
 #include <gtest/gtest.h>
 

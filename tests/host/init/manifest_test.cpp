@@ -35,7 +35,8 @@ program hello {
     }
     give     output   console  rights write
     give     own      budget   rights create spend
-    give     spare    budget { pages 8 kernel 4K handles 0 threads 0 weight 1 priority 8 } rights get
+    give     spare    budget { pages 8 kernel 4K handles 0 threads 0 weight 1
+                               priority 8 } rights get
     give     device   hardware.registers 0xfed00000 4K
     on exit  nothing
     on fault restart 1 per 250ms then shutdown

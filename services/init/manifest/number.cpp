@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Numbers of the manifest.
-#include "services/init/manifest_number.h"
+#include "services/init/manifest/number.h"
 
 #include <stddef.h>
 

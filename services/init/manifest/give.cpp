@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Parser of the manifest: what a program is handed, and with which rights.
-#include "services/init/manifest_give.h"
+#include "services/init/manifest/give.h"
 
 #include "abi/limits.h"
-#include "services/init/manifest_parser.h"
+#include "services/init/manifest/parser.h"
 
 namespace annulus::init {
 namespace {

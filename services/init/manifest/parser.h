@@ -5,9 +5,9 @@
 
 #include "base/format.h"
 #include "services/init/manifest.h"
-#include "services/init/manifest_lexer.h"
-#include "services/init/manifest_number.h"
-#include "services/init/manifest_report.h"
+#include "services/init/manifest/lexer.h"
+#include "services/init/manifest/number.h"
+#include "services/init/manifest/report.h"
 
 namespace annulus::init {
 
@@ -28,7 +28,7 @@ public:
     [[nodiscard]] bool run();
 
 private:
-    // manifest_parser.cpp: programs and their statements
+    // parser.cpp: programs and their statements
     bool read_program();
     bool read_statements(Program& program);
     bool read_statement(Program& program);
@@ -40,19 +40,19 @@ private:
     bool check_complete(const Program& program);
     bool first_time(const Place& earlier, std::string_view what);
 
-    // manifest_give.cpp: what programs are handed
+    // give.cpp: what programs are handed
     bool read_give(Program& program);
     bool read_source(Give& give);
     bool read_source_numbers(Give& give);
     bool read_rights(Give& give);
     bool read_right(Give& give, abi::Rights& rights);
 
-    // manifest_budget.cpp
+    // budget.cpp
     bool read_budget(ManifestBudget& budget);
     bool read_resource(ManifestBudget& budget);
     bool check_all_stated(const ManifestBudget& budget);
 
-    // manifest_parser.cpp: tokens
+    // parser.cpp: tokens
     void advance() { token_ = lexer_.next(); }
     void skip_lines();
     [[nodiscard]] bool at_word(std::string_view word) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Parser of the manifest: programs, their statements, and the tokens they are made of.
-#include "services/init/manifest_parser.h"
+#include "services/init/manifest/parser.h"
 
 #include "base/archive.h"
 

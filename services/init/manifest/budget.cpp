@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Parser of the manifest: budgets.
-#include "services/init/manifest_budget.h"
+#include "services/init/manifest/budget.h"
 
 #include "abi/limits.h"
-#include "services/init/manifest_parser.h"
+#include "services/init/manifest/parser.h"
 
 namespace annulus::init {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Cuts a manifest's text into tokens.
-#include "services/init/manifest_lexer.h"
+#include "services/init/manifest/lexer.h"
 
 namespace annulus::init {
 namespace {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The checks that need the whole manifest.
-#include "services/init/manifest_check.h"
+#include "services/init/manifest/check.h"
 
-#include "services/init/manifest_budget.h"
-#include "services/init/manifest_give.h"
-#include "services/init/manifest_report.h"
+#include "services/init/manifest/budget.h"
+#include "services/init/manifest/give.h"
+#include "services/init/manifest/report.h"
 
 namespace annulus::init {
 namespace {
@@ -116,8 +116,8 @@ private:
 
 bool check_cycles(const Manifest& manifest, ManifestError& error) {
     CycleSearch search(manifest, error);
-    for (uint16_t program = 0; program < manifest.program_count; program++) {
-        if (!search.visit_all_from(program)) return false;
+    for (size_t program = 0; program < manifest.program_count; program++) {
+        if (!search.visit_all_from(static_cast<uint16_t>(program))) return false;
     }
     return true;
 }
