@@ -131,11 +131,8 @@ constexpr void append_argument(TextBuffer& out, const FormatArgument& argument, 
             const uint64_t magnitude = negative ? 0 - argument.number() : argument.number();
             return append_number(out, magnitude, negative, field);
         }
-        case FormatArgument::Kind::boolean:
-            text = argument.number() ? "true" : "false";
-            break;
-        case FormatArgument::Kind::text:
-            break;
+        case FormatArgument::Kind::boolean: text = argument.number() ? "true" : "false"; break;
+        case FormatArgument::Kind::text: break;
     }
     for (size_t i = text.size(); i < field.width; ++i) out.append(' ');
     out.append(text);
@@ -180,8 +177,7 @@ constexpr void format_arguments(TextBuffer& out, std::string_view pattern,
 }
 
 template <typename... Arguments>
-constexpr void format_to(TextBuffer& out,
-                         FormatPattern<std::type_identity_t<Arguments>...> pattern,
+constexpr void format_to(TextBuffer& out, FormatPattern<std::type_identity_t<Arguments>...> pattern,
                          const Arguments&... arguments) {
     if constexpr (sizeof...(Arguments) == 0) {
         format_arguments(out, pattern.text, {});

@@ -13,8 +13,7 @@ void log_line(std::string_view line);
 
 // log("cpu {} at {x}", index, address)
 template <typename... Arguments>
-void log(FormatPattern<std::type_identity_t<Arguments>...> pattern,
-         const Arguments&... arguments) {
+void log(FormatPattern<std::type_identity_t<Arguments>...> pattern, const Arguments&... arguments) {
     char storage[log_line_max];
     log_line(format(storage, pattern, arguments...));
 }

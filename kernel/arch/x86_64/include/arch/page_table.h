@@ -274,8 +274,8 @@ private:
                     drop(entry, parent);
                     memory_->free_table(value & page_entry::address_mask);
                 }
-                const bool stay = tables == Tables::free && parent &&
-                                  !(*parent & page_entry::count_mask);
+                const bool stay =
+                    tables == Tables::free && parent && !(*parent & page_entry::count_mask);
                 if (!stay) cursor = (cursor & ~(span - 1)) + span;
                 return empty_entries_per_unit;
             }
@@ -284,8 +284,8 @@ private:
         }
     }
 
-    static uint64_t skip_empty(uint64_t& cursor, uint64_t end, uint64_t work,
-                               const uint64_t* table, unsigned level) {
+    static uint64_t skip_empty(uint64_t& cursor, uint64_t end, uint64_t work, const uint64_t* table,
+                               unsigned level) {
         const uint64_t span = uint64_t{1} << page_entry::shift_of(level);
         uint64_t address = cursor & ~(span - 1);
         uint64_t cost = 0;

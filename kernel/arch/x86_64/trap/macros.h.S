@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// Macros for assembly that touches user memory.
+
+// One instruction that opens or closes user memory to the kernel. On CPUs without SMAP they are
+// replaced by no-operations of the same length when the kernel starts.
+.macro smap_instruction name
+777:    \name
+    .pushsection .smap_sites, "a"
+    .quad 777b
+    .popsection
+.endm
+
+// A page fault at label `from` in kernel mode continues at label `to`.
+.macro exception_entry from, to
+    .pushsection .exception_table, "a"
+    .balign 8
+    .quad \from, \to
+    .popsection
+.endm
