@@ -6,6 +6,7 @@ set(annulus_host_sources
     "kernel/memory/object_heap.cpp"
     "kernel/memory/page_allocator.cpp"
     "kernel/schedule/run_queue.cpp"
+    "kernel/schedule/timer_wheel.cpp"
     "services/init/manifest.cpp"
     "services/init/manifest/*.cpp"
     "services/init/supervisor_policy.cpp"
