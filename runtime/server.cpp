@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// The server's loop.
+
+#include "runtime/server.h"
+
+#include "abi/operations.h"
+#include "base/align.h"
+#include "runtime/program_state.h"
+
+namespace annulus {
+
+namespace {
+
+void close_masked(const system::Words& words, unsigned mask) {
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if ((mask >> i & 1) != 0) close_handle(words[i]);
+    }
+}
+
+bool is_close_notice(const system::Delivery& delivery) {
+    return (delivery.status.detail() & abi::delivery_close) != 0;
+}
+
+// Safety: cookies are the addresses that make_object gave the kernel, and come back unchanged; the
+// object lives until its close notice.
+ServedByThis& object_of(uint64_t cookie) { return *reinterpret_cast<ServedByThis*>(cookie); }
+
+}  // namespace
+
+void Request::close_arrived() { close_masked(delivery_.words, arrived_); }
+
+Result<Server> Server::create(unsigned slots, size_t block_bytes) {
+    const BudgetReference budget = program_state.budget;
+    const ProcessReference process = program_state.process;
+    if (budget.empty() || process.empty()) return Error::not_granted;
+    if (slots == 0 || slots > abi::table_slots_max) return Status(Error::bad_argument, 0);
+    if (block_bytes > abi::table_block_max) return Status(Error::bad_argument, 1);
+    const uint64_t bytes = align_up(slots * block_bytes, abi::page_size);
+    if (bytes == 0) {
+        Table table = TRY(budget.create_table(slots, 0, MemoryReference(), 0));
+        return Server(std::move(table), 0, 0, 0);
+    }
+    const Memory memory = TRY(budget.create_memory(bytes / abi::page_size, 0));
+    // The table pins the memory and the mapping keeps it: the handle is not needed any more.
+    Table table = TRY(budget.create_table(slots, block_bytes, memory, 0));
+    const uint64_t blocks = TRY(process.map(memory, 0, bytes, 0, abi::map_read | abi::map_write));
+    return Server(std::move(table), blocks, block_bytes, bytes);
+}
+
+Server::Server(Server&& other)
+    : table_(std::move(other.table_)),
+      blocks_(other.blocks_),
+      block_bytes_(other.block_bytes_),
+      mapped_(std::exchange(other.mapped_, 0)),
+      stopping_(other.stopping_) {}
+
+Server::~Server() {
+    table_.close();
+    if (mapped_ != 0) static_cast<void>(program_state.process.map_unmap(blocks_, mapped_));
+}
+
+Result<Served> Server::make_object(ServedByThis& object, abi::Rights rights, uint64_t payer) const {
+    return table_.create_object(reinterpret_cast<uint64_t>(&object), rights, payer);
+}
+
+std::span<std::byte> Server::block_of(uint64_t request) const {
+    // Safety: the kernel names only slots of this table, and slot i owns block i.
+    auto* begin = reinterpret_cast<std::byte*>(blocks_ + abi::request_slot(request) * block_bytes_);
+    return {begin, block_bytes_};
+}
+
+Answer Server::serve_one(const system::Delivery& delivery) const {
+    Request request(delivery, block_of(delivery.request));
+    Answer answer = object_of(delivery.cookie).handle(request);
+    // More bytes than the client has room for would break the protocol and fault the table.
+    if (answer.reply().bytes_out > request.space().size()) {
+        close_masked(answer.reply().words, answer.reply().moved_mask);
+        return Error::faulted;
+    }
+    return answer;
+}
+
+// The answer to `request` did not arrive as given. Its handles are still ours; if the client is
+// still there, it gets the reason instead.
+void Server::recover(uint64_t request, const Answer& answer, abi::Status outcome) const {
+    close_masked(answer.reply().words, answer.reply().moved_mask);
+    if ((outcome.detail() & abi::delivery_reply_failed) == 0) return;
+    const system::Reply refusal = {.status = Status(static_cast<Error>(outcome.extra())),
+                                   .words = {},
+                                   .bytes_out = 0,
+                                   .moved_mask = 0};
+    static_cast<void>(system::reply_and_wait(table_.value(), request, refusal, abi::deadline_poll,
+                                             abi::reply_only));
+}
+
+Result<void> Server::reply(uint64_t request, const Answer& answer) const {
+    const auto delivery = system::reply_and_wait(table_.value(), request, answer.reply(),
+                                                 abi::deadline_poll, abi::reply_only);
+    if (!delivery.status.ok()) return delivery.status;
+    if (delivery.status.detail() != 0) recover(request, answer, delivery.status);
+    return {};
+}
+
+Result<void> Server::run() {
+    stopping_ = false;
+    uint64_t answered = 0;  // the request that `answer` answers; 0: none
+    Answer answer;
+    for (;;) {
+        const system::Delivery delivery =
+            system::reply_and_wait(table_.value(), answered, answer.reply(), abi::deadline_never);
+        constexpr uint16_t failures = abi::delivery_client_gone | abi::delivery_reply_failed;
+        if ((delivery.status.detail() & failures) != 0) [[unlikely]] {
+            recover(answered, answer, delivery.status);
+        }
+        if (!delivery.status.ok()) return delivery.status;
+        answered = 0;
+        if (is_close_notice(delivery)) {
+            object_of(delivery.cookie).closed();
+        } else {
+            answer = serve_one(delivery);
+            if (!answer.is_later()) answered = delivery.request;
+        }
+        if (answered == 0) answer = Answer();
+        if (stopping_) [[unlikely]] {
+            return answered == 0 ? Result<void>() : reply(answered, answer);
+        }
+    }
+}
+
+}  // namespace annulus

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Serving objects, one request at a time: a table, and the loop over reply_and_wait.
+//
+//   class Counter final : public ServedByThis {
+//       Answer handle(Request& request) override {
+//           if (!request.is(abi::Verb::get, 0)) return Error::bad_operation;
+//           return Answer::with_words(++count_);
+//       }
+//       uint64_t count_ = 0;
+//   };
+//
+//   Server server = TRY(Server::create(4, 4096));
+//   Counter counter;
+//   Served object = TRY(server.make_object(counter));   // hand it to a client
+//   return server.run();
+//
+// Requests of all objects arrive in one table; the cookie says which object. The kernel keeps it,
+// so it can be the object's address.
+#pragma once
+
+#include "base/result.h"
+#include "generated/objects.h"
+#include "runtime/deadline.h"
+
+#include <cstddef>
+#include <span>
+
+namespace annulus {
+
+// What the client gets: a status, words, bytes at the begin of the block, handles.
+class Answer {
+public:
+    Answer() = default;
+    Answer(Status status) { reply_.status = status; }
+    Answer(Error error) { reply_.status = Status(error); }
+    Answer(const Result<void>& result) { reply_.status = result.status(); }
+
+    template <typename... Numbers>
+    static Answer with_words(Numbers... numbers) {
+        static_assert(sizeof...(Numbers) <= abi::message_words);
+        Answer answer;
+        answer.reply_.words = {{static_cast<uint64_t>(numbers)...}};
+        return answer;
+    }
+
+    // `count` bytes that were put into Request::space().
+    static Answer with_bytes(size_t count) {
+        Answer answer;
+        answer.reply_.bytes_out = static_cast<uint32_t>(count);
+        return answer;
+    }
+
+    // The handle moves to the client as word `word`. Should the client not be able to take it, it
+    // is closed and the client gets no_room.
+    template <typename Reference>
+    Answer& give(unsigned word, Owned<Reference>&& handle) {
+        reply_.words[word] = handle.release();
+        reply_.moved_mask |= 1u << word;
+        return *this;
+    }
+    template <typename Reference>
+    static Answer with_handle(Owned<Reference>&& handle) {
+        Answer answer;
+        answer.give(0, std::move(handle));
+        return answer;
+    }
+
+    // No answer yet: the server keeps Request::id() and calls Server::reply later, in any order.
+    static Answer later() {
+        Answer answer;
+        answer.later_ = true;
+        return answer;
+    }
+
+    bool is_later() const { return later_; }
+    const system::Reply& reply() const { return reply_; }
+
+private:
+    system::Reply reply_;
+    bool later_ = false;
+};
+
+// A request that was taken. Everything in it comes from the client, whom nothing is known of.
+class Request {
+public:
+    Request(const system::Delivery& delivery, std::span<std::byte> block)
+        : delivery_(delivery), block_(block), arrived_(delivery.header.handle_mask()) {}
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+    ~Request() {
+        if (arrived_ != 0) close_arrived();
+    }
+
+    bool is(abi::Verb verb, uint16_t selector) const {
+        return delivery_.header.verb() == verb && delivery_.header.selector() == selector;
+    }
+    abi::Verb verb() const { return delivery_.header.verb(); }
+    uint16_t selector() const { return delivery_.header.selector(); }
+    uint64_t word(unsigned index) const { return delivery_.words[index]; }
+    abi::Rights rights() const { return delivery_.header.rights(); }  // of the client's handle
+    uint64_t cookie() const { return delivery_.cookie; }
+    uint64_t client() const { return delivery_.client; }  // key: the same for one payer
+    Deadline deadline() const { return {delivery_.deadline}; }
+    unsigned hops() const { return delivery_.header.hops(); }
+    uint64_t id() const { return delivery_.request; }
+
+    // What the client sent. Untrusted, but only the kernel writes to the block while the request is
+    // taken, so it does not change between a check and its use. After the answer it is anybody's.
+    std::span<const std::byte> bytes() const {
+        return block_.first(delivery_.bytes_in < block_.size() ? delivery_.bytes_in
+                                                               : block_.size());
+    }
+    // Where answered bytes go: as many as the client has room for. The same memory as bytes().
+    std::span<std::byte> space() const {
+        return block_.first(delivery_.capacity_out < block_.size() ? delivery_.capacity_out
+                                                                   : block_.size());
+    }
+
+    // Takes the handle that came as word `index`; empty if that word is none. What is not taken is
+    // closed with the request.
+    template <typename T>
+    T take_handle(unsigned index) {
+        if (index >= abi::message_words || (arrived_ >> index & 1) == 0) return T();
+        arrived_ &= ~(1u << index);
+        return T(delivery_.words[index]);
+    }
+
+private:
+    void close_arrived();
+
+    const system::Delivery& delivery_;
+    std::span<std::byte> block_;
+    unsigned arrived_;
+};
+
+// An object that a server exposes. It stays alive until closed() was called or the server is gone.
+class ServedByThis {
+public:
+    // Answers one request. Unknown operations are bad_operation.
+    virtual Answer handle(Request& request) = 0;
+
+    // Nobody holds a handle to it any more; it may delete itself.
+    virtual void closed() {}
+
+protected:
+    ~ServedByThis() = default;
+};
+
+// A table with its blocks, and the loop. One thread at a time may be in run().
+class Server {
+public:
+    // `slots` requests at a time, each with `block_bytes` for its data (a power of two, 64..65536,
+    // or 0). Needs the handles `budget` and `process`. not_granted, no_budget, bad_argument.
+    static Result<Server> create(unsigned slots, size_t block_bytes);
+    Server(Server&& other);
+    Server& operator=(Server&&) = delete;
+    ~Server();
+
+    // A handle to `object`, with `rights`. The record is paid by this program, or by the client of
+    // the taken request `payer`.
+    Result<Served> make_object(ServedByThis& object, abi::Rights rights = abi::all_rights,
+                               uint64_t payer = 0) const;
+
+    // Serves until stop() or an error of the table.
+    Result<void> run();
+
+    // From inside a handler: run() returns after this request's answer.
+    void stop() { stopping_ = true; }
+
+    // Answers a request for which a handler said later(). The client may have left: that is no
+    // error.
+    Result<void> reply(uint64_t request, const Answer& answer) const;
+
+    TableReference table() const { return table_; }
+
+private:
+    Server(Table table, uint64_t blocks, size_t block_bytes, uint64_t mapped)
+        : table_(std::move(table)), blocks_(blocks), block_bytes_(block_bytes), mapped_(mapped) {}
+
+    std::span<std::byte> block_of(uint64_t request) const;
+    Answer serve_one(const system::Delivery& delivery) const;
+    void recover(uint64_t request, const Answer& answer, abi::Status outcome) const;
+
+    Table table_;
+    uint64_t blocks_;  // address of block 0
+    size_t block_bytes_;
+    uint64_t mapped_;  // bytes
+    bool stopping_ = false;
+};
+
+}  // namespace annulus

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Stacks, and the first and last steps of a thread.
+
+#include "runtime/thread.h"
+
+#include "abi/operations.h"
+#include "base/align.h"
+#include "runtime/image.h"
+#include "runtime/program_heap.h"
+#include "runtime/program_state.h"
+#include "runtime/semaphore.h"
+
+namespace annulus {
+
+namespace thread_detail {
+
+namespace {
+
+// What the new thread finds at its stack's top.
+struct Start {
+    Entry entry;
+    void* argument;
+};
+
+// The thread's first function. It is entered with the stack of a called function whose return
+// address is 0, which ends backtraces.
+void begin(const Start* start) {
+    start->entry(start->argument);
+    system::exit(0);
+}
+
+}  // namespace
+
+Result<Stack> Stack::create(size_t pages) {
+    if (program_state.budget.empty() || program_state.process.empty()) return Error::not_granted;
+    if (pages == 0 || pages >= abi::memory_pages_max) return Status(Error::bad_argument);
+    const uint64_t size = (pages + 1) * abi::page_size;
+    // On demand: the guard page never costs one, and deep stacks cost what they use.
+    const Memory memory = TRY(program_state.budget.create_memory(pages + 1, abi::memory_on_demand));
+    const uint64_t begin =
+        TRY(program_state.process.map(memory, 0, size, 0, abi::map_read | abi::map_write));
+    Stack stack(begin, size);
+    TRY(program_state.process.map_protect(begin, abi::page_size, 0));
+    stack.control_ = begin + size - sizeof(ThreadControl);
+    stack.top_ = stack.control_;
+    if (stack.carve(annulus_thread_storage_size(), sizeof(ThreadControl)) == nullptr) {
+        return Error::too_many;
+    }
+    // Safety: the control block and the storage below it were just carved from the new stack.
+    prepare_thread_storage(reinterpret_cast<ThreadControl*>(stack.control_));
+    return stack;
+}
+
+Stack::~Stack() {
+    if (begin_ != 0) static_cast<void>(program_state.process.map_unmap(begin_, size_));
+}
+
+void* Stack::carve(size_t bytes, size_t alignment) {
+    const uint64_t lowest = begin_ + 2 * abi::page_size;  // the guard page, and one for frames
+    if (bytes > top_ - lowest) return nullptr;
+    const uint64_t place = align_down(top_ - bytes, alignment);
+    if (place < lowest) return nullptr;
+    top_ = place;
+    // Safety: the place lies in the stack's mapped pages.
+    return reinterpret_cast<void*>(place);
+}
+
+}  // namespace thread_detail
+
+Result<RunningThread> start_on_stack(thread_detail::Stack& stack, thread_detail::Entry entry,
+                                     void* argument, const ThreadOptions& options) {
+    TRY(prepare_heap_for_threads());
+    void* place = stack.carve(sizeof(thread_detail::Start), 64);
+    if (place == nullptr) return Error::too_many;
+    new (place) thread_detail::Start{entry, argument};
+    auto ended = TRY(
+        program_state.budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+    // 8 bytes below a multiple of 16, as after a call (x86-64 psABI 3.2.2); the word there is 0.
+    const uint64_t stack_pointer = stack.top() - 8;
+    auto thread = TRY(program_state.process.create_thread(
+        reinterpret_cast<uint64_t>(&thread_detail::begin), stack_pointer,
+        reinterpret_cast<uint64_t>(place), stack.control(), options.priority, options.affinity));
+    // A thread that has ended already fires the watch at once.
+    const auto watched = thread.watch_exit(ended);
+    if (!watched.ok()) {
+        // It runs, and nobody would learn when it is off its stack: the stack stays mapped.
+        static_cast<void>(thread.remove_kill(0));
+        stack.abandon();
+        return watched.status();
+    }
+    return RunningThread(std::move(stack), std::move(ended), std::move(thread));
+}
+
+Result<void> RunningThread::join(Deadline deadline) {
+    TRY(wait_for(ended_, deadline));
+    thread_.close();
+    return {};
+}
+
+}  // namespace annulus
