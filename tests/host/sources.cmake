@@ -3,6 +3,7 @@
 
 set(annulus_host_sources
     "base/*.cpp"
+    "kernel/memory/address_map.cpp"
     "kernel/memory/object_heap.cpp"
     "kernel/memory/page_allocator.cpp"
     "kernel/schedule/run_queue.cpp"
