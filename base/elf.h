@@ -84,8 +84,8 @@ struct ElfSegment {
     [[nodiscard]] uint64_t end_page() const;    // address + memory_size, rounded up
 };
 
-// The initial image of thread-local storage: lies inside a segment, so it can be copied from the
-// loaded program.
+// Thread-local storage: its initial bytes, then zeros. The initial bytes, if there are any, lie
+// inside a segment, so they can be copied from the loaded program.
 struct ElfTls {
     uint64_t address = 0;
     uint64_t file_size = 0;
