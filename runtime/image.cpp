@@ -6,6 +6,7 @@
 
 #include "runtime/image.h"
 
+#include "abi/limits.h"
 #include "base/align.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ struct ProgramHeader {
     uint32_t type, flags;
     uint64_t offset, address, physical, file_size, memory_size, alignment;
 };
-constexpr uint32_t segment_tls = 7;  // PT_TLS
+constexpr uint32_t segment_tls = 7;                 // PT_TLS
+constexpr uint32_t segment_gnu_relro = 0x6474e552;  // PT_GNU_RELRO
 
 struct DynamicEntry {
     uint64_t tag, value;
@@ -51,11 +53,11 @@ namespace {
 // Safety: the image lies at its load address in one piece, as the linker laid it out.
 uint64_t load_address() { return reinterpret_cast<uint64_t>(&__ehdr_start); }
 
-const ProgramHeader* find_tls() {
+const ProgramHeader* find_segment(uint32_t type) {
     const auto* headers =
         reinterpret_cast<const ProgramHeader*>(load_address() + __ehdr_start.program_headers);
     for (unsigned i = 0; i < __ehdr_start.program_header_count; ++i) {
-        if (headers[i].type == segment_tls) return &headers[i];
+        if (headers[i].type == type) return &headers[i];
     }
     return nullptr;
 }
@@ -69,13 +71,13 @@ uint64_t tls_distance(const ProgramHeader& tls) {
 }  // namespace
 
 uint64_t annulus_thread_storage_size() {
-    const ProgramHeader* tls = find_tls();
+    const ProgramHeader* tls = find_segment(segment_tls);
     return tls == nullptr ? 0 : align_up(tls_distance(*tls), sizeof(ThreadControl));
 }
 
 void prepare_thread_storage(ThreadControl* control) {
     *control = {.self = control, .reserved = {}};
-    const ProgramHeader* tls = find_tls();
+    const ProgramHeader* tls = find_segment(segment_tls);
     if (tls == nullptr) return;
     // Safety: annulus_thread_storage_size bytes below the control block belong to the thread.
     auto* begin = reinterpret_cast<char*>(control) - tls_distance(*tls);
@@ -99,6 +101,15 @@ void relocate_image() {
         const uint64_t value = base + relocation.addend;
         if (*place != value) *place = value;
     }
+}
+
+ImageRange relocated_pages() {
+    const ProgramHeader* relro = find_segment(segment_gnu_relro);
+    if (relro == nullptr) return {0, 0};
+    // The linker pads it to whole pages; a rest that shares a page with other data stays writable.
+    const uint64_t end = align_down(relro->address + relro->memory_size, abi::page_size);
+    const uint64_t begin = align_up(relro->address, abi::page_size);
+    return {load_address() + begin, end > begin ? end - begin : 0};
 }
 
 }  // namespace annulus

@@ -24,4 +24,11 @@ void prepare_thread_storage(ThreadControl* control);
 // may use a pointer from static data.
 void relocate_image();
 
+// Whole pages of this image that only relocation writes to; size 0 if there are none.
+struct ImageRange {
+    uint64_t begin;
+    uint64_t size;
+};
+ImageRange relocated_pages();
+
 }  // namespace annulus

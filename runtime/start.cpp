@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The start of a program, from the first instruction in C++ to program_main and its end.
 
+#include "abi/operations.h"
 #include "runtime/image.h"
 #include "runtime/program.h"
 #include "runtime/program_state.h"
@@ -41,6 +42,13 @@ extern "C" [[noreturn]] void annulus_start(const abi::StartBlock* block, ThreadC
     program_state.process = first_of<ProcessReference>(environment, {names::process});
     program_state.log =
         first_of<ObjectReference>(environment, {names::log, names::output, names::console});
+
+    // Pointers that never change any more become read-only, unless a loader did that already.
+    const ImageRange relocated = relocated_pages();
+    if (relocated.size != 0 && !program_state.process.empty()) {
+        static_cast<void>(
+            program_state.process.map_protect(relocated.begin, relocated.size, abi::map_read));
+    }
 
     for (const Constructor* constructor = __init_array_start; constructor != __init_array_end;
          ++constructor) {

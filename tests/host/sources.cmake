@@ -12,6 +12,7 @@ set(annulus_host_sources
     "services/init/manifest/*.cpp"
     "services/init/supervisor_policy.cpp"
     "runtime/heap.cpp"
+    "runtime/start_block.cpp"
     "tests/support/*.cpp"
     "tools/abi_generator/describe.cpp"
     "tools/abi_generator/*_writer.cpp"
