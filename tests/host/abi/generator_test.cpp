@@ -4,7 +4,7 @@
 //
 // After a wanted change: build/target/host_tools/abi_generator reference docs/reference
 //                        build/target/host_tools/abi_generator header
-//                        tests/host/abi/objects.golden.h
+//                        tests/host/abi/objects.h.golden
 
 #include "tools/abi_generator/generator.h"
 #include "abi/errors.h"
@@ -32,7 +32,7 @@ std::string read(const std::filesystem::path& path) {
 }
 
 TEST(AbiGenerator, HeaderIsAsCommitted) {
-    EXPECT_EQ(objects_header(), read(root() / "tests/host/abi/objects.golden.h"));
+    EXPECT_EQ(objects_header(), read(root() / "tests/host/abi/objects.h.golden"));
 }
 
 TEST(AbiGenerator, ReferencePagesAreAsCommitted) {
