@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Front end of the build: each target installs what it needs, builds and runs. `make help` lists them.
+# Front end of the build: each target installs what it needs, then works. `make help` lists them.
 
 .DEFAULT_GOAL := help
 .PHONY: run test test-host test-guest build format check clean help

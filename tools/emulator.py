@@ -29,7 +29,7 @@ class Machine:
     icount: bool = False
     # The first serial port, as QEMU's -serial takes it.
     serial: str = "stdio"
-    # A path for QEMU's human monitor on a Unix socket.
+    # A path for QEMU's machine protocol (QMP) on a Unix socket.
     monitor: pathlib.Path | None = None
     # A port of the host's loopback that leads to the guest's port 80; gives the machine a network.
     http_port: int | None = None
@@ -49,7 +49,7 @@ class Machine:
             line += ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(self.cpus)]
         if self.monitor:
             line += ["-chardev", f"socket,id=monitor,path={self.monitor},server=on,wait=off",
-                     "-mon", "chardev=monitor,mode=readline"]
+                     "-mon", "chardev=monitor,mode=control"]
         if self.http_port:
             line += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.http_port}-:80",
                      "-device", "virtio-net-pci,netdev=net"]

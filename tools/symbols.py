@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the kernel's table of function names, for backtraces, and checks that adding it moved nothing.
+"""Makes the kernel's table of function names and checks that adding it moved no function.
 
 The table is the section .symbols, between the linker's kernel_symbols_begin and
 kernel_symbols_end:

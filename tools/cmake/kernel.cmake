@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The kernel, in three variants from the same sources: kernel-release, kernel-debug, kernel-counting.
+# The kernel in three variants of the same sources: kernel-release, kernel-debug, kernel-counting.
 #
 # Each variant is linked twice: the first link fixes the addresses, tools/symbols.py makes the table
 # of function names from it, and the second link adds the table behind everything else.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# User programs: each folder with a main.cpp is one static position-independent program over the runtime.
+# User programs: each folder with a main.cpp is one static position-independent executable.
 
 include(generated)
 

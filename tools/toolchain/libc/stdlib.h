@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of <stdlib.h> that libc++'s headers refer to. Only what the kernel or runtime defines can be linked.
+// The part of <stdlib.h> that libc++'s headers refer to; few of these have a definition.
 #pragma once
 
 #define __need_size_t

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""Tests inside the booted system: each file of tests/scenario names what to boot and what it says.
+
+    name      of the scenario                       system    folder under system/
+    kernel    variant, or a list of variants        cpus      list of CPU counts (default [1, 2])
+    memory    MiB (256)                             append    kernel command line
+    icount    true: deterministic, one CPU, run twice, and both runs must be the same
+    expect    suites that must end                  checks    monitor checks that must be asked for
+    script    list of {"wait": regular expression, "send": text}: a talk on the console
+    timeout   seconds for the boot (120)            exit      "clean" (default), or "serves": is
+                                                              ended when all else has happened
+"""
+
+import dataclasses
+import json
+import os
+import re
+import selectors
+import sys
+import tempfile
+import time
+
+import emulator
+import jobs
+import monitor
+import project
+import transcript
+
+silence_limit = 20  # Seconds without a byte on the serial port.
+exit_limit = 20  # Seconds for powering off after the last expected line.
+
+
+@dataclasses.dataclass
+class Boot:
+    """One boot of a scenario."""
+
+    scenario: dict
+    variant: str
+    cpus: int
+
+    @property
+    def name(self):
+        how = "icount" if self.icount else f"{self.cpus}cpu"
+        return f"{self.scenario['name']}-{self.variant}-{how}"
+
+    @property
+    def icount(self):
+        return self.scenario.get("icount", False)
+
+    @property
+    def expect(self):
+        return self.scenario.get("expect", [])
+
+    @property
+    def checks(self):
+        return self.scenario.get("checks", [])
+
+    @property
+    def script(self):
+        return self.scenario.get("script", [])
+
+
+_fields = {"name", "system", "kernel", "cpus", "memory", "append", "icount", "expect", "checks",
+           "script", "timeout", "exit"}
+
+
+def boots(only=()):
+    """Every boot of every scenario, in a fixed order."""
+    found = []
+    for path in project.sources(".json"):
+        if path.parts[:2] != ("tests", "scenario"):
+            continue
+        scenario = json.loads(project.text(path))
+        unknown = set(scenario) - _fields
+        if unknown or "name" not in scenario or "system" not in scenario:
+            raise ValueError(f"{path}: unknown fields {sorted(unknown)} or no name or system")
+        if only and scenario["name"] not in only:
+            continue
+        variants = scenario.get("kernel", "release")
+        counts = [1] if scenario.get("icount") else scenario.get("cpus", [1, 2])
+        for variant in [variants] if isinstance(variants, str) else variants:
+            found += [Boot(scenario, variant, count) for count in counts]
+    return found
+
+
+class Run:
+    """One run of one boot: starts QEMU, follows the serial port, ends QEMU."""
+
+    def __init__(self, boot, folder):
+        self.boot = boot
+        self.said = transcript.Transcript()
+        self.problem = None
+        self.status = None
+        self.checked = {}  # check -> (problem, counters)
+        self.steps_done = 0
+        self._socket = f"{folder}/monitor"
+        self._pending = ""  # The line that has not ended yet.
+        self._unmatched = ""  # What the script's next step has not matched yet.
+
+    def machine(self):
+        scenario = self.boot.scenario
+        return emulator.Machine(
+            kernel=project.target / "kernel" / f"kernel-{self.boot.variant}.elf",
+            image=project.target / "images" / f"{scenario['system']}.img",
+            cpus=self.boot.cpus, memory=scenario.get("memory", 256),
+            append=scenario.get("append", ""), icount=self.boot.icount,
+            monitor=self._socket if self.boot.checks else None)
+
+    def complete(self):
+        """Whether everything expected has happened, apart from powering off."""
+        return (self.said.ended(self.boot.expect) and
+                self.steps_done == len(self.boot.script) and
+                all(check in self.checked for check in self.boot.checks))
+
+    def run(self):
+        machine = self.machine()
+        for path in (machine.kernel, machine.image):
+            if not path.exists():
+                self.problem = f"{path.relative_to(project.root)} was not built"
+                return
+        with jobs.heavy(1 if self.boot.cpus == 1 else jobs.slots):
+            process = jobs.start(machine.arguments(), stdin=-1, stdout=-1, stderr=-2, bufsize=0)
+            try:
+                self._follow(process)
+            finally:
+                jobs.stop(process)
+        self.status = process.returncode
+        if self._pending:
+            self.said.add(self._pending)
+
+    def _follow(self, process):
+        selector = selectors.DefaultSelector()
+        selector.register(process.stdout, selectors.EVENT_READ)
+        begun = time.monotonic()
+        heard = begun
+        timeout = self.boot.scenario.get("timeout", 120)
+        while True:
+            ready = selector.select(0.2)
+            now = time.monotonic()
+            if ready:
+                data = os.read(process.stdout.fileno(), 65536)
+                if not data:
+                    process.wait(10)
+                    return
+                self._take(data.decode(errors="replace"), process)
+                heard = time.monotonic()
+            elif self.complete() and self.boot.scenario.get("exit") == "serves":
+                return
+            elif now - heard > (exit_limit if self.complete() else silence_limit):
+                self.problem = f"nothing on the serial port for {now - heard:.0f} s"
+                return
+            if now - begun > timeout:
+                self.problem = f"not done after {timeout} s"
+                return
+
+    def _take(self, text, process):
+        self._pending += text
+        self._unmatched += text
+        *lines, self._pending = self._pending.split("\n")
+        for line in lines:
+            check = self.said.add(line)
+            if check:
+                self._check(check)
+        while self.steps_done < len(self.boot.script):
+            step = self.boot.script[self.steps_done]
+            match = re.search(step["wait"], self._unmatched, re.M)
+            if not match:
+                return
+            self._unmatched = self._unmatched[match.end():]
+            self.steps_done += 1
+            os.write(process.stdin.fileno(), step.get("send", "").encode())
+
+    def _check(self, name):
+        if name not in self.boot.checks or name in self.checked:
+            self.said.problems.append(f"MONITOR {name} was not expected")
+            return
+        self.checked[name] = monitor.run(self._socket, name)
+
+    def tail(self):
+        return "\n".join(f"| {line}" for line in self.said.lines[-25:])
+
+
+def judge(run, suite):
+    """Turns what one run said into cases."""
+    boot = run.boot
+    for name, part in run.said.suites.items():
+        for case, (sentence, detail) in part.cases.items():
+            suite.check(f"{name}.{case} {sentence}", detail)
+        for counter, number in part.counters.items():
+            suite.counters[f"{name} {counter}"] = number
+        if name not in boot.expect:
+            suite.fails(name, "the scenario does not expect this suite")
+    for name in boot.expect:
+        ended = name in run.said.suites and run.said.suites[name].end
+        suite.check(f"{name} ends", None if ended else f"no END of {name}")
+    for name in boot.checks:
+        problem, counters = run.checked.get(name, ("the guest did not ask for it", {}))
+        suite.check(f"monitor.{name}", problem)
+        suite.counters.update({f"{name} {key}": value for key, value in counters.items()})
+    for number, step in enumerate(boot.script):
+        suite.check(f"step {number}: {step['wait']}",
+                    None if number < run.steps_done else "was not seen")
+    for problem in run.said.problems:
+        suite.fails("serial", problem)
+    if boot.scenario.get("exit", "clean") == "clean":
+        clean = run.problem is None and run.status == emulator.status_clean
+        suite.check("powers off", None if clean else f"QEMU's status is {run.status}")
+    if run.problem:
+        suite.fails("progress", run.problem)
+    if suite.failed:
+        suite.fails("transcript", f"last lines:\n{run.tail()}")
+
+
+def _execute(boot, log_name):
+    # A socket's path must be short, so the folder is not below the project.
+    with tempfile.TemporaryDirectory(prefix="annulus-") as folder:
+        run = Run(boot, folder)
+        run.run()
+    log = project.results / "serial" / f"{log_name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("\n".join(run.said.lines) + "\n")
+    return run
+
+
+def run(report, boot):
+    """Runs one boot; returns its measurements when they can be trusted."""
+    with report.suite(f"guest-{boot.name}") as suite:
+        first = _execute(boot, boot.name)
+        judge(first, suite)
+        if boot.icount:
+            second = _execute(boot, f"{boot.name}-again")
+            differ = next((f"first  {one}\nsecond {two}" for one, two in
+                           zip(first.said.lines, second.said.lines) if one != two), None)
+            if differ is None and len(first.said.lines) != len(second.said.lines):
+                differ = "one run said more than the other"
+            suite.check("a second run says exactly the same", differ)
+        return first.said.measurements if boot.icount and not first.said.problems else []
+    return []
+
+
+def problem_of_emulator():
+    reason = emulator.missing()
+    if reason:
+        print(f"tools/test/run: {reason}", file=sys.stderr)
+    return reason

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""clang-tidy over every source in the build, remembering what was found clean.
+
+A source is looked at again when its text, that of any project header it includes, the rules, the
+compile command or the compiler changed.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+import re
+import shlex
+
+import jobs
+import layering
+import project
+
+_finding = re.compile(rf"^{re.escape(str(project.root))}/(\S+: (?:error|warning): .*)$", re.M)
+_store = project.results / "tidy.json"
+
+
+def _commands():
+    """One compile command for each source: (path, build folder, command)."""
+    chosen = {}
+    for folder in (project.target, project.host):
+        database = folder / "compile_commands.json"
+        if not database.exists():
+            continue
+        for entry in json.loads(database.read_text()):
+            path = pathlib.Path(entry["file"])
+            if path.suffix == ".cpp" and path.is_relative_to(project.root):
+                name = pathlib.PurePosixPath(path.relative_to(project.root))
+                chosen.setdefault(name, (folder, entry["command"]))
+    present = set(project.files())
+    return {name: value for name, value in chosen.items() if name in present}
+
+
+def _key(path, command):
+    digest = hashlib.sha256((project.root / ".clang-tidy").read_bytes())
+    digest.update(command.encode())
+    digest.update(pathlib.Path("/usr/bin/clang-tidy-19").resolve().stat().st_mtime_ns.to_bytes(8))
+    for name in sorted(layering.closure(path)):
+        digest.update(str(name).encode() + b"\0" + (project.root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _examine(path, command):
+    """What clang-tidy has to say about one source, a line each."""
+    words = shlex.split(command)
+    flags = words[1:words.index("-o")] if "-o" in words else words[1:]
+    result = jobs.run(["clang-tidy-19", "--quiet", str(path), "--", *flags], cwd=project.root,
+                      timeout=300)
+    if result.ok:
+        return []
+    return _finding.findall(result.output) or [result.explain()]
+
+
+def run(report):
+    with report.suite("tidy") as suite:
+        known = json.loads(_store.read_text()) if _store.exists() else {}
+        clean = {}
+        waiting = {}
+        reported = set()
+        for path, (_, command) in sorted(_commands().items()):
+            key = _key(path, command)
+            if known.get(str(path)) == key:
+                clean[str(path)] = key
+                suite.passes(str(path))
+            else:
+                waiting[path] = (key, command)
+        suite.counters["examined"] = len(waiting)
+        with concurrent.futures.ThreadPoolExecutor(jobs.slots) as pool:
+            answers = pool.map(lambda item: _examine(item[0], item[1][1]), waiting.items())
+            for (path, (key, _)), found in zip(waiting.items(), answers, strict=True):
+                if found:
+                    # A header's finding comes up in every source that includes it.
+                    new = [line for line in found if line not in reported]
+                    reported.update(new)
+                    suite.fails(str(path), "\n".join(new) or "includes what is reported above")
+                else:
+                    suite.passes(str(path))
+                    clean[str(path)] = key
+        _store.parent.mkdir(parents=True, exist_ok=True)
+        _store.write_text(json.dumps(clean, indent=1) + "\n")
