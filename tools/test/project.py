@@ -2,8 +2,8 @@
 """Where things are, and which source files the project has."""
 
 import functools
+import os
 import pathlib
-import subprocess
 
 root = pathlib.Path(__file__).resolve().parents[2]
 build = root / "build"
@@ -17,11 +17,15 @@ code_folders = ("abi", "base", "boot", "kernel", "channel", "runtime", "drivers"
 
 @functools.cache
 def files():
-    """Every file of the project as a path from the root: tracked, or new and not ignored."""
-    listing = subprocess.run(["git", "ls-files", "-z", "--cached", "--others",
-                              "--exclude-standard"], cwd=root, check=True, capture_output=True)
-    names = sorted(set(listing.stdout.decode().split("\0")) - {""})
-    return [pathlib.PurePosixPath(name) for name in names if (root / name).is_file()]
+    """Every file of the project as a path from the root; without what is built or git's own."""
+    found = []
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if name not in (".git", "__pycache__")]
+        if pathlib.Path(folder) == root:
+            below[:] = [name for name in below if name != "build"]
+        relative = pathlib.PurePosixPath(pathlib.Path(folder).relative_to(root))
+        found += [relative / name for name in names]
+    return sorted(path for path in found if not (root / path).is_symlink())
 
 
 def sources(*suffixes):
