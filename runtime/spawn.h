@@ -21,7 +21,7 @@ namespace annulus {
 
 struct ImageSource {
     std::span<const std::byte> bytes;  // the ELF file; stays mapped and unchanged
-    MemoryReference memory;            // optional: the memory that holds the file, ...
+    MemoryReference memory = {};       // optional: the memory that holds the file, ...
     uint64_t offset = 0;               // ... from this byte on
 };
 
@@ -61,17 +61,17 @@ struct Grant {
 };
 
 struct SpawnOptions {
-    BudgetReference budget;  // pays for the process and all that is made here
-    std::span<const Grant> grants;
-    std::span<const std::string_view> arguments;
+    BudgetReference budget = {};  // pays for the process and all that is made here
+    std::span<const Grant> grants = {};
+    std::span<const std::string_view> arguments = {};
     bool own_process = true;  // hand out `process`: what a heap, threads and mutexes need
     size_t handle_slots = 256;
     size_t stack_pages = 16;
     unsigned priority = default_priority;
-    uint64_t affinity = 0;      // mask of CPUs, 0: any
-    uint64_t address_seed = 0;  // chooses where the image lies, and is passed on
-    uint64_t flags = 0;         // of budget.create.process
-    SemaphoreReference ended;   // fired at the end; empty: one is made
+    uint64_t affinity = 0;          // mask of CPUs, 0: any
+    uint64_t address_seed = 0;      // chooses where the image lies, and is passed on
+    uint64_t flags = 0;             // of budget.create.process
+    SemaphoreReference ended = {};  // fired at the end; empty: one is made
 };
 
 struct Spawned {

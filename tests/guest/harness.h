@@ -101,10 +101,12 @@ auto printable(const T& value) {
 }
 
 // Compares numbers by value, whatever their signs and widths.
+template <typename T>
+concept Number = std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>;
+
 template <typename Left, typename Right>
 constexpr bool equal(const Left& left, const Right& right) {
-    if constexpr (std::is_integral_v<Left> && std::is_integral_v<Right> &&
-                  !std::is_same_v<Left, bool> && !std::is_same_v<Right, bool>) {
+    if constexpr (Number<Left> && Number<Right>) {
         return std::cmp_equal(left, right);
     } else {
         return left == right;

@@ -24,6 +24,7 @@ const char* const preamble =
     "// bad_argument, not_supported and, when it transfers bytes, bad_address.\n"
     "#pragma once\n"
     "\n"
+    "#include \"abi/operations.h\"  // the flags\n"
     "#include \"abi/records.h\"\n"
     "#include \"abi/system_call.h\"\n"
     "#include \"base/result.h\"\n"

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Threads, semaphores with the user-mode path, and mutexes.
+
+#include "runtime/thread.h"
+
+#include "runtime/clock.h"
+#include "runtime/mutex.h"
+#include "tests/guest/harness.h"
+
+#include <memory>
+
+namespace {
+
+constinit thread_local uint64_t own = 7;
+
+}  // namespace
+
+TEST(thread_joins, "a thread runs its function and can be joined") {
+    std::atomic<int> ran = 0;
+    {
+        auto thread = MUST(start_thread([&ran] { ran = 42; }));
+        EXPECT_OK(thread.join());
+    }
+    EXPECT_EQ(ran.load(), 42);
+}
+
+TEST(thread_destructor, "a thread that goes out of scope was joined, and its function destroyed") {
+    auto counted = std::make_shared<int>(3);
+    {
+        auto thread = MUST(start_thread([counted] { *counted += 1; }));
+    }
+    EXPECT_EQ(*counted, 4);
+    EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(thread_storage, "every thread has its own thread-local variables") {
+    own = 100;
+    std::atomic<uint64_t> seen = 0;
+    auto thread = MUST(start_thread([&seen] {
+        seen = own;
+        own = 200;
+    }));
+    EXPECT_OK(thread.join());
+    EXPECT_EQ(seen.load(), 7u);
+    EXPECT_EQ(own, 100u);
+}
+
+TEST(thread_stacks_return, "a joined thread leaves nothing in the budget's account") {
+    {
+        auto warm_up = MUST(start_thread([] {}));
+    }
+    const auto before = MUST(test.budget().get_ledger());
+    for (int i = 0; i < 10; ++i) {
+        auto thread = MUST(start_thread([] {}));
+        EXPECT_OK(thread.join());
+    }
+    const auto after = MUST(test.budget().get_ledger());
+    for (unsigned i = 0; i < abi::resource_count; ++i) EXPECT_EQ(after.used[i], before.used[i]);
+}
+
+TEST(join_deadline, "joining a thread that still runs times out") {
+    auto go = MUST(CountingSemaphore::create(0));
+    auto thread = MUST(start_thread([&go] { static_cast<void>(go.down()); }));
+    EXPECT_ERROR(thread.join(Deadline::poll()), Error::timed_out);
+    EXPECT_OK(go.up());
+    EXPECT_OK(thread.join());
+}
+
+TEST(semaphore_counts, "units are counted in user mode") {
+    auto semaphore = MUST(CountingSemaphore::create(2));
+    EXPECT_OK(semaphore.down(Deadline::poll()));
+    EXPECT_OK(semaphore.down(Deadline::poll()));
+    EXPECT_ERROR(semaphore.down(Deadline::poll()), Error::timed_out);
+    EXPECT_OK(semaphore.up());
+    EXPECT_OK(semaphore.down(Deadline::poll()));
+}
+
+TEST(semaphore_wakes, "a unit wakes a thread that sleeps for it") {
+    auto request = MUST(CountingSemaphore::create(0));
+    auto answer = MUST(CountingSemaphore::create(0));
+    auto thread = MUST(start_thread([&] {
+        for (int i = 0; i < 100; ++i) {
+            static_cast<void>(request.down());
+            static_cast<void>(answer.up());
+        }
+    }));
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_OK(request.up());
+        EXPECT_OK(answer.down());
+    }
+    EXPECT_OK(thread.join());
+}
+
+TEST(semaphore_deadline, "a wait with a deadline ends at it, not before") {
+    auto semaphore = MUST(CountingSemaphore::create(0));
+    const uint64_t begin = now();
+    EXPECT_ERROR(semaphore.down(Deadline::after(milliseconds(2))), Error::timed_out);
+    EXPECT(now() >= begin + milliseconds(2).nanoseconds);
+}
+
+TEST(doorbell_coalesces, "rings before a wait are one ring") {
+    auto bell = MUST(BinarySemaphore::create());
+    EXPECT_OK(bell.ring());
+    EXPECT_OK(bell.ring());
+    EXPECT_OK(bell.wait(Deadline::poll()));
+    EXPECT_ERROR(bell.wait(Deadline::poll()), Error::timed_out);
+}
+
+TEST(sequence_wakes_all, "everybody who waits sees a sequence move on") {
+    auto sequence = MUST(SequenceSemaphore::create());
+    std::atomic<unsigned> woken = 0;
+    const auto waiter = [&] {
+        uint64_t seen = 0;
+        if (sequence.wait(seen).ok() && seen != 0) woken.fetch_add(1);
+    };
+    auto first = MUST(start_thread(waiter));
+    auto second = MUST(start_thread(waiter));
+    EXPECT_OK(sequence.advance());
+    EXPECT_OK(first.join());
+    EXPECT_OK(second.join());
+    EXPECT_EQ(woken.load(), 2u);
+    EXPECT_EQ(sequence.value(), 1u);
+}
+
+TEST(words_return, "semaphores can be made and dropped for ever") {
+    for (int i = 0; i < 300; ++i) {
+        auto semaphore = MUST(CountingSemaphore::create(1));
+        EXPECT_OK(semaphore.down(Deadline::poll()));
+    }
+}
+
+TEST(mutex_excludes, "increments under a mutex are not lost") {
+    constexpr int threads = 4;
+    constexpr int rounds = 2000;
+    auto mutex = MUST(Mutex::create());
+    int count = 0;
+    const auto add = [&] {
+        for (int i = 0; i < rounds; ++i) {
+            const Lock lock(mutex);
+            // Read and written apart, so that a lost exclusion shows.
+            const int before = count;
+            asm volatile("" : : : "memory");
+            count = before + 1;
+        }
+    };
+    {
+        auto first = MUST(start_thread(add));
+        auto second = MUST(start_thread(add));
+        auto third = MUST(start_thread(add));
+        auto fourth = MUST(start_thread(add));
+    }
+    EXPECT_EQ(count, threads * rounds);
+}
+
+TEST(heap_in_threads, "threads allocate at the same time") {
+    std::atomic<unsigned> wrong = 0;
+    const auto work = [&wrong] {
+        std::unique_ptr<uint64_t[]> blocks[16];
+        for (uint64_t i = 0; i < 2000; ++i) {
+            auto& block = blocks[i % 16];
+            if (block != nullptr && block[0] != i - 16) wrong.fetch_add(1);
+            block.reset(new uint64_t[1 + i % 40]);
+            block[0] = i;
+        }
+    };
+    {
+        auto first = MUST(start_thread(work));
+        auto second = MUST(start_thread(work));
+    }
+    EXPECT_EQ(wrong.load(), 0u);
+}
