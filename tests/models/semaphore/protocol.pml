@@ -315,18 +315,18 @@ inline expire_claim(t, victim) {
 #ifdef MUTANT_CLAIM_NO_CAS
     w = record[victim];
     atomic {
-        if
-        :: w == WAIT -> l = (record[victim] == WAIT -> victim : NONE); record[victim] = DEAD
+        l = (w == WAIT && record[victim] == WAIT -> victim : NONE);
+        record[victim] = (w == WAIT -> DEAD : record[victim]);
+        w = 0
+    }
 #else
     atomic {
         if
-#endif
-#ifndef MUTANT_CLAIM_NO_CAS
         :: record[victim] == WAIT -> record[victim] = DEAD; l = victim
-#endif
         :: else -> l = NONE
         fi
     }
+#endif
     ready_thread(t, l)
 }
 

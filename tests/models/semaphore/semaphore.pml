@@ -3,10 +3,12 @@
 //
 // Build with -DCONFIGURATION_<NAME>, and with -DMUTANT_<NAME> to break one thing.
 
-#if defined(CONFIGURATION_COUNTING) || defined(CONFIGURATION_REUSE)
+#if defined(CONFIGURATION_COUNTING)
 #define THREADS 4
+#elif defined(CONFIGURATION_REUSE)
+#define THREADS 2
 #elif defined(CONFIGURATION_TIMEOUT)
-#define THREADS 6
+#define THREADS 5
 #elif defined(CONFIGURATION_TIMEOUT_CLAIM)
 #define THREADS 5
 #define CLAIM_ONLY
@@ -46,7 +48,7 @@
 #define THREADS 4
 #define SEQUENCE
 #elif defined(CONFIGURATION_TABLE)
-#define THREADS 5
+#define THREADS 4
 #define TABLE
 #else
 #error "choose a configuration"
@@ -263,16 +265,13 @@ inline start() {
     run taker(3, 0, 2)
 #elif defined(CONFIGURATION_REUSE)
     run signaller(0, 0, 1);
-    run taker(1, 0, 1);
-    phase[2] = DONE;
-    phase[3] = DONE
+    run taker(1, 0, 1)
 #elif defined(CONFIGURATION_TIMEOUT)
     run signaller(0, 0, 2);
     run taker(1, 0, 2);
     run taker(2, 0, 1);
     run expirer(3, 1, 0);
-    run expirer(4, 2, 0);
-    run poller(5, 0)
+    run poller(4, 0)
 #elif defined(CONFIGURATION_TIMEOUT_CLAIM)
     run signaller(0, 0, 2);
     run taker(1, 0, 2);
@@ -312,7 +311,7 @@ inline start() {
     run signaller(1, 0, 1);
     run signaller(2, 1, 1);
     run set_taker(3, 2, 0);
-    run set_taker(4, 2, 0)
+    run set_taker(4, 1, 0)
 #elif defined(CONFIGURATION_SET_KILL)
     make_member(0);
     make_member(1);
@@ -346,8 +345,7 @@ inline start() {
     run signaller(0, 0, 2);
     run client(1, 2);
     run server(2, 1);
-    run server(3, 0);
-    phase[4] = DONE
+    run server(3, 0)
 #endif
 }
 

@@ -5,7 +5,7 @@
 // that found nothing ready takes the table's lock and looks once more at the hint that every
 // change of the ready list stores; a signal stores the hint before it takes the table's lock.
 
-// Serves one request or one event. result: OK (event i delivered or request taken), TIMED_OUT: killed.
+// Serves one request or one event (result OK), or is killed on the way (TIMED_OUT).
 inline reply_and_wait(t, killable, request_first) {
     result = PENDING;
     do
