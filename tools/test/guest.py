@@ -16,6 +16,7 @@ import json
 import os
 import re
 import selectors
+import subprocess
 import sys
 import tempfile
 import time
@@ -93,6 +94,7 @@ class Run:
         self.status = None
         self.checked = {}  # check -> (problem, counters)
         self.steps_done = 0
+        self.started = time.monotonic()  # Anew once the boot has its slot.
         self._socket = f"{folder}/monitor"
         self._pending = ""  # The line that has not ended yet.
         self._unmatched = ""  # What the script's next step has not matched yet.
@@ -119,11 +121,15 @@ class Run:
                 self.problem = f"{path.relative_to(project.root)} was not built"
                 return
         with jobs.heavy(1 if self.boot.cpus == 1 else jobs.slots):
-            process = jobs.start(machine.arguments(), stdin=-1, stdout=-1, stderr=-2, bufsize=0)
+            self.started = time.monotonic()
+            process = jobs.start(machine.arguments(), stdin=subprocess.PIPE, bufsize=0,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             try:
                 self._follow(process)
             finally:
                 jobs.stop(process)
+                process.stdin.close()
+                process.stdout.close()
         self.status = process.returncode
         if self._pending:
             self.said.add(self._pending)
@@ -171,10 +177,10 @@ class Run:
             os.write(process.stdin.fileno(), step.get("send", "").encode())
 
     def _check(self, name):
-        if name not in self.boot.checks or name in self.checked:
-            self.said.problems.append(f"MONITOR {name} was not expected")
-            return
-        self.checked[name] = monitor.run(self._socket, name)
+        if name not in monitor.checks:
+            self.said.problems.append(f"there is no check {name}")
+        elif name in self.boot.checks:  # Other boots of the same program skip it.
+            self.checked[name] = monitor.run(self._socket, name)
 
     def tail(self):
         return "\n".join(f"| {line}" for line in self.said.lines[-25:])
@@ -208,7 +214,8 @@ def judge(run, suite):
     if run.problem:
         suite.fails("progress", run.problem)
     if suite.failed:
-        suite.fails("transcript", f"last lines:\n{run.tail()}")
+        case, detail = suite.failed.pop()
+        suite.fails(case, f"{detail}\nlast lines:\n{run.tail()}")
 
 
 def _execute(boot, log_name):
@@ -226,6 +233,7 @@ def run(report, boot):
     """Runs one boot; returns its measurements when they can be trusted."""
     with report.suite(f"guest-{boot.name}") as suite:
         first = _execute(boot, boot.name)
+        suite.started = first.started
         judge(first, suite)
         if boot.icount:
             second = _execute(boot, f"{boot.name}-again")

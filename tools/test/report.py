@@ -18,7 +18,7 @@ class Suite:
         self.skipped = []  # (case, reason)
         self.counters = {}
         self.seconds = 0.0
-        self._started = time.monotonic()
+        self.started = time.monotonic()
 
     def passes(self, case):
         self.passed.append(case)
@@ -37,7 +37,7 @@ class Suite:
             self.passes(case)
 
     def finish(self):
-        self.seconds = time.monotonic() - self._started
+        self.seconds = time.monotonic() - self.started
         if not self.passed and not self.failed:
             self.fails("runs", "no case of this suite ran")
 
