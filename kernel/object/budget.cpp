@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// Budget: charging, making objects, and the ordinary end of a budget.
+#include "kernel/object/budget.h"
+#include "kernel/memory/kernel_memory.h"
+
+#include "kernel/assert.h"
+#include "kernel/memory/kernel_memory.h"
+#include "kernel/object/lease.h"
+#include "kernel/object/semaphore.h"
+
+namespace annulus::kernel {
+
+namespace {
+
+constexpr uint32_t cpu_weight_max = 1000;
+
+bool is_dependent(abi::ObjectType type) {
+    return type == abi::ObjectType::process || type == abi::ObjectType::budget;
+}
+
+// Memory of the root's record: it is made when the machine is known, and never freed.
+alignas(Budget) constinit unsigned char root_storage[sizeof(Budget)] = {};
+
+}  // namespace
+
+struct BudgetEnd {
+    // The last reference went: nothing is charged here, except by children's remains.
+    static bool detach(Object& object) {
+        auto& budget = static_cast<Budget&>(object);
+        budget.close();
+        budget.exhausted_watches.clear();
+        budget.done_watches_.clear();
+        return true;
+    }
+    static void die(Object& object) { static_cast<Budget&>(object).begin_destruction(); }
+    static void destruct(Object& object) { static_cast<Budget&>(object).~Budget(); }
+
+    static Work::Step tell_refusal(Work& work) {
+        Budget& budget = *static_cast<Budget::RefusalWork&>(work).budget;
+        // Before the signals: a refusal from now on queues again.
+        budget.refusal_queued_.store(false, std::memory_order_release);
+        budget.exhausted_watches.fire();
+        release(budget);
+        return Work::Step::done;
+    }
+};
+
+const ObjectKind Budget::kind_table = {abi::ObjectType::budget, BudgetEnd::detach, BudgetEnd::die,
+                                       BudgetEnd::destruct};
+
+Budget::Budget(Budget* payer, uint32_t size, Budget* parent, const abi::BudgetLimits& limits)
+    : Object(kind_table, payer, size),
+      ledger_(limits),
+      parent_(parent),
+      depth_(parent == nullptr ? 0 : parent->depth_ + 1),
+      cpu_weight_(limits.cpu_weight),
+      priority_ceiling_(limits.priority_ceiling) {
+    refusal_work_.budget = this;
+    refusal_work_.step = BudgetEnd::tell_refusal;
+    refusal_work_.priority = static_cast<uint8_t>(priority_ceiling_);
+}
+
+Budget& Budget::root() {
+    // Safety: init_root() made it there before anybody else asks.
+    return *std::launder(reinterpret_cast<Budget*>(root_storage));
+}
+
+void Budget::init_root(const abi::BudgetLimits& limits) {
+    // Safety: static storage of the right size and alignment, used for nothing else.
+    new (root_storage) Budget(nullptr, sizeof(Budget), nullptr, limits);
+}
+
+Result<Ref<Budget>> Budget::create_child(const abi::BudgetLimits& limits) {
+    if (limits.cpu_weight == 0 || limits.cpu_weight > cpu_weight_max ||
+        limits.priority_ceiling > priority_ceiling_) {
+        return Error::bad_argument;
+    }
+    if (depth_ + 1 >= abi::budget_depth_max) return Error::too_deep;
+    {
+        SpinGuard guard(lock_);
+        TRY(ledger_.lend(limits));
+        ++child_count_;
+    }
+    auto child = create<Budget>(this, limits);
+    if (!child.ok()) {
+        ResourceAmounts amounts;
+        for (unsigned i = 0; i < abi::resource_count; ++i) amounts.amount[i] = limits.amount[i];
+        {
+            SpinGuard guard(lock_);
+            --child_count_;
+        }
+        // The destruction may have begun, and ended, meanwhile.
+        pass_to_parents(amounts);
+    }
+    return child;
+}
+
+Result<void> Budget::charge(abi::Resource resource, uint64_t amount) {
+    Status status;
+    {
+        SpinGuard guard(lock_);
+        if (destroyed_.load(std::memory_order_relaxed)) return Error::wrong_state;
+        status = ledger_.charge(resource, amount).status();
+    }
+    if (status.code() == Error::no_budget) note_refusal();
+    return status;
+}
+
+void Budget::uncharge(abi::Resource resource, uint64_t amount) {
+    {
+        SpinGuard guard(lock_);
+        ledger_.uncharge(resource, amount);
+        if (!ledger_.closed()) return;
+    }
+    ResourceAmounts amounts;
+    amounts.amount[static_cast<unsigned>(resource)] = amount;
+    if (parent_ != nullptr) parent_->pass_to_parents(amounts);
+}
+
+// Takes back what was lent to a child; a closed ledger passes it on. The chain is at most
+// abi::budget_depth_max long.
+void Budget::pass_to_parents(const ResourceAmounts& amounts) {
+    for (Budget* budget = this; budget != nullptr; budget = budget->parent_) {
+        SpinGuard guard(budget->lock_);
+        budget->ledger_.take_back(amounts);
+        if (!budget->ledger_.closed()) return;
+    }
+}
+
+Result<void> Budget::move_charge(abi::Resource resource, uint64_t amount, Budget& to) {
+    TRY(to.charge(resource, amount));
+    uncharge(resource, amount);
+    return {};
+}
+
+// The caller may hold locks that rank above `watch`, so the watchers are told by the reaper.
+void Budget::note_refusal() {
+    if (exhausted_watches.empty()) return;
+    // Acquire: pairs with the release in tell_refusal(): the work item is free.
+    if (refusal_queued_.exchange(true, std::memory_order_acquire)) return;
+    // Somebody who may charge keeps the budget alive.
+    if (!try_retain(*this)) return;
+    reap(refusal_work_);
+}
+
+Result<void*> Budget::allocate_object(uint64_t size) {
+    // Each object holds a reference. The budget may be on its way out when it was merely looked up.
+    if (!try_retain(*this)) return Error::wrong_state;
+    {
+        SpinGuard guard(lock_);
+        // Counted before the destruction looks for objects, or refused by the charge below.
+        ++creating_;
+    }
+    auto storage = allocate_bytes(size);
+    if (!storage.ok()) {
+        {
+            SpinGuard guard(lock_);
+            --creating_;
+        }
+        release_later(*this);
+    }
+    return storage;
+}
+
+void Budget::adopt(Object& object) {
+    SpinGuard guard(lock_);
+    owned_.push_back(object);
+    ++object_count_;
+    --creating_;
+    if (is_dependent(object.type())) ++dependents_;
+}
+
+void Budget::disown(Object& object) {
+    uncharge(abi::Resource::kernel_bytes, ObjectHeap::charged_size(object.size));
+    {
+        SpinGuard guard(lock_);
+        owned_.remove(object);
+        --object_count_;
+    }
+    note_ended();
+    release(*this);
+}
+
+void Budget::note_ended() {
+    bool go_on;
+    {
+        SpinGuard guard(lock_);
+        ending_.fetch_sub(1, std::memory_order_relaxed);
+        go_on = unpark_locked();
+    }
+    if (go_on) reap(destroy_work_);
+}
+
+// True: the caller queues the destruction, which waited for what is over now.
+bool Budget::unpark_locked() {
+    if (!parked_ || dependents_ != 0 || ending_.load(std::memory_order_relaxed) != 0) return false;
+    parked_ = false;
+    return true;
+}
+
+void Budget::dependent_gone(abi::ObjectType type) {
+    bool go_on;
+    {
+        SpinGuard guard(lock_);
+        kernel_assert(dependents_ > 0, "a dependent of a budget ended twice");
+        --dependents_;
+        if (type == abi::ObjectType::budget) --child_count_;
+        go_on = unpark_locked();
+    }
+    if (go_on) reap(destroy_work_);
+}
+
+// Gives back to the parent what is not used; once.
+void Budget::close() {
+    ResourceAmounts surplus;
+    {
+        SpinGuard guard(lock_);
+        if (ledger_.closed()) return;
+        surplus = ledger_.close();
+    }
+    if (parent_ == nullptr) return;
+    parent_->pass_to_parents(surplus);
+    parent_->dependent_gone(abi::ObjectType::budget);
+}
+
+Result<void*> Budget::allocate_bytes(uint64_t size) {
+    const uint64_t charged = ObjectHeap::charged_size(size);
+    if (charged == 0) return Error::limit;
+    TRY(charge(abi::Resource::kernel_bytes, charged));
+    auto storage = object_heap().allocate(size);
+    if (!storage.ok()) uncharge(abi::Resource::kernel_bytes, charged);
+    return storage;
+}
+
+void Budget::free_bytes(void* storage, uint64_t size) {
+    object_heap().free(storage, size);
+    uncharge(abi::Resource::kernel_bytes, ObjectHeap::charged_size(size));
+}
+
+void Budget::read_ledger(abi::BudgetLedger& to) {
+    SpinGuard guard(lock_);
+    to = {};
+    ledger_.read(to);
+    to.cpu_weight = cpu_weight_;
+    to.priority_ceiling = priority_ceiling_;
+    to.children = ledger_.closed() ? 0 : child_count_;
+    to.objects = ledger_.closed() ? 0 : object_count_;
+}
+
+}  // namespace annulus::kernel

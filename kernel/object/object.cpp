@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// The end of objects: unhooked and uncharged at once, freed in batches, one grace period each.
+//
+//   retire() -> pending -> (a grace period begins) -> waiting -> (it ends) -> freed in chunks
+//
+// Items of after_retired() go the same way, behind the objects that were retired before them.
+#include "kernel/object/object.h"
+#include "kernel/memory/kernel_memory.h"
+
+#include "abi/limits.h"
+#include "kernel/assert.h"
+#include "kernel/lock/spin_lock.h"
+#include "kernel/memory/kernel_memory.h"
+#include "kernel/object/budget.h"
+#include "kernel/schedule/grace.h"
+#include "kernel/schedule/reaper.h"
+
+namespace annulus::kernel {
+
+namespace {
+
+constinit SpinLock retired_lock{LockRank::retired};
+constinit IntrusiveList<Object, RetiredLink> pending;
+constinit IntrusiveList<Object, RetiredLink> waiting;
+constinit IntrusiveList<GraceItem, GraceLink> pending_barriers;
+constinit IntrusiveList<GraceItem, GraceLink> waiting_barriers;
+constinit bool period_running = false;
+constinit GraceItem period;
+
+constinit SpinLock late_lock{LockRank::retired};
+constinit IntrusiveList<Object, RetiredLink> late_references;
+constinit bool late_queued = false;
+
+// Moves what is pending under way. True: the caller calls grace_after(period), without the lock.
+bool begin_period_locked() REQUIRES(retired_lock) {
+    if (period_running || (pending.empty() && pending_barriers.empty())) return false;
+    period_running = true;
+    waiting.splice_back(pending);
+    waiting_barriers.splice_back(pending_barriers);
+    return true;
+}
+
+void free_object(Object& object) {
+    const uint32_t size = object.size;
+    object.kind->destruct(object);
+    object_heap().free(&object, size);
+}
+
+// Frees up to chunk_items objects; barriers follow when all are freed.
+Work::Step free_step(Work&) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        Object* object = nullptr;
+        GraceItem* barrier = nullptr;
+        bool begin = false;
+        {
+            SpinGuard guard(retired_lock);
+            object = waiting.pop_front();
+            if (object == nullptr) barrier = waiting_barriers.pop_front();
+            if (object == nullptr && barrier == nullptr) {
+                period_running = false;
+                begin = begin_period_locked();
+            }
+        }
+        if (object != nullptr) {
+            free_object(*object);
+        } else if (barrier != nullptr) {
+            barrier->done(*barrier);
+        } else {
+            if (begin) grace_after(period);
+            return Work::Step::done;
+        }
+    }
+    return Work::Step::more;
+}
+
+constinit Work free_work;
+
+void period_done(GraceItem&) {
+    if (free_step(free_work) == Work::Step::done) return;
+    free_work.step = free_step;
+    // Above all programs: whoever makes garbage must not outrun its removal.
+    free_work.priority = abi::priority_count - 1;
+    reap(free_work);
+}
+
+Work::Step late_step(Work&) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        Object* object;
+        {
+            SpinGuard guard(late_lock);
+            object = late_references.pop_front();
+            if (object == nullptr) {
+                late_queued = false;
+                return Work::Step::done;
+            }
+        }
+        release(*object);
+    }
+    return Work::Step::more;
+}
+
+constinit Work late_work;
+
+}  // namespace
+
+void retire(Object& object) {
+    if (object.budget != nullptr) object.budget->note_ending();
+    if (object.kind->detach(object)) finish_retire(object);
+}
+
+void finish_retire(Object& object) {
+    // Acquire-release: whoever comes second sees that the first was here.
+    if (object.retired.exchange(true, std::memory_order_acq_rel)) return;
+    if (object.budget != nullptr) object.budget->disown(object);
+    bool begin;
+    {
+        SpinGuard guard(retired_lock);
+        pending.push_back(object);
+        period.done = period_done;
+        begin = begin_period_locked();
+    }
+    if (begin) grace_after(period);
+}
+
+void end_object(Object& object) {
+    // Acquire: pairs with the release of the first caller.
+    if (object.dead.load(std::memory_order_acquire)) return;
+    object.kind->die(object);
+    // Release: pairs with the acquire of whoever takes the object for dead.
+    object.dead.store(true, std::memory_order_release);
+}
+
+void release_later(Object& object) {
+    uint32_t count = object.references.load(std::memory_order_relaxed);
+    while (count > 1) {
+        // Release: pairs with the acquire of the last holder.
+        if (object.references.compare_exchange_weak(count, count - 1, std::memory_order_release)) {
+            return;
+        }
+    }
+    // Ours is the only reference, so nobody else can be here with the same object.
+    bool queue;
+    {
+        SpinGuard guard(late_lock);
+        late_references.push_back(object);
+        queue = !late_queued;
+        late_queued = true;
+    }
+    if (!queue) return;
+    late_work.step = late_step;
+    late_work.priority = abi::priority_count - 1;
+    reap(late_work);
+}
+
+void after_retired(GraceItem& item) {
+    bool begin;
+    {
+        SpinGuard guard(retired_lock);
+        pending_barriers.push_back(item);
+        period.done = period_done;
+        begin = begin_period_locked();
+    }
+    if (begin) grace_after(period);
+}
+
+}  // namespace annulus::kernel

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// Object: what every kernel object has in common: type, references, payer.
+//
+// Lifetime. An object lives while references hold it: one for each handle entry that names it and
+// one for each kernel structure that says so at its declaration. When the last one goes, the object
+// is *retired*: ObjectKind::detach unhooks it from everything at once, its charge is given back,
+// and its memory is freed after a grace period (kernel/schedule/grace.h), because another CPU may
+// have looked it up without taking a reference. So a pointer found in a handle table is good until
+// the kernel is left, without any counting on the fast path.
+//
+// Death. Destroying a budget ends objects that others may still hold: ObjectKind::die makes the
+// object useless (waiters wake with `closed`, a table faults), then every foreign handle is taken
+// away, so that the last reference goes as above.
+#pragma once
+
+#include "abi/handle.h"
+#include "base/intrusive_list.h"
+#include "base/result.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
+
+namespace annulus::kernel {
+
+class Budget;
+struct GraceItem;
+struct Object;
+struct OwnedByBudget;
+struct RetiredLink;
+
+// The behaviour that differs by type.
+struct ObjectKind {
+    abi::ObjectType type;
+    // The last reference went. Unhooks the object and gives back what it charged beyond its own
+    // record (pages, slots, ...). May hand long work to the reaper by returning false; then
+    // finish_retire(object) is called by it later. Called without locks, interrupts off.
+    bool (*detach)(Object&);
+    // Its budget is being destroyed while others hold it. Idempotent. Called without locks.
+    void (*die)(Object&);
+    // Runs the destructor; the memory is freed by the caller.
+    void (*destruct)(Object&);
+};
+
+struct Object : ListNode<OwnedByBudget>, ListNode<RetiredLink> {
+    Object(const ObjectKind& kind, Budget* payer, uint32_t size)
+        : kind(&kind), budget(payer), size(size) {}
+    Object(const Object&) = delete;
+    Object& operator=(const Object&) = delete;
+
+    abi::ObjectType type() const { return kind->type; }
+
+    const ObjectKind* kind;
+    Budget* budget;  // pays for the record; null only for the root budget and statics
+    std::atomic<uint32_t> references{1};
+    uint32_t size;                     // bytes of the record as allocated
+    std::atomic<bool> dead{false};     // die() ran
+    std::atomic<bool> retired{false};  // finish_retire() ran
+};
+
+// Takes a reference. The caller has one, or found the object under protection of the grace period
+// and uses try_retain.
+inline void retain(Object& object) {
+    // Relaxed: whoever has a reference may make another; nothing is published by it.
+    object.references.fetch_add(1, std::memory_order_relaxed);
+}
+
+// False when the last reference is already gone.
+inline bool try_retain(Object& object) {
+    uint32_t count = object.references.load(std::memory_order_relaxed);
+    while (count != 0) {
+        // Acquire: pairs with the release in release(): sees what earlier holders wrote.
+        if (object.references.compare_exchange_weak(count, count + 1, std::memory_order_acquire)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Out of line part of release(): detaches, uncharges, and frees after a grace period.
+void retire(Object& object);
+// Second half of retire() for objects whose detach() returned false: uncharges and frees. A second
+// call in the same step of the kernel does nothing.
+void finish_retire(Object& object);
+
+// Ends an object whose budget is destroyed: runs ObjectKind::die once. The caller has a reference
+// and no locks.
+void end_object(Object& object);
+
+// Like release(), but allowed under locks of ranks below `retired`: the last reference is given
+// back by the reaper.
+void release_later(Object& object);
+
+// Calls item.done after the memory of everything retired so far is free again. The item's fields
+// are as for grace_after().
+void after_retired(GraceItem& item);
+
+// Gives a reference back. No lock of rank `process` or above may be held: the object may be
+// retired.
+inline void release(Object& object) {
+    // Acquire-release: the last holder sees all earlier holders' writes before it retires.
+    if (object.references.fetch_sub(1, std::memory_order_acq_rel) == 1) retire(object);
+}
+
+// Owns one reference.
+template <typename T>
+class Ref {
+public:
+    Ref() = default;
+    // Takes over a reference that the caller owns.
+    static Ref adopt(T& object) { return Ref(&object); }
+    // Takes another reference.
+    static Ref share(T& object) {
+        retain(object);
+        return Ref(&object);
+    }
+    Ref(Ref&& other) : object_(other.leak()) {}
+    Ref& operator=(Ref&& other) {
+        T* old = object_;
+        object_ = other.leak();
+        if (old != nullptr) release(*old);
+        return *this;
+    }
+    ~Ref() {
+        if (object_ != nullptr) release(*object_);
+    }
+
+    T* get() const { return object_; }
+    T& operator*() const { return *object_; }
+    T* operator->() const { return object_; }
+    explicit operator bool() const { return object_ != nullptr; }
+    // Gives up ownership without releasing.
+    T* leak() {
+        T* object = object_;
+        object_ = nullptr;
+        return object;
+    }
+    void reset() { *this = Ref(); }
+
+private:
+    explicit Ref(T* object) : object_(object) {}
+    T* object_ = nullptr;
+};
+
+}  // namespace annulus::kernel
