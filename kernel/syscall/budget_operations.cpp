@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Operations on budgets, except the making of memory (memory_operations.cpp).
+#include "abi/operations.h"
+#include "kernel/memory/kernel_memory.h"
+#include "kernel/object/budget.h"
+#include "kernel/object/process.h"
+#include "kernel/object/semaphore.h"
+#include "kernel/object/table.h"
+#include "kernel/object/timer_object.h"
+#include "kernel/schedule/cpu.h"
+#include "kernel/syscall/invocation.h"
+
+namespace annulus::kernel {
+
+namespace {
+
+constexpr uint64_t process_handles_min = 16;
+constexpr uint64_t withhold_cycle_counter = 1;
+
+template <typename T>
+Status hand_over(Invocation& invocation, Result<Ref<T>> made) {
+    if (!made.ok()) return made.status();
+    invocation.set_results(0);
+    return invocation.give(0, std::move(*made), abi::all_rights).status();
+}
+
+void read_machine_ledger(Budget& root, abi::MachineLedger& to) {
+    abi::BudgetLedger charged;
+    root.read_ledger(charged);
+    constexpr auto pages = static_cast<unsigned>(abi::Resource::pages);
+    to = {};
+    to.total = page_allocator().total_pages();
+    to.free = page_allocator().free_pages();
+    to.kernel_heap = object_heap().ledger().pages;
+    to.kernel_static = kernel_static_pages();
+    to.charged = charged.used[pages] + charged.lent[pages];
+    to.cpus = online_cpus();
+    for (unsigned i = 0; i < to.cpus; ++i) {
+        // Written by that CPU only: figures for reports.
+        to.idle_ns += __atomic_load_n(&cpu_at(i).idle_ns, __ATOMIC_RELAXED);
+        to.wakeups += __atomic_load_n(&cpu_at(i).wakeups, __ATOMIC_RELAXED);
+    }
+}
+
+}  // namespace
+
+Status budget_create_semaphore(Invocation& invocation) {
+    const uint64_t mode = invocation.words[0];
+    const uint64_t initial = invocation.words[1];
+    MemoryObject* memory = TRY(invocation.optional<MemoryObject>(2));
+    const uint64_t offset = invocation.words[3];
+    if (mode > abi::semaphore_sequence) return invocation.bad(0);
+    if (memory == nullptr && initial > abi::semaphore_max) return invocation.bad(1);
+    if (memory == nullptr ? offset != 0 : offset % sizeof(uint64_t) != 0) return invocation.bad(3);
+    return hand_over(
+        invocation, Semaphore::create(invocation.object<Budget>(), static_cast<SemaphoreMode>(mode),
+                                      initial, memory, offset));
+}
+
+Status budget_create_table(Invocation& invocation) {
+    MemoryObject* memory = TRY(invocation.optional<MemoryObject>(2));
+    return hand_over(invocation, Table::create(invocation.object<Budget>(), invocation.words[0],
+                                               invocation.words[1], memory, invocation.words[3],
+                                               invocation.process));
+}
+
+Status budget_create_process(Invocation& invocation) {
+    const uint64_t handles = invocation.words[0];
+    const uint64_t flags = invocation.words[1];
+    if (handles < process_handles_min || handles > abi::process_handles_max) {
+        return invocation.bad(0);
+    }
+    if ((flags & ~withhold_cycle_counter) != 0) return invocation.unknown_flags(1);
+    return hand_over(invocation,
+                     Process::create(invocation.object<Budget>(), static_cast<uint32_t>(handles),
+                                     (flags & withhold_cycle_counter) != 0));
+}
+
+Status budget_create_budget(Invocation& invocation) {
+    abi::BudgetLimits limits;
+    TRY(invocation.read_record(limits));
+    return hand_over(invocation, invocation.object<Budget>().create_child(limits));
+}
+
+Status budget_create_timer(Invocation& invocation) {
+    Semaphore& semaphore = *TRY(invocation.operand<Semaphore>(0));
+    return hand_over(invocation, TimerObject::create(invocation.object<Budget>(), semaphore));
+}
+
+Status budget_get_ledger(Invocation& invocation) {
+    abi::BudgetLedger ledger;
+    invocation.object<Budget>().read_ledger(ledger);
+    invocation.set_results(0);
+    return invocation.write_record(ledger).status();
+}
+
+Status budget_get_machine(Invocation& invocation) {
+    Budget& budget = invocation.object<Budget>();
+    if (budget.parent() != nullptr) return Error::wrong_state;
+    abi::MachineLedger ledger;
+    read_machine_ledger(budget, ledger);
+    invocation.set_results(0);
+    return invocation.write_record(ledger).status();
+}
+
+Status budget_remove_destroy(Invocation& invocation) {
+    Semaphore* done = TRY(invocation.optional<Semaphore>(0));
+    Ref<Semaphore> reference;
+    if (done != nullptr) {
+        // Merely looked up: its last handle may just have been closed.
+        if (!try_retain(*done)) return Status(Error::bad_handle, 0, 1);
+        reference = Ref<Semaphore>::adopt(*done);
+    }
+    const auto begun =
+        invocation.object<Budget>().destroy(std::move(reference), *invocation.process.budget);
+    invocation.set_results(0);
+    return begun.status();
+}
+
+Status budget_watch_exhausted(Invocation& invocation) {
+    Semaphore& semaphore = *TRY(invocation.operand<Semaphore>(0));
+    const auto added = invocation.object<Budget>().exhausted_watches.add(*invocation.process.budget,
+                                                                         semaphore, true, false);
+    invocation.set_results(0);
+    return added.status();
+}
+
+}  // namespace annulus::kernel
