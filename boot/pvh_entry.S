@@ -91,8 +91,11 @@ no_long_mode:
     movw $0x3f8, %dx
     outb %al, %dx
     jmp 1b
-2:  hlt
-    jmp 2b
+2:  movl $0x11, %eax        // the emulator's exit device, if any: status 35
+    movw $0xf4, %dx
+    outl %eax, %dx
+3:  hlt
+    jmp 3b
 no_long_mode_text:
     .asciz "panic: this CPU lacks 64-bit mode or no-execute pages\r\n"
 

@@ -3,9 +3,16 @@
 
 set(annulus_host_sources
     "base/*.cpp"
-    "kernel/memory/address_map.cpp"
+    "boot/memory_map.cpp"
+    "boot/start_info.cpp"
+    "kernel/arch/x86_64/firmware/acpi.cpp"
+    "kernel/memory/address_*.cpp"
+    "kernel/memory/frame_directory.cpp"
+    "kernel/memory/memory_*.cpp"
     "kernel/memory/object_heap.cpp"
     "kernel/memory/page_allocator.cpp"
+    "kernel/object/budget.cpp"
+    "kernel/object/object.cpp"
     "kernel/schedule/run_queue.cpp"
     "kernel/schedule/timer_wheel.cpp"
     "services/init/manifest.cpp"
