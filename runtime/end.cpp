@@ -8,11 +8,16 @@
 #include "runtime/log.h"
 #include "runtime/program_state.h"
 
+#include <array>
+
 namespace annulus {
 
 void exit_program(uint64_t code) {
-    // Without a handle to its own process, the end of the last thread ends the program.
-    if (!program_state.process.empty()) {
+    // The end of the last thread ends the program. If there may be others, they are killed; without
+    // a handle to its own process, it can only leave them.
+    // Order: relaxed, an unjoined thread was started by this one or by one that this one knows of.
+    const bool alone = unjoined_threads.load(std::memory_order_relaxed) == 0;
+    if (!alone && !program_state.process.empty()) {
         static_cast<void>(program_state.process.remove_kill(code));
     }
     system::exit(code);
@@ -26,6 +31,9 @@ void panic(std::string_view why) {
 void result_misused() { panic("a Result was used as what it is not"); }
 
 }  // namespace annulus
+
+// What libc++ calls where it would throw.
+void std::__libcpp_verbose_abort(const char* format, ...) { annulus::panic(format); }
 
 extern "C" {
 

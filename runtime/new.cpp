@@ -97,6 +97,8 @@ HeapUse heap_use() {
 using annulus::must_allocate;
 using annulus::release;
 
+const std::nothrow_t std::nothrow{};
+
 void* operator new(size_t size) { return must_allocate(size); }
 void* operator new[](size_t size) { return must_allocate(size); }
 void* operator new(size_t size, std::align_val_t alignment) {

@@ -4,6 +4,8 @@
 
 #include "runtime/environment.h"
 
+#include <atomic>
+
 namespace annulus {
 
 struct ProgramState {
@@ -14,5 +16,8 @@ struct ProgramState {
 };
 
 extern constinit ProgramState program_state;
+
+// Threads that were started and not joined yet.
+extern constinit std::atomic<unsigned> unjoined_threads;
 
 }  // namespace annulus

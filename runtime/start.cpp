@@ -9,6 +9,7 @@
 namespace annulus {
 
 constinit ProgramState program_state;
+constinit std::atomic<unsigned> unjoined_threads = 0;
 
 namespace {
 

@@ -77,9 +77,13 @@ Result<RunningThread> start_on_stack(thread_detail::Stack& stack, thread_detail:
         program_state.budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
     // 8 bytes below a multiple of 16, as after a call (x86-64 psABI 3.2.2); the word there is 0.
     const uint64_t stack_pointer = stack.top() - 8;
-    auto thread = TRY(program_state.process.create_thread(
+    auto created = program_state.process.create_thread(
         reinterpret_cast<uint64_t>(&thread_detail::begin), stack_pointer,
-        reinterpret_cast<uint64_t>(place), stack.control(), options.priority, options.affinity));
+        reinterpret_cast<uint64_t>(place), stack.control(), options.priority, options.affinity);
+    if (!created.ok()) return created.status();
+    // Order: relaxed, only the end of the program looks at it.
+    unjoined_threads.fetch_add(1, std::memory_order_relaxed);
+    Thread thread = std::move(*created);
     // A thread that has ended already fires the watch at once.
     const auto watched = thread.watch_exit(ended);
     if (!watched.ok()) {
@@ -94,6 +98,7 @@ Result<RunningThread> start_on_stack(thread_detail::Stack& stack, thread_detail:
 Result<void> RunningThread::join(Deadline deadline) {
     TRY(wait_for(ended_, deadline));
     thread_.close();
+    unjoined_threads.fetch_sub(1, std::memory_order_relaxed);
     return {};
 }
 

@@ -18,7 +18,7 @@ namespace annulus {
 
 // Priority of a thread that asks for none: the middle of what drivers (above) and bulk work (below)
 // use. A budget with a lower ceiling needs it given.
-inline constexpr unsigned default_priority = 16;
+inline constexpr unsigned default_priority = 32;
 
 struct ThreadOptions {
     size_t stack_pages = 16;  // without the guard page below

@@ -181,7 +181,7 @@ TEST(spawn, "a program from the archive runs, writes to what it was handed, and 
             MUST(spawn(image, {.budget = test.budget(), .grants = grants, .address_seed = seed}));
         EXPECT_OK(wait_for(child.ended));
         const auto state = MUST(child.process.get_state());
-        EXPECT_EQ(state.reason, abi::EndReason::killed);
+        EXPECT_EQ(state.reason, abi::EndReason::exited);
         EXPECT_EQ(state.exit_code, 0u);
         EXPECT_EQ(std::string_view(collector.text, collector.size), "hello, world\n");
     }

@@ -13,6 +13,23 @@ namespace {
 
 constinit thread_local uint64_t own = 7;
 
+// Counts its calls and the end of the last of its moved copies.
+class Counting {
+public:
+    Counting(std::atomic<int>& ran, std::atomic<int>& destroyed)
+        : ran_(&ran), destroyed_(&destroyed) {}
+    Counting(Counting&& other)
+        : ran_(other.ran_), destroyed_(std::exchange(other.destroyed_, nullptr)) {}
+    ~Counting() {
+        if (destroyed_ != nullptr) destroyed_->fetch_add(1);
+    }
+    void operator()() { ran_->fetch_add(1); }
+
+private:
+    std::atomic<int>* ran_;
+    std::atomic<int>* destroyed_;
+};
+
 }  // namespace
 
 TEST(thread_joins, "a thread runs its function and can be joined") {
@@ -25,12 +42,13 @@ TEST(thread_joins, "a thread runs its function and can be joined") {
 }
 
 TEST(thread_destructor, "a thread that goes out of scope was joined, and its function destroyed") {
-    auto counted = std::make_shared<int>(3);
+    std::atomic<int> ran = 0;
+    std::atomic<int> destroyed = 0;
     {
-        auto thread = MUST(start_thread([counted] { *counted += 1; }));
+        auto thread = MUST(start_thread(Counting(ran, destroyed)));
     }
-    EXPECT_EQ(*counted, 4);
-    EXPECT_EQ(counted.use_count(), 1);
+    EXPECT_EQ(ran.load(), 1);
+    EXPECT_EQ(destroyed.load(), 1);
 }
 
 TEST(thread_storage, "every thread has its own thread-local variables") {
