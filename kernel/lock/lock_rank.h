@@ -13,9 +13,23 @@ namespace annulus::kernel {
 
 // Outermost first. Numbers leave room; they are below 64.
 enum class LockRank : uint8_t {
+    process = 6,
+    address_space = 8,
+    memory = 10,
+    watch = 16,
+    semaphore_words = 18,
     semaphore = 20,
     semaphore_set = 24,
     table = 28,
+    handle_table = 30,
+    lease = 32,
+    retired = 33,
+    grace = 34,
+    budget = 36,
+    reaper = 38,
+    run_queue = 40,
+    timer = 44,
+    device = 46,
     heap_magazine = 48,
     heap_class = 50,
     page_cache = 52,

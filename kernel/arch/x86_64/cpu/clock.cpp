@@ -146,6 +146,12 @@ void start_clock(const AcpiInfo& info) {
     clock = make_clock(frequency, read_cycle_counter());
 }
 
+uint64_t cycles_to_ns(uint64_t cycles) {
+    // The clock starts at zero: a span of cycles is converted like a reading, without the base.
+    return static_cast<uint64_t>(static_cast<unsigned __int128>(cycles) * clock.mult >>
+                                 clock.shift);
+}
+
 uint64_t now_ns() { return cycles_to_ns(clock, read_cycle_counter()); }
 
 const abi::ClockPage& clock_parameters() { return clock; }

@@ -18,6 +18,9 @@ uint64_t now_ns();
 // What a program needs to compute now_ns() by itself; constant after boot.
 const abi::ClockPage& clock_parameters();
 
+// How long a number of cycles of the time-stamp counter takes.
+uint64_t cycles_to_ns(uint64_t cycles);
+
 // Cycles of the time-stamp counter per second, as measured.
 uint64_t cycle_frequency();
 

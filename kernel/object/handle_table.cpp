@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+// HandleTable: entering, finding, moving and closing handles.
+#include "kernel/object/handle_table.h"
+
+#include "kernel/assert.h"
+#include "kernel/memory/table_pages.h"
+#include "kernel/object/budget.h"
+
+#include <bit>
+
+namespace annulus::kernel {
+
+namespace {
+
+constexpr uint32_t generation_retired = 0xffffffff;
+
+constexpr uint64_t pages_for(uint32_t slots) {
+    return (uint64_t{slots} * sizeof(HandleEntry) + abi::page_size - 1) / abi::page_size;
+}
+
+abi::ObjectType type_in(uint64_t word) {
+    return static_cast<abi::ObjectType>(word >> 24 & 0x7f);
+}
+
+// Sets or clears the busy bit. The table's lock is held.
+void set_busy(HandleEntry& entry, bool busy) {
+    const uint64_t word = entry.word.load(std::memory_order_relaxed);
+    // Release: a reader that sees the new word sees the entry as it is.
+    entry.word.store(busy ? word | handle_busy : word & ~handle_busy, std::memory_order_release);
+}
+
+}  // namespace
+
+Result<void> HandleTable::create(HandleTable& table, Budget& budget, uint32_t slots) {
+    TRY(budget.charge(abi::Resource::handles, slots));
+    auto storage = allocate_table_pages(budget, pages_for(slots));
+    if (!storage.ok()) {
+        budget.uncharge(abi::Resource::handles, slots);
+        return storage.status();
+    }
+    table.entries_ = static_cast<HandleEntry*>(*storage);
+    table.size_ = slots;
+    table.budget_ = &budget;
+    // Slot 0 stays unused, so that 0 ends the free list and handle 0 names nothing.
+    for (uint32_t slot = slots - 1; slot > 0; --slot) {
+        HandleEntry& entry = table.entries_[slot];
+        entry.word.store(entry_word(1, abi::ObjectType::none, 0), std::memory_order_relaxed);
+        entry.next_free = table.free_head_;
+        table.free_head_ = slot;
+    }
+    table.free_count_ = slots - 1;
+    return {};
+}
+
+Result<Found> HandleTable::find(abi::Handle handle, abi::ObjectType type,
+                                abi::Rights needed) const {
+    const uint32_t slot = abi::slot_of(handle);
+    if (slot >= size_) return Error::bad_handle;
+    const HandleEntry& entry = entries_[slot];
+    // Acquire: pairs with the release in insert(): object and lease are seen as they were entered.
+    const uint64_t word = entry.word.load(std::memory_order_acquire);
+    const abi::ObjectType found_type = type_in(word);
+    if (word >> 32 != abi::generation_of(handle) || found_type == abi::ObjectType::none) {
+        return Error::bad_handle;
+    }
+    Object* object = entry.object.load(std::memory_order_acquire);
+    const uint64_t lease = entry.lease.load(std::memory_order_acquire);
+    // The entry was not changed meanwhile; the acquire loads above keep this one last.
+    if (entry.word.load(std::memory_order_relaxed) != word) return Error::bad_handle;
+    if (!lease_valid(lease)) return Error::revoked;
+    if (word & handle_busy) return Error::busy;
+    if (type != abi::ObjectType::any && type != found_type) return Error::wrong_type;
+    const auto rights = static_cast<abi::Rights>(word & abi::all_rights);
+    if (const abi::Rights missing = needed & ~rights; missing != 0) {
+        return Status(Error::no_right, static_cast<uint16_t>(std::countr_zero(missing)));
+    }
+    return Found{object, found_type, rights, lease};
+}
+
+uint32_t HandleTable::take_free_locked(bool landing) {
+    if (free_count_ == 0 || (!landing && free_count_ <= reserved_)) return 0;
+    const uint32_t slot = free_head_;
+    free_head_ = static_cast<uint32_t>(entries_[slot].next_free);
+    --free_count_;
+    ++used_;
+    return slot;
+}
+
+Result<abi::Handle> HandleTable::insert(Ref<Object> object, abi::Rights rights, uint64_t lease,
+                                        bool landing) {
+    SpinGuard guard(lock_);
+    const uint32_t slot = take_free_locked(landing);
+    if (slot == 0) return Error::no_room;
+    HandleEntry& entry = entries_[slot];
+    const auto generation =
+        static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
+    const abi::ObjectType type = object->type();
+    entry.object.store(object.leak(), std::memory_order_relaxed);
+    entry.lease.store(lease, std::memory_order_relaxed);
+    // Release: pairs with the acquire in find().
+    entry.word.store(entry_word(generation, type, rights), std::memory_order_release);
+    return abi::make_handle(slot, generation);
+}
+
+Result<void> HandleTable::reserve(uint32_t slots) {
+    SpinGuard guard(lock_);
+    if (free_count_ < reserved_ || free_count_ - reserved_ < slots) return Error::no_room;
+    reserved_ += slots;
+    return {};
+}
+
+void HandleTable::unreserve(uint32_t slots) {
+    SpinGuard guard(lock_);
+    kernel_assert(slots <= reserved_, "more landing slots given back than reserved");
+    reserved_ -= slots;
+}
+
+// Takes the entry out and hands its reference to `object`; false when it is free.
+bool HandleTable::remove_locked(uint32_t slot, Ref<Object>& object) {
+    HandleEntry& entry = entries_[slot];
+    const uint64_t word = entry.word.load(std::memory_order_relaxed);
+    if (type_in(word) == abi::ObjectType::none) return false;
+    const auto generation = static_cast<uint32_t>(word >> 32);
+    // The old word goes first: a reader that still sees it took everything before this store.
+    entry.word.store(entry_word(generation + 1, abi::ObjectType::none, 0),
+                     std::memory_order_release);
+    release_lease(entry.lease.load(std::memory_order_relaxed));
+    object = Ref<Object>::adopt(*entry.object.load(std::memory_order_relaxed));
+    entry.object.store(nullptr, std::memory_order_release);
+    entry.lease.store(0, std::memory_order_relaxed);
+    --used_;
+    // A retired slot is never used again, so that no generation comes twice.
+    if (generation + 1 == generation_retired) return true;
+    entry.next_free = free_head_;
+    free_head_ = slot;
+    ++free_count_;
+    return true;
+}
+
+Result<void> HandleTable::close(abi::Handle handle) {
+    const uint32_t slot = abi::slot_of(handle);
+    if (slot == 0 || slot >= size_) return Error::bad_handle;
+    Ref<Object> object;  // released after the lock
+    {
+        SpinGuard guard(lock_);
+        const HandleEntry& entry = entries_[slot];
+        const uint64_t word = entry.word.load(std::memory_order_relaxed);
+        if (word >> 32 != abi::generation_of(handle)) return Error::bad_handle;
+        if (word & handle_busy) return Error::busy;
+        if (!remove_locked(slot, object)) return Error::bad_handle;
+    }
+    return {};
+}
+
+Result<void> HandleTable::mark_busy(const uint64_t* words, unsigned mask) {
+    SpinGuard guard(lock_);
+    unsigned marked = 0;
+    Status failure;
+    for (unsigned i = 0; i < abi::message_words && failure.ok(); ++i) {
+        if (!(mask >> i & 1)) continue;
+        for (unsigned j = 0; j < i; ++j) {
+            if ((marked >> j & 1) && words[j] == words[i]) {
+                failure = Status(Error::bad_argument, static_cast<uint16_t>(i));
+            }
+        }
+        auto found = failure.ok() ? find(words[i], abi::ObjectType::any, 0)
+                                  : Result<Found>(failure);
+        if (!found.ok()) {
+            failure = found.status();
+            break;
+        }
+        set_busy(entries_[abi::slot_of(words[i])], true);
+        marked |= 1u << i;
+    }
+    if (failure.ok()) return {};
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (marked >> i & 1) set_busy(entries_[abi::slot_of(words[i])], false);
+    }
+    return failure;
+}
+
+void HandleTable::unmark_busy(const uint64_t* words, unsigned mask) {
+    SpinGuard guard(lock_);
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (mask >> i & 1) set_busy(entries_[abi::slot_of(words[i])], false);
+    }
+}
+
+Result<void> HandleTable::move(HandleTable& from, HandleTable& to, uint64_t* words,
+                               unsigned mask) {
+    // Busy handles cannot change, so the two tables are locked one after the other.
+    struct Moving {
+        Object* object;
+        abi::Rights rights;
+        uint64_t lease;
+    } moving[abi::message_words] = {};
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (!(mask >> i & 1)) continue;
+        const HandleEntry& entry = from.entries_[abi::slot_of(words[i])];
+        moving[i] = {entry.object.load(std::memory_order_relaxed),
+                     static_cast<abi::Rights>(entry.word.load(std::memory_order_relaxed) &
+                                              abi::all_rights),
+                     entry.lease.load(std::memory_order_relaxed)};
+    }
+    uint64_t arrived[abi::message_words] = {};
+    {
+        SpinGuard guard(to.lock_);
+        if (to.free_count_ < static_cast<unsigned>(std::popcount(mask))) return Error::no_room;
+        for (unsigned i = 0; i < abi::message_words; ++i) {
+            if (!(mask >> i & 1)) continue;
+            const uint32_t slot = to.take_free_locked(true);
+            HandleEntry& entry = to.entries_[slot];
+            const auto generation =
+                static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
+            // Each entry counts by itself; the old one's go when it is removed below.
+            retain(*moving[i].object);
+            retain_lease(moving[i].lease);
+            entry.object.store(moving[i].object, std::memory_order_relaxed);
+            entry.lease.store(moving[i].lease, std::memory_order_relaxed);
+            entry.word.store(entry_word(generation, moving[i].object->type(), moving[i].rights),
+                             std::memory_order_release);
+            arrived[i] = abi::make_handle(slot, generation);
+        }
+    }
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (!(mask >> i & 1)) continue;
+        Ref<Object> object;
+        SpinGuard guard(from.lock_);
+        from.remove_locked(abi::slot_of(words[i]), object);
+        // Never the last reference: the new entry has one.
+        object.leak()->references.fetch_sub(1, std::memory_order_release);
+        words[i] = arrived[i];
+    }
+    return {};
+}
+
+bool HandleTable::close_some(uint32_t& cursor, uint32_t limit) {
+    for (; limit > 0 && cursor < size_; --limit, ++cursor) {
+        if (cursor == 0) continue;
+        Ref<Object> object;  // released after the lock
+        SpinGuard guard(lock_);
+        remove_locked(cursor, object);
+    }
+    return cursor >= size_;
+}
+
+bool HandleTable::drop_dead(uint32_t& cursor, uint32_t limit) {
+    for (; limit > 0 && cursor < size_; --limit, ++cursor) {
+        if (cursor == 0) continue;
+        Ref<Object> object;
+        {
+            SpinGuard guard(lock_);
+            const Object* current = entries_[cursor].object.load(std::memory_order_relaxed);
+            // Acquire: pairs with the release of whoever ran die().
+            if (current == nullptr || !current->dead.load(std::memory_order_acquire)) continue;
+            remove_locked(cursor, object);
+        }
+    }
+    return cursor >= size_;
+}
+
+void HandleTable::destroy() {
+    if (entries_ == nullptr) return;
+    kernel_assert(used_ == 0, "handle table freed with open handles");
+    free_table_pages(*budget_, entries_, pages_for(size_));
+    budget_->uncharge(abi::Resource::handles, size_);
+    entries_ = nullptr;
+    size_ = 0;
+}
+
+bool HandleTable::next_used(uint32_t& cursor, abi::Handle& handle, Found& found) const {
+    for (; cursor < size_; ++cursor) {
+        const uint64_t word = entries_[cursor].word.load(std::memory_order_acquire);
+        handle = abi::make_handle(cursor, static_cast<uint32_t>(word >> 32));
+        auto result = find(handle, abi::ObjectType::any, 0);
+        if (!result.ok()) continue;
+        found = *result;
+        ++cursor;
+        return true;
+    }
+    return false;
+}
+
+}  // namespace annulus::kernel

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// HandleTable: what a process can name. Look-up takes no lock and no reference.
+//
+//   entry (32 bytes):  object | generation 63-32, busy 31, type 30-24, rights 23-0 | next | lease
+//
+// The word with the generation is the entry's validity: a reader loads it, then object and lease,
+// then the word again; equal words mean that all belong together, since a slot's generation never
+// comes back (a slot is retired when it would wrap). The object stays allocated until the reader
+// leaves the kernel (grace period).
+// Locking: `lock_` serialises writers. The table's memory is one contiguous run, fixed at creation,
+// so the fast path needs one bound test.
+#pragma once
+
+#include "abi/handle.h"
+#include "abi/system_call.h"
+#include "abi/verb.h"
+#include "base/result.h"
+#include "kernel/lock/spin_lock.h"
+#include "kernel/object/lease.h"
+#include "kernel/object/object.h"
+
+#include <stdint.h>
+
+namespace annulus::kernel {
+
+struct HandleEntry {
+    std::atomic<Object*> object;
+    std::atomic<uint64_t> word;   // generation | busy | type | rights; type none: free
+    uint64_t next_free;           // while free, guarded by the table's lock
+    std::atomic<uint64_t> lease;  // cell index | epoch << 32; 0: never revoked
+};
+static_assert(sizeof(HandleEntry) == 32);
+
+inline constexpr unsigned handle_rights_bits = 24;
+// In the word: the handle is in an accepted request. The fast paths, which compare the type's whole
+// byte, so leave it to the slow path, which answers `busy`.
+inline constexpr uint64_t handle_busy = uint64_t{1} << 31;
+
+constexpr uint64_t entry_word(uint32_t generation, abi::ObjectType type, abi::Rights rights) {
+    return uint64_t{generation} << 32 | uint64_t{static_cast<uint8_t>(type)} << 24 |
+           (rights & abi::all_rights);
+}
+
+// What a look-up found: good until the kernel is left. Retain the object to keep it longer.
+struct Found {
+    Object* object;
+    abi::ObjectType type;
+    abi::Rights rights;
+    uint64_t lease;
+};
+
+class HandleTable {
+public:
+    // Charges handles and pages to `budget`, which must outlive the table.
+    static Result<void> create(HandleTable& table, Budget& budget, uint32_t slots);
+    HandleTable() = default;
+    HandleTable(const HandleTable&) = delete;
+    HandleTable& operator=(const HandleTable&) = delete;
+
+    // The one look-up. Errors in this order: bad_handle, revoked, busy, no_right (detail: lowest
+    // missing bit). `type` any accepts every type, otherwise wrong_type comes before no_right.
+    Result<Found> find(abi::Handle handle, abi::ObjectType type, abi::Rights needed) const;
+
+    // Enters an object and takes over the caller's reference to it. no_room.
+    // `landing`: for an arriving handle, may use slots that others may not (reserve()).
+    Result<abi::Handle> insert(Ref<Object> object, abi::Rights rights, uint64_t lease, bool landing);
+
+    // Sets slots aside for arriving handles; each arrival uses one and, while there is room, sets
+    // the next one aside. no_room.
+    Result<void> reserve(uint32_t slots);
+    void unreserve(uint32_t slots);
+
+    // Closes. bad_handle, busy. The object may be retired here.
+    Result<void> close(abi::Handle handle);
+
+    // Marks up to 4 handles busy, all or none: they are about to move. The handles are the words
+    // named by `mask`. bad_handle, revoked, busy, bad_argument (one named twice; detail: word).
+    Result<void> mark_busy(const uint64_t* words, unsigned mask);
+    void unmark_busy(const uint64_t* words, unsigned mask);
+
+    // Moves the busy handles of `from` into `to`, all or none, and rewrites the words to the new
+    // values. no_room: nothing changed, they are still busy in `from`.
+    static Result<void> move(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask);
+
+    // Closes up to `limit` entries from `cursor` on; true when the end is reached.
+    bool close_some(uint32_t& cursor, uint32_t limit);
+    // Takes away up to `limit` entries' handles whose object is dead; true when the end is reached.
+    bool drop_dead(uint32_t& cursor, uint32_t limit);
+    // Frees the table's memory; all entries are closed.
+    void destroy();
+
+    // For list: the next used entry at or after `cursor`, or false.
+    bool next_used(uint32_t& cursor, abi::Handle& handle, Found& found) const;
+
+    HandleEntry* entries() const { return entries_; }
+    uint32_t size() const { return size_; }
+    uint32_t used() const { return used_; }
+    uint32_t free_slots() const { return free_count_; }
+
+private:
+    bool remove_locked(uint32_t slot, Ref<Object>& object) REQUIRES(lock_);
+    uint32_t take_free_locked(bool landing) REQUIRES(lock_);
+
+    HandleEntry* entries_ = nullptr;
+    uint32_t size_ = 0;
+    uint32_t free_head_ = 0;   // slot 0 is never used: 0 ends the list
+    uint32_t free_count_ = 0;
+    uint32_t reserved_ = 0;
+    uint32_t used_ = 0;
+    Budget* budget_ = nullptr;
+    SpinLock lock_{LockRank::handle_table};
+};
+
+}  // namespace annulus::kernel

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// Semaphore: the kernel's half of the protocol in semaphore.h.
+#include "kernel/object/semaphore.h"
+
+#include "base/container_of.h"
+#include "kernel/assert.h"
+#include "kernel/object/budget.h"
+#include "kernel/object/semaphore_words.h"
+#include "kernel/schedule/scheduler.h"
+
+namespace annulus::kernel {
+
+// The end of a semaphore: its last handle, or its budget.
+struct SemaphoreEnd {
+    static void die(Object& object) {
+        auto& semaphore = static_cast<Semaphore&>(object);
+        remove_watches_of(semaphore);
+        {
+            SpinGuard guard(semaphore.lock_);
+            semaphore.dead.store(true, std::memory_order_release);
+        }
+        if (!semaphore.wake_some(Error::closed)) semaphore.wake_rest();
+    }
+
+    // False while the reaper still wakes waiters: it finishes the retirement then.
+    static bool detach(Object& object) {
+        auto& semaphore = static_cast<Semaphore&>(object);
+        die(object);
+        if (semaphore.memory_) {
+            unregister_semaphore_word(semaphore);
+            semaphore.memory_->unpin(*semaphore.budget, semaphore.offset_ / abi::page_size, 1);
+        }
+        SpinGuard guard(semaphore.lock_);
+        return !semaphore.waking_;
+    }
+
+    static void destruct(Object& object) { static_cast<Semaphore&>(object).~Semaphore(); }
+
+    static Work::Step wake_step(Work& work) {
+        auto& semaphore = container_of(work, &Semaphore::wake_work_);
+        const bool dead = semaphore.dead.load(std::memory_order_acquire);
+        if (!semaphore.wake_some(dead ? Status(Error::closed) : Status())) return Work::Step::more;
+        {
+            SpinGuard guard(semaphore.lock_);
+            if (semaphore.due_locked()) return Work::Step::more;
+            semaphore.waking_ = false;
+        }
+        // A detach() that found waking_ set left the rest to us.
+        if (semaphore.references.load(std::memory_order_acquire) == 0) finish_retire(semaphore);
+        return Work::Step::done;
+    }
+
+    static Result<void> bind_word(Semaphore& semaphore, MemoryObject& memory, uint64_t offset) {
+        TRY(memory.pin(*semaphore.budget, offset / abi::page_size, 1));
+        auto* page = static_cast<std::byte*>(memory.pinned_address(offset / abi::page_size));
+        // Safety: a pinned page; the offset is aligned and within it. Programs change the word at
+        // any time, so it is only ever accessed as an atomic.
+        semaphore.word_ =
+            reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
+        const auto registered = register_semaphore_word(semaphore);
+        if (!registered.ok()) {
+            memory.unpin(*semaphore.budget, offset / abi::page_size, 1);
+            return registered;
+        }
+        semaphore.memory_ = Ref<MemoryObject>::share(memory);
+        semaphore.offset_ = offset;
+        return {};
+    }
+};
+
+const ObjectKind Semaphore::kind_table = {abi::ObjectType::semaphore, SemaphoreEnd::detach,
+                                          SemaphoreEnd::die, SemaphoreEnd::destruct};
+
+Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
+    : Object(kind_table, payer, size), word_(&own_word_), mode_(mode) {
+    wake_work_.step = SemaphoreEnd::wake_step;
+}
+
+Result<Ref<Semaphore>> Semaphore::create(Budget& budget, SemaphoreMode mode, uint64_t initial,
+                                         MemoryObject* memory, uint64_t offset) {
+    if (memory != nullptr) {
+        if (offset % sizeof(uint64_t) != 0) return Status(Error::bad_argument, 3);
+        if (offset / abi::page_size >= memory->pages()) return Error::out_of_range;
+    } else if (initial > abi::semaphore_max || (mode == SemaphoreMode::binary && initial > 1)) {
+        return Status(Error::bad_argument, 1);
+    }
+    auto semaphore = TRY(budget.create<Semaphore>(mode));
+    if (memory != nullptr) {
+        TRY(SemaphoreEnd::bind_word(*semaphore, *memory, offset));
+    } else {
+        semaphore->own_word_.store(initial, std::memory_order_relaxed);
+    }
+    return semaphore;
+}
+
+uint64_t Semaphore::value() const {
+    return word_->load(std::memory_order_relaxed) & ~semaphore_kernel_bit;
+}
+
+// Sets K, so that from here on only the kernel changes the word; its value without K.
+uint64_t Semaphore::enter_word_locked() {
+    // Sequentially consistent: a locked instruction. It takes its turn among the programs'
+    // compare-and-exchanges, which fail from now on, and acquires what their signals released.
+    return word_->fetch_or(semaphore_kernel_bit) & ~semaphore_kernel_bit;
+}
+
+void Semaphore::leave_word_locked(uint64_t value) {
+    // Release: pairs with the acquire of a program's take: it sees what the signaller did before.
+    word_->store(value | keep_locked(), std::memory_order_release);
+}
+
+// The first waiter that is still waiting, granted and out of the queue. Links of waits that ended
+// otherwise are dropped on the way: their record decides.
+Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
+    while (WaitLink* link = queue_.pop_front()) {
+        Thread& thread = *link->thread;
+        const WaitRecord granted = granted_through(link->index);
+        link->semaphore.store(nullptr, std::memory_order_release);
+        WaitRecord seen = thread.wait_record.load(std::memory_order_relaxed);
+        while (seen == WaitRecord::waiting || seen == WaitRecord::arming) {
+            // Acquire-release: the winner sees the thread's complete state and publishes the grant.
+            if (!thread.wait_record.compare_exchange_strong(seen, granted,
+                                                            std::memory_order_acq_rel)) {
+                continue;
+            }
+            const bool asleep = seen == WaitRecord::waiting;
+            if (asleep) thread.granted_value = value;
+            return {&thread, asleep};
+        }
+    }
+    return {nullptr, false};
+}
+
+Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool poll) {
+    SpinGuard guard(lock_);
+    if (dead.load(std::memory_order_relaxed)) return Error::closed;
+    const uint64_t value = enter_word_locked();
+    if (mode_ == SemaphoreMode::sequence) {
+        if (value != seen) {
+            leave_word_locked(value);
+            return value;
+        }
+    } else if (value > 0) {
+        // A thread that waits for several claims its own wait before it takes the unit: another
+        // semaphore may have granted already.
+        WaitRecord arming = WaitRecord::arming;
+        if (!link.thread->wait_record.compare_exchange_strong(
+                arming, granted_through(link.index), std::memory_order_acq_rel) &&
+            is_granted(arming)) {
+            leave_word_locked(value);
+            return Error::busy;
+        }
+        leave_word_locked(mode_ == SemaphoreMode::binary ? 0 : value - 1);
+        return uint64_t{0};
+    }
+    if (poll) {
+        leave_word_locked(value);
+        return Error::timed_out;
+    }
+    link.seen = seen;
+    link.semaphore.store(this, std::memory_order_relaxed);
+    queue_.push_back(link);
+    Thread& thread = *link.thread;
+    if (thread.wait_record.load(std::memory_order_relaxed) == WaitRecord::idle) {
+        // Release: whoever cancels the wait sees the link and takes this lock before it unlinks.
+        thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    }
+    leave_word_locked(value);
+    return Error::try_again;
+}
+
+void Semaphore::unqueue(WaitLink& link) {
+    SpinGuard guard(lock_);
+    if (link.semaphore.load(std::memory_order_relaxed) != this) return;
+    link.semaphore.store(nullptr, std::memory_order_relaxed);
+    queue_.remove(link);
+    // The hint is lowered only by whoever has the lock: keep is recomputed.
+    leave_word_locked(enter_word_locked());
+}
+
+// True when a queued thread is to be woken: units are owed, the sequence went on, or it all ended.
+bool Semaphore::due_locked() const {
+    if (queue_.empty()) return false;
+    if (dead.load(std::memory_order_relaxed)) return true;
+    if (mode_ == SemaphoreMode::sequence) return queue_.front()->seen != value();
+    return owed_units_ > 0;
+}
+
+bool Semaphore::wake_some(Status status) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        Popped popped{};
+        {
+            SpinGuard guard(lock_);
+            uint64_t value = enter_word_locked();
+            if (due_locked()) {
+                popped = pop_waiter_locked(value);
+                if (popped.thread != nullptr && owed_units_ > 0) --owed_units_;
+            }
+            if (queue_.empty() && mode_ == SemaphoreMode::counting) {
+                value += owed_units_;
+                owed_units_ = 0;
+            }
+            leave_word_locked(value);
+        }
+        if (popped.thread == nullptr) return true;
+        if (!popped.asleep) continue;
+        popped.thread->message.rax = status.bits;
+        disarm_deadline(*popped.thread);
+        make_ready(*popped.thread);
+    }
+    return false;
+}
+
+void Semaphore::wake_rest() {
+    {
+        SpinGuard guard(lock_);
+        if (waking_) return;
+        waking_ = true;
+    }
+    reap(wake_work_);
+}
+
+Result<void> Semaphore::signal(uint64_t units) {
+    Popped popped{};
+    bool more = false;
+    {
+        SpinGuard guard(lock_);
+        if (dead.load(std::memory_order_relaxed)) return Error::closed;
+        uint64_t value = enter_word_locked();
+        if (value > abi::semaphore_max || units > abi::semaphore_max - value) {
+            leave_word_locked(value);
+            return Error::limit;
+        }
+        if (mode_ == SemaphoreMode::sequence) {
+            value += 1;
+            popped = pop_waiter_locked(value);
+        } else {
+            if (mode_ == SemaphoreMode::binary && units > 0) units = 1;
+            if (units > 0 && owed_units_ == 0) popped = pop_waiter_locked(0);
+            if (popped.thread != nullptr) --units;
+            if (queue_.empty()) {
+                value = mode_ == SemaphoreMode::binary ? (value | units) : value + units;
+            } else {
+                owed_units_ += units;
+            }
+        }
+        leave_word_locked(value);
+        more = !queue_.empty() && due_locked();
+    }
+    if (popped.thread != nullptr && popped.asleep) {
+        disarm_deadline(*popped.thread);
+        make_ready(*popped.thread);
+    }
+    if (more && !wake_some(Status())) wake_rest();
+    return {};
+}
+
+Result<Thread*> Semaphore::signal_for_hand_off() {
+    Popped popped{};
+    {
+        SpinGuard guard(lock_);
+        if (dead.load(std::memory_order_relaxed)) return Error::closed;
+        if (mode_ != SemaphoreMode::sequence && owed_units_ == 0 && !queue_.empty()) {
+            const uint64_t value = enter_word_locked();
+            popped = pop_waiter_locked(0);
+            leave_word_locked(value);
+        }
+    }
+    if (popped.thread == nullptr) {
+        TRY(signal(1));
+        return static_cast<Thread*>(nullptr);
+    }
+    if (!popped.asleep) return static_cast<Thread*>(nullptr);
+    disarm_deadline(*popped.thread);
+    return popped.thread;
+}
+
+}  // namespace annulus::kernel

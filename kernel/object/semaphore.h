@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Semaphore: a count in memory, updated atomically, and the kernel's ability to sleep on it.
+//
+// The 64-bit word holds the value and, in bit 63, K: "enter the kernel". K clear: programs take and
+// signal by compare-and-exchange. K set: only the kernel changes the word, under `lock_`. The queue
+// is the truth and K a hint: whoever can write the word can withhold wake-ups from its users,
+// nothing more. tests/models/semaphore proves the protocol; step names below are the model's.
+//
+//   keep = K if the queue is not empty, else 0. The kernel never loops on the word: one fetch_or(K)
+//   when it begins, one store when it ends.
+//
+// Modes. Counting: units. Binary: a doorbell, 0 or 1. Sequence: every signal adds one to the value;
+// a wait returns when the value differs from the one seen, and takes nothing.
+// Locking: `lock_` (rank `semaphore`); one semaphore at a time.
+#pragma once
+
+#include "kernel/lock/spin_lock.h"
+#include "kernel/memory/memory_object.h"
+#include "kernel/object/object.h"
+#include "kernel/schedule/thread.h"
+
+namespace annulus::kernel {
+
+struct SemaphoreOfWord;
+struct WatchOfSemaphore;
+
+inline constexpr uint64_t semaphore_kernel_bit = uint64_t{1} << 63;
+
+enum class SemaphoreMode : uint8_t { counting = 0, binary = 1, sequence = 2 };
+
+class Semaphore final : public Object, public ListNode<SemaphoreOfWord> {
+public:
+    // The word lies in the record, or (memory not null) at `offset` of memory, whose page is pinned
+    // at `budget`'s expense. busy: the word already has a semaphore. may_fault, out_of_range,
+    // no_budget.
+    static Result<Ref<Semaphore>> create(Budget& budget, SemaphoreMode mode, uint64_t initial,
+                                         MemoryObject* memory, uint64_t offset);
+
+    // Adds `units` (binary: rings; sequence: adds one). Waiters beyond abi::chunk_items are woken by
+    // the reaper. limit: the count would exceed abi::semaphore_max; closed: it died.
+    Result<void> signal(uint64_t units = 1);
+
+    // Takes a unit (or sees a new value) if it can be had now: then the value for the caller.
+    // Otherwise timed_out with `poll`; else queues `link` and answers try_again: an `idle`
+    // wait_record becomes `waiting`, an `arming` one becomes granted when a unit is taken. busy: it
+    // was granted through another semaphore already. closed: the semaphore died.
+    Result<uint64_t> take_or_queue(WaitLink& link, uint64_t seen, bool poll);
+
+    // Takes a link that lost its wait out of the queue, if it still is in it.
+    void unqueue(WaitLink& link);
+
+    // Like signal(1), but the first waiter is returned instead of made ready, so that the caller can
+    // hand the CPU over. Null: the unit was added, or more than one waiter was woken.
+    Result<Thread*> signal_for_hand_off();
+
+    SemaphoreMode mode() const { return mode_; }
+    uint64_t value() const;
+    MemoryObject* memory() const { return memory_.get(); }
+    uint64_t offset() const { return offset_; }
+    uint64_t word_address() const { return reinterpret_cast<uint64_t>(word_); }
+
+    // Guarded by the watch lock.
+    IntrusiveList<Watch, WatchOfSemaphore> watches;
+
+    Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode);
+
+    static const ObjectKind kind_table;
+
+private:
+    friend struct SemaphoreEnd;
+
+    uint64_t keep_locked() const REQUIRES(lock_) {
+        return queue_.empty() ? 0 : semaphore_kernel_bit;
+    }
+    uint64_t enter_word_locked() REQUIRES(lock_);
+    void leave_word_locked(uint64_t value) REQUIRES(lock_);
+    struct Popped {
+        Thread* thread;  // null: nobody waits
+        bool asleep;     // false: it was still arming and finds the grant by itself
+    };
+    Popped pop_waiter_locked(uint64_t value) REQUIRES(lock_);
+    // Wakes up to chunk_items waiters that are due; true when none is left.
+    bool wake_some(Status status);
+    bool due_locked() const REQUIRES(lock_);
+    void wake_rest();
+
+    SpinLock lock_{LockRank::semaphore};
+    std::atomic<uint64_t>* word_;   // in memory that programs may write, or own_word_
+    std::atomic<uint64_t> own_word_{0};
+    IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
+    uint64_t owed_units_ GUARDED_BY(lock_) = 0;  // signalled, to be handed out by the reaper
+    bool waking_ GUARDED_BY(lock_) = false;      // the reaper has `wake_work_`
+    Work wake_work_;
+    SemaphoreMode mode_;
+    Ref<MemoryObject> memory_;
+    uint64_t offset_ = 0;
+};
+
+}  // namespace annulus::kernel

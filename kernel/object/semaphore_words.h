@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// Which words in memory have a semaphore: a word has at most one.
+#pragma once
+
+#include "base/result.h"
+
+namespace annulus::kernel {
+
+class Semaphore;
+
+// Claims the semaphore's word. busy: it has a semaphore already.
+Result<void> register_semaphore_word(Semaphore& semaphore);
+void unregister_semaphore_word(Semaphore& semaphore);
+
+}  // namespace annulus::kernel

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// Table: creation, slots, shares and accounts of clients.
+#include "kernel/object/table.h"
+
+#include "kernel/assert.h"
+#include "kernel/memory/table_pages.h"
+#include "kernel/object/budget.h"
+#include "kernel/object/process.h"
+#include "kernel/schedule/scheduler.h"
+
+#include <bit>
+
+namespace annulus::kernel {
+
+namespace {
+
+constexpr uint64_t pages_for_slots(uint64_t slots) {
+    return (slots * sizeof(RequestSlot) + abi::page_size - 1) / abi::page_size;
+}
+
+constexpr uint64_t pages_for_blocks(uint64_t slots, uint64_t block) {
+    return (slots * block + abi::page_size - 1) / abi::page_size;
+}
+
+}  // namespace
+
+Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
+                                 MemoryObject* memory, uint64_t offset, Process& landing) {
+    if (slots == 0 || slots > abi::table_slots_max) return Status(Error::bad_argument, 0);
+    const bool power = std::has_single_bit(block) && block >= 64 && block <= abi::table_block_max;
+    if ((block != 0 && !power) || (block == 0) != (memory == nullptr)) {
+        return Status(Error::bad_argument, 1);
+    }
+    if (offset % abi::page_size != 0) return Status(Error::bad_argument, 3);
+    // The table's own end gives everything back that was charged so far.
+    auto table = TRY(budget.create<Table>());
+    TRY(landing.handles.reserve(static_cast<uint32_t>(slots) * abi::moved_handles_max));
+    table->landing_ = Ref<Process>::share(landing).leak();
+    table->slot_count_ = static_cast<uint32_t>(slots);
+    table->half_ = static_cast<uint32_t>(slots / 2);
+    TRY(budget.charge(abi::Resource::slots, slots));
+    auto storage = allocate_table_pages(budget, pages_for_slots(slots));
+    if (!storage.ok()) {
+        budget.uncharge(abi::Resource::slots, slots);
+        return storage.status();
+    }
+    table->slots_ = static_cast<RequestSlot*>(*storage);
+    for (uint32_t i = 0; i < table->slot_count_; ++i) {
+        RequestSlot* slot = new (&table->slots_[i]) RequestSlot;
+        slot->next_free = i + 1 < table->slot_count_ ? i + 2 : 0;
+    }
+    table->set_first_free(1);
+    if (memory == nullptr) return table;
+    const uint64_t first = offset / abi::page_size;
+    const uint64_t count = pages_for_blocks(slots, block);
+    if (first > memory->pages() || count > memory->pages() - first) return Error::out_of_range;
+    TRY(memory->pin(budget, first, count));
+    table->memory_ = Ref<MemoryObject>::share(*memory);
+    table->first_page_ = first;
+    table->page_count_ = count;
+    table->block_ = block;
+    return table;
+}
+
+std::byte* Table::block_at(uint32_t slot, uint64_t offset) const {
+    const uint64_t at = slot * block_ + offset;
+    auto* page = static_cast<std::byte*>(
+        memory_->pinned_address(first_page_ + at / abi::page_size));
+    return page + at % abi::page_size;
+}
+
+uint32_t Table::index_of(const RequestSlot& slot) const {
+    return static_cast<uint32_t>(&slot - slots_);
+}
+
+// Above half full a client may hold its part of the other half, and always one.
+bool Table::over_share_locked(const TableClient& account) const {
+    if (used_ < half_ || account.held == 0) return false;
+    return account.held >= half_ / (active_clients_ == 0 ? 1 : active_clients_);
+}
+
+RequestSlot* Table::take_slot_locked(TableClient& account) {
+    if (over_share_locked(account)) return nullptr;
+    RequestSlot* slot = nullptr;
+    if (free_head_ != 0) {
+        slot = &slots_[free_head_ - 1];
+        free_head_ = slot->next_free;
+    } else {
+        for (Thread& server : waiting_) {
+            if (server.slot == 0) break;  // those without a slot stand at the end
+            slot = &slots_[server.slot - 1];
+            server.slot = 0;
+            // A thread without a slot gives way to those that have one.
+            waiting_.remove(server);
+            waiting_.push_back(server);
+            break;
+        }
+    }
+    if (slot == nullptr) return nullptr;
+    slot->state = SlotState::granted;
+    slot->account = &account;
+    if (account.held++ == 0) ++active_clients_;
+    ++used_;
+    return slot;
+}
+
+// The request in the slot is over: the slot is free, and its epoch never comes back.
+void Table::drop_slot_locked(RequestSlot& slot) {
+    if (slot.account != nullptr) {
+        if (--slot.account->held == 0) --active_clients_;
+        slot.account = nullptr;
+    }
+    --used_;
+    slot.client = nullptr;
+    slot.moved_mask = 0;
+    slot.bytes_out = 0;
+    slot.copying = false;
+    if (++slot.epoch == 0) slot.epoch = 1;
+    slot.state = SlotState::free;
+    slot.next_free = free_head_;
+    free_head_ = index_of(slot) + 1;
+    if (!slot_waiters_.empty()) admit_clients_locked();
+}
+
+// A server thread begins to wait: it owns a slot if one is free, for the next request.
+void Table::reserve_slot_locked(Thread& server) {
+    server.slot = free_head_;
+    if (free_head_ == 0) return;
+    RequestSlot& slot = slots_[free_head_ - 1];
+    free_head_ = slot.next_free;
+    slot.state = SlotState::reserved;
+}
+
+void Table::unreserve_slot_locked(Thread& server) {
+    if (server.slot == 0) return;
+    RequestSlot& slot = slots_[server.slot - 1];
+    slot.state = SlotState::free;
+    slot.next_free = free_head_;
+    free_head_ = server.slot;
+    server.slot = 0;
+    if (!slot_waiters_.empty()) admit_clients_locked();
+}
+
+// Gives free slots to clients that wait for one, in order, passing over those above their share
+// (at most chunk_items); if all are, the first one gets it.
+void Table::admit_clients_locked() {
+    while (free_head_ != 0 && !slot_waiters_.empty() && state_ == TableState::live) {
+        WaitLink* chosen = nullptr;
+        unsigned looked_at = 0;
+        for (WaitLink& link : slot_waiters_) {
+            if (++looked_at > abi::chunk_items) break;
+            if (over_share_locked(*link.thread->called->client)) continue;
+            chosen = &link;
+            break;
+        }
+        if (chosen == nullptr) chosen = slot_waiters_.front();
+        slot_waiters_.remove(*chosen);
+        Thread& client = *chosen->thread;
+        WaitRecord waiting = WaitRecord::waiting;
+        if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                        std::memory_order_acq_rel)) {
+            continue;  // its canceller finds it unlinked
+        }
+        TableClient& account = *client.called->client;
+        RequestSlot& slot = slots_[free_head_ - 1];
+        free_head_ = slot.next_free;
+        slot.state = SlotState::granted;
+        slot.account = &account;
+        if (account.held++ == 0) ++active_clients_;
+        ++used_;
+        slot.client = &client;
+        client.slot = index_of(slot);
+        disarm_deadline(client);
+        make_ready(client);
+    }
+    update_plain_locked();
+}
+
+void Table::update_plain_locked() {
+    plain_ = state_ == TableState::live && slot_waiters_.empty() && closes_.empty();
+}
+
+TableClient* Table::find_client_locked(const Budget& budget) {
+    for (TableClient& client : clients_[reinterpret_cast<uint64_t>(&budget) / 64 % client_buckets]) {
+        if (client.budget == &budget) return &client;
+    }
+    return nullptr;
+}
+
+// The last record of a client went. Slots that it still holds (orphans) pass to former_clients_.
+void Table::drop_client_locked(TableClient& client) {
+    for (uint32_t i = 0; client.held > 0 && i < slot_count_; ++i) {
+        if (slots_[i].account != &client) continue;
+        slots_[i].account = &former_clients_;
+        if (--client.held == 0) --active_clients_;
+        if (former_clients_.held++ == 0) ++active_clients_;
+    }
+    clients_[reinterpret_cast<uint64_t>(client.budget) / 64 % client_buckets].remove(client);
+}
+
+Table::Counts Table::counts() {
+    SpinGuard guard(lock_);
+    Counts counts{slot_count_, 0, 0, 0, 0, 0};
+    for (uint32_t i = 0; i < slot_count_; ++i) {
+        switch (slots_[i].state) {
+            case SlotState::free:
+            case SlotState::reserved: ++counts.free; break;
+            case SlotState::queued: ++counts.queued; break;
+            case SlotState::taken: ++counts.taken; break;
+            case SlotState::orphan: ++counts.orphans; break;
+            default: break;
+        }
+    }
+    for (const WaitLink& link : slot_waiters_) {
+        (void)link;
+        ++counts.clients;
+    }
+    return counts;
+}
+
+Result<Budget*> Table::client_budget(uint64_t request_id) {
+    SpinGuard guard(lock_);
+    const uint32_t index = abi::request_slot(request_id);
+    if (index >= slot_count_) return Error::not_found;
+    const RequestSlot& slot = slots_[index];
+    if (slot.epoch != request_id >> 32 || slot.state != SlotState::taken) return Error::not_found;
+    if (slot.account->budget == nullptr) return Error::not_found;  // its client is gone
+    return slot.account->budget;
+}
+
+Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
+    auto object = TRY(payer.create<ServedObject>());
+    void* storage = TRY(payer.allocate_bytes(sizeof(TableClient)));
+    Status failure;
+    {
+        SpinGuard guard(lock_);
+        TableClient* client = find_client_locked(payer);
+        if (state_ != TableState::live) {
+            failure = end_status_;
+        } else {
+            if (client == nullptr) {
+                client = new (storage) TableClient;
+                storage = nullptr;
+                client->key = next_client_key_++;
+                client->budget = &payer;
+                clients_[reinterpret_cast<uint64_t>(&payer) / 64 % client_buckets].push_back(
+                    *client);
+            }
+            ++client->records;
+            object->table = this;
+            object->cookie = cookie;
+            object->client = client;
+            records_.push_back(*object);
+        }
+    }
+    if (storage != nullptr) payer.free_bytes(storage, sizeof(TableClient));
+    if (!failure.ok()) return failure;
+    return object;
+}
+
+}  // namespace annulus::kernel

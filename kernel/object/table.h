@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// Table: a server's end. Through it the kernel delivers requests for the objects that it serves.
+//
+// A table has N request slots, allocated with it. Slot i owns block i of the table's data memory.
+//
+//   free -> reserved (a waiting server thread owns it)  -> taken -> replied -> free
+//        -> granted  (a client copies its bytes in) -> queued -^      |
+//                                                   orphan (the client left; a reply frees it)
+//
+// Requests. A client that finds a waiting server thread hands the CPU to it; otherwise its request
+// is queued in order; without a free slot the client itself is queued. Above half full no client
+// (the budget that pays for the object) holds more than its share of the slots.
+// Copies happen only in the client's address space, without locks: bytes in before the request is
+// queued, bytes out as the client's own last step. So a slot being copied belongs to its client.
+// The end of a table (its last handle, shutdown, a broken protocol) completes every request; objects
+// that it served answer server_died (or faulted).
+// Locking: `lock_` (rank `table`). Who ends a client's or server thread's wait changes the thread's
+// wait_record first (thread.h).
+#pragma once
+
+#include "kernel/object/object.h"
+#include "kernel/object/semaphore.h"
+#include "kernel/schedule/thread.h"
+
+namespace annulus::kernel {
+
+class Budget;
+class Table;
+struct CloseNotice;
+struct RecordOfTable;
+struct ClientOfTable;
+struct SlotQueue;
+
+// What a table knows of one client (a budget): how many slots it holds.
+struct TableClient : ListNode<ClientOfTable> {
+    uint64_t key = 0;      // names the client to the server; never reused
+    Budget* budget = nullptr;
+    uint32_t held = 0;
+    uint32_t records = 0;  // served objects that refer to this; freed with the last
+};
+
+// An object that a server exposes.
+class ServedObject final : public Object,
+                           public ListNode<RecordOfTable>,
+                           public ListNode<CloseNotice> {
+public:
+    ServedObject(Budget* payer, uint32_t size);
+
+    // Offsets of the first three are known to assembly.
+    Table* table = nullptr;      // null after the table's end; changed under the table's lock
+    uint64_t cookie = 0;
+    TableClient* client = nullptr;
+    Status end_status;           // once table is null: what calls answer
+    WatchList death_watches;
+
+    static const ObjectKind kind_table;
+};
+
+enum class SlotState : uint8_t { free, reserved, granted, queued, taken, replied, orphan };
+
+struct RequestSlot : ListNode<SlotQueue> {
+    // Offsets of these are known to assembly.
+    uint32_t epoch = 1;          // of the request in it, or the next one; never 0
+    SlotState state = SlotState::free;
+    uint8_t moved_mask = 0;      // queued: words that are busy handles of the client
+    uint8_t priority = 0;
+    uint8_t hops = 0;
+    Thread* client = nullptr;    // blocked; null for an orphan
+    TableClient* account = nullptr;
+    uint64_t cookie = 0;
+    uint64_t header = 0;
+    uint64_t lengths = 0;        // bytes in | capacity out << 32
+    uint64_t words[6] = {};
+    uint64_t deadline = 0;
+    uint32_t next_free = 0;      // index + 1 while free
+    uint32_t bytes_out = 0;      // replied: to be copied to the client
+    bool copying = false;        // the client is copying bytes right now, in the kernel
+};
+
+enum class TableState : uint8_t { live, faulted, dead };
+
+class Table final : public Object {
+public:
+    // Errors as in abi::operations.h. The landing slots are reserved in `landing`, the handle table
+    // of the process that makes the table.
+    static Result<Ref<Table>> create(Budget& budget, uint64_t slots, uint64_t block,
+                                     MemoryObject* memory, uint64_t offset, Process& landing);
+
+    // A served object, paid by `payer`. faulted.
+    Result<Ref<ServedObject>> create_object(Budget& payer, uint64_t cookie);
+    // The budget that pays for the object of a taken request. not_found.
+    Result<Budget*> client_budget(uint64_t request_id);
+
+    // The `call` system call on a served object; the message is in client.message. Returns when the
+    // call failed at once (message set); otherwise the client blocks.
+    static void call(Thread& client, ServedObject& object, abi::Rights rights);
+
+    // The `reply_and_wait` system call; the message is in server.message. Returns (message set)
+    // when there is something to return at once.
+    void reply_and_wait(Thread& server);
+
+    // Ends the table: every request completes with `status`, in chunks by the reaper.
+    void end(TableState state, Status status);
+
+    // The winner of a wait that ended by deadline or kill (wait_record is dead) takes the thread out
+    // of the table and sets its message.
+    void cancel(Thread& thread, Error error);
+
+    struct Counts {
+        uint32_t slots, free, queued, taken, orphans, clients;
+    };
+    Counts counts();
+
+    uint32_t epoch() const { return epoch_; }
+
+    Table(Budget* payer, uint32_t size);
+    static const ObjectKind kind_table;
+
+private:
+    friend struct TableEnd;
+    friend struct ServedEnd;
+    friend struct TableOffsets;
+    friend void leave_serving_list(Thread&);
+
+    // table.cpp: slots and accounts
+    void set_first_free(uint32_t head) {
+        SpinGuard guard(lock_);
+        free_head_ = head;
+    }
+    std::byte* block_at(uint32_t slot, uint64_t offset) const;
+    uint32_t index_of(const RequestSlot& slot) const;
+    bool over_share_locked(const TableClient& account) const REQUIRES(lock_);
+    RequestSlot* take_slot_locked(TableClient& account) REQUIRES(lock_);
+    void drop_slot_locked(RequestSlot& slot) REQUIRES(lock_);
+    void reserve_slot_locked(Thread& server) REQUIRES(lock_);
+    void unreserve_slot_locked(Thread& server) REQUIRES(lock_);
+    void admit_clients_locked() REQUIRES(lock_);
+    void update_plain_locked() REQUIRES(lock_);
+    TableClient* find_client_locked(const Budget& budget) REQUIRES(lock_);
+    void drop_client_locked(TableClient& client) REQUIRES(lock_);
+
+    // table_call.cpp: the client's side
+    void begin(Thread& client, ServedObject& object, abi::Rights rights);
+    void submit(Thread& client, RequestSlot& slot, ServedObject& object, abi::Rights rights);
+    void fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObject& object,
+                          abi::Rights rights) REQUIRES(lock_);
+    struct Offered {
+        Thread* server = nullptr;  // to hand the CPU to
+        Status refusal;            // not ok: the request was not accepted
+    };
+    Offered offer_locked(RequestSlot& slot) REQUIRES(lock_);
+    void wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights)
+        REQUIRES(lock_);
+    bool copy_in(const Message& message, const RequestSlot& slot);
+    bool copy_out(uint64_t buffer, const RequestSlot& slot);
+    static void slot_granted(Thread& client);
+    static void abandon_granted(Thread& client);
+    static void finish_copy_out(Thread& client);
+    static void abandon_copy_out(Thread& client);
+    static const LongOperation granted_operation;
+    static const LongOperation copy_out_operation;
+
+    // table_serve.cpp: the server's side
+    static Result<void> move_request_handles(Thread& server, RequestSlot& slot);
+    void deliver_locked(Thread& server, RequestSlot& slot) REQUIRES(lock_);
+    bool deliver_next_locked(Thread& server, ServedObject*& closed) REQUIRES(lock_);
+    void deliver_close_locked(Thread& server, ServedObject& object) REQUIRES(lock_);
+    void wait_for_request_locked(Thread& server, uint64_t deadline) REQUIRES(lock_);
+    void leave_lists_locked(Thread& server) REQUIRES(lock_);
+    struct Reply {
+        Thread* client = nullptr;  // answered, to be made ready
+        Status outcome;            // detail: abi::delivery_* bits
+        bool broken = false;       // the server broke the protocol
+    };
+    Reply reply_locked(Thread& server) REQUIRES(lock_);
+    struct Served {
+        enum class Next : uint8_t { fail, deliver, wait } next = Next::fail;
+        Reply reply;
+        ServedObject* closed = nullptr;
+        Status result;  // fail: what the server sees
+    };
+    Served serve_locked(Thread& server, const Message& in) REQUIRES(lock_);
+    bool answer_locked(RequestSlot& slot, Status status) REQUIRES(lock_);
+    void boost_locked(uint8_t priority) REQUIRES(lock_);
+
+    // Offsets of these are known to assembly.
+    SpinLock lock_{LockRank::table};
+    TableState state_ = TableState::live;
+    bool plain_ = true;     // live, no client waits for a slot, no close notice is due
+    uint32_t used_ = 0;     // slots that requests hold
+    uint32_t half_ = 0;     // slots / 2
+    RequestSlot* slots_ = nullptr;
+    IntrusiveList<Thread, TableThreadLink> waiting_ GUARDED_BY(lock_);
+
+    IntrusiveList<Thread, TableThreadLink> serving_ GUARDED_BY(lock_);
+    IntrusiveList<RequestSlot, SlotQueue> queue_ GUARDED_BY(lock_);
+    IntrusiveList<WaitLink, SemaphoreQueueLink> slot_waiters_ GUARDED_BY(lock_);
+    IntrusiveList<ServedObject, CloseNotice> closes_ GUARDED_BY(lock_);
+    IntrusiveList<ServedObject, RecordOfTable> records_ GUARDED_BY(lock_);
+    static constexpr unsigned client_buckets = 16;
+    IntrusiveList<TableClient, ClientOfTable> clients_[client_buckets] GUARDED_BY(lock_);
+    uint32_t slot_count_ = 0;
+    uint32_t free_head_ GUARDED_BY(lock_) = 0;  // index + 1
+    uint32_t active_clients_ GUARDED_BY(lock_) = 0;
+    uint64_t next_client_key_ GUARDED_BY(lock_) = 1;
+    TableClient former_clients_;  // accounts for orphans whose client is gone
+    uint32_t epoch_ = 0;
+    uint64_t block_ = 0;
+    Status end_status_ GUARDED_BY(lock_);
+    bool ending_ GUARDED_BY(lock_) = false;  // the reaper has end_work_
+    uint32_t end_cursor_ GUARDED_BY(lock_) = 0;
+    Ref<MemoryObject> memory_;
+    uint64_t first_page_ = 0, page_count_ = 0;
+    Process* landing_ = nullptr;  // holds a reference
+    Work end_work_;
+};
+
+// A thread dies: it leaves the list of serving threads it may stand in.
+void leave_serving_list(Thread& thread);
+
+}  // namespace annulus::kernel

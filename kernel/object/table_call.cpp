@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+// Table, the client's side: a call from the request's copy-in to the answer's copy-out.
+#include "arch/clock.h"
+#include "arch/user_access.h"
+#include "kernel/object/budget.h"
+#include "kernel/object/process.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+#include "kernel/syscall/system_calls.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace annulus::kernel {
+
+namespace {
+
+uint32_t bytes_in(const Message& message) { return static_cast<uint32_t>(message.rbx); }
+uint32_t capacity_out(const Message& message) { return static_cast<uint32_t>(message.rbx >> 32); }
+unsigned moved_mask(const Message& message) {
+    return static_cast<unsigned>(message.rsi >> 32 & 0x3f);
+}
+
+void message_words(const Message& message, uint64_t (&words)[abi::message_words]) {
+    words[0] = message.rdx, words[1] = message.r8, words[2] = message.r9;
+    words[3] = message.r10, words[4] = message.r12, words[5] = message.r13;
+}
+
+// The call failed: a message that holds nothing but the status.
+void fail(Thread& client, Status status) {
+    client.message = {};
+    client.message.rax = status.bits;
+    client.resume = Resume::message;
+}
+
+// The same, and handles that were about to move stay with the client.
+void fail_keeping(Thread& client, Status status) {
+    if (const unsigned mask = moved_mask(client.message); mask != 0) {
+        uint64_t words[abi::message_words];
+        message_words(client.message, words);
+        client.process->handles.unmark_busy(words, mask);
+    }
+    fail(client, status);
+}
+
+Status check_call(const Message& message, uint64_t block) {
+    if (std::popcount(moved_mask(message)) > static_cast<int>(abi::moved_handles_max)) {
+        return Error::too_many;
+    }
+    if (bytes_in(message) > block || (capacity_out(message) > 0 && block == 0)) {
+        return Status(Error::limit, 0, static_cast<uint32_t>(block));
+    }
+    if (message.r14 <= arch::now_ns()) return Error::timed_out;
+    return {};
+}
+
+}  // namespace
+
+const LongOperation Table::granted_operation = {Table::slot_granted, Table::abandon_granted};
+const LongOperation Table::copy_out_operation = {Table::finish_copy_out, Table::abandon_copy_out};
+
+void Table::call(Thread& client, ServedObject& object, abi::Rights rights) {
+    // Safety: a record keeps its table until the table's end clears this under the table's lock;
+    // the table's memory lasts until the kernel is left.
+    Table* table = __atomic_load_n(&object.table, __ATOMIC_ACQUIRE);
+    if (table == nullptr) return fail(client, object.end_status);
+    table->begin(client, object, rights);
+}
+
+void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
+    Message& message = client.message;
+    if (const Status wrong = check_call(message, block_); !wrong.ok()) return fail(client, wrong);
+    if (client.hops >= abi::hops_max) return fail(client, Error::too_deep);
+    if (capacity_out(message) > block_) {
+        message.rbx = uint64_t{bytes_in(message)} | block_ << 32;  // short counts are legal
+    }
+    if (const unsigned mask = moved_mask(message); mask != 0) {
+        uint64_t words[abi::message_words];
+        message_words(message, words);
+        for (unsigned i = 0; i < abi::message_words; ++i) {
+            if ((mask >> i & 1) && words[i] == message.rdi) {
+                return fail(client, Status(Error::bad_argument, static_cast<uint16_t>(i)));
+            }
+        }
+        const auto marked = client.process->handles.mark_busy(words, mask);
+        if (!marked.ok()) return fail(client, marked.status());
+    }
+    client.hops += 1;  // of this request; the server's side sets it anew
+    RequestSlot* slot = nullptr;
+    Status refusal;
+    {
+        SpinGuard guard(lock_);
+        if (state_ != TableState::live) {
+            refusal = end_status_;
+        } else if (slot_waiters_.empty()) {
+            slot = take_slot_locked(*object.client);
+        }
+        if (refusal.ok() && slot == nullptr) {
+            wait_for_slot_locked(client, object, rights);
+        }
+    }
+    client.hops -= 1;
+    if (!refusal.ok()) return fail_keeping(client, refusal);
+    if (slot == nullptr) schedule();
+    submit(client, *slot, object, rights);
+}
+
+// The client queues for a slot. It holds a reference to the object, whose handle may be closed
+// meanwhile.
+void Table::wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights) {
+    retain(object);
+    client.called = &object;
+    client.called_rights = rights;
+    client.wait_kind = WaitKind::slot;
+    client.status = ThreadStatus::blocked;
+    client.table.store(this, std::memory_order_relaxed);
+    client.operation = &granted_operation;
+    client.continuation = slot_granted;
+    client.resume = Resume::continuation;
+    arm_deadline(client, client.message.r14);
+    slot_waiters_.push_back(client.link);
+    plain_ = false;
+    // Release: whoever ends the wait sees all of the above.
+    client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+}
+
+// The client runs again: it owns a slot, unless the table ended since (its `table` is null).
+void Table::slot_granted(Thread& client) {
+    client.operation = nullptr;
+    Ref<ServedObject> object = Ref<ServedObject>::adopt(*client.called);
+    client.called = nullptr;
+    client.wait_kind = WaitKind::none;
+    Table* table = client.table.exchange(nullptr, std::memory_order_acquire);
+    if (table == nullptr) {
+        fail_keeping(client, client.cancelled);
+    } else {
+        table->submit(client, table->slots_[client.slot], *object, client.called_rights);
+    }
+    object.reset();
+    leave_kernel(client);
+    return_to_thread(client);
+}
+
+void Table::abandon_granted(Thread& client) {
+    Ref<ServedObject> object = Ref<ServedObject>::adopt(*client.called);
+    client.called = nullptr;
+    if (Table* table = client.table.exchange(nullptr, std::memory_order_acquire)) {
+        SpinGuard guard(table->lock_);
+        RequestSlot& slot = table->slots_[client.slot];
+        if (slot.client == &client && slot.state == SlotState::granted) {
+            table->drop_slot_locked(slot);
+        }
+    }
+}
+
+// Copies the bytes in and queues the request or hands over to a server thread. Returns only if the
+// call failed.
+void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi::Rights rights) {
+    const bool copied = bytes_in(client.message) == 0 || copy_in(client.message, slot);
+    Offered offered;
+    {
+        SpinGuard guard(lock_);
+        if (!copied || state_ != TableState::live) {
+            offered.refusal = copied ? end_status_ : Status(Error::bad_address);
+        } else {
+            fill_slot_locked(client, slot, object, rights);
+            offered = offer_locked(slot);
+        }
+        if (!offered.refusal.ok()) {
+            client.wait_record.store(WaitRecord::idle, std::memory_order_relaxed);
+            drop_slot_locked(slot);
+        }
+    }
+    if (!offered.refusal.ok()) {
+        disarm_deadline(client);
+        client.table.store(nullptr, std::memory_order_relaxed);
+        client.wait_kind = WaitKind::none;
+        client.status = ThreadStatus::running;
+        return fail_keeping(client, offered.refusal);
+    }
+    if (offered.server != nullptr) hand_off(*offered.server);
+    schedule();
+}
+
+// The request's private copy, and the client's state while it waits for the answer.
+void Table::fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObject& object,
+                             abi::Rights rights) {
+    const Message& message = client.message;
+    slot.client = &client;
+    slot.cookie = object.cookie;
+    slot.moved_mask = static_cast<uint8_t>(moved_mask(message));
+    slot.hops = static_cast<uint8_t>(client.hops + 1);
+    slot.priority = client.priority;
+    slot.header = (message.rsi & 0xffff000f) | uint64_t{slot.hops} << 8 |
+                  uint64_t{rights & abi::all_rights} << 32 | uint64_t{slot.moved_mask} << 56;
+    slot.lengths = message.rbx;
+    slot.deadline = message.r14;
+    message_words(message, slot.words);
+    client.wait_kind = WaitKind::request;
+    client.status = ThreadStatus::blocked;
+    client.table.store(this, std::memory_order_relaxed);
+    client.slot = index_of(slot);
+    client.slot_epoch = slot.epoch;
+    client.resume = Resume::message;
+    arm_deadline(client, message.r14);
+}
+
+// Gives the request to a waiting server thread, or queues it. From here on others may end the
+// client's wait.
+Table::Offered Table::offer_locked(RequestSlot& slot) {
+    Thread& client = *slot.client;
+    for (Thread* server = waiting_.front(); server != nullptr; server = waiting_.front()) {
+        WaitRecord waiting = WaitRecord::waiting;
+        waiting_.remove(*server);
+        // Acquire-release: the winner sees the thread's complete state and publishes the request.
+        if (!server->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                         std::memory_order_acq_rel)) {
+            continue;  // its canceller finds it unlinked
+        }
+        if (const auto moved = move_request_handles(*server, slot); !moved.ok()) {
+            // The request is refused, and the server thread waits on as before.
+            waiting_.push_front(*server);
+            disarm_deadline(*server);
+            arm_deadline(*server, server->wait_deadline);
+            server->wait_record.store(WaitRecord::waiting, std::memory_order_release);
+            return {nullptr, moved.status()};
+        }
+        disarm_deadline(*server);
+        unreserve_slot_locked(*server);
+        // Release: whoever ends the wait sees the slot and the client's state.
+        client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+        deliver_locked(*server, slot);
+        return {server, {}};
+    }
+    slot.state = SlotState::queued;
+    queue_.push_back(slot);
+    client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    boost_locked(slot.priority);
+    return {nullptr, {}};
+}
+
+bool Table::copy_in(const Message& message, const RequestSlot& slot) {
+    const uint32_t size = bytes_in(message);
+    for (uint32_t done = 0; done < size;) {
+        std::byte* to = block_at(index_of(slot), done);
+        const auto room = static_cast<uint32_t>(abi::page_size -
+                                                reinterpret_cast<uint64_t>(to) % abi::page_size);
+        const uint32_t part = std::min(size - done, room);
+        if (!arch::copy_from_user(to, {message.r15 + done}, part)) return false;
+        done += part;
+    }
+    return true;
+}
+
+bool Table::copy_out(uint64_t buffer, const RequestSlot& slot) {
+    for (uint32_t done = 0; done < slot.bytes_out;) {
+        const std::byte* from = block_at(index_of(slot), done);
+        const auto room = static_cast<uint32_t>(
+            abi::page_size - reinterpret_cast<uint64_t>(from) % abi::page_size);
+        const uint32_t part = std::min(slot.bytes_out - done, room);
+        if (!arch::copy_to_user({buffer + done}, from, part)) return false;
+        done += part;
+    }
+    return true;
+}
+
+// The client runs again with an answer that has bytes: its own last step is to copy them.
+// message.r15 is still its buffer; the table's end (table null) took the bytes away.
+void Table::finish_copy_out(Thread& client) {
+    client.operation = nullptr;
+    client.wait_kind = WaitKind::none;
+    const uint64_t buffer = client.message.r15;
+    client.message.r15 = 0;
+    Table* table = client.table.load(std::memory_order_acquire);
+    RequestSlot* slot = nullptr;
+    if (table != nullptr) {
+        SpinGuard guard(table->lock_);
+        if (client.table.load(std::memory_order_relaxed) == table) {
+            slot = &table->slots_[client.slot];
+            slot->copying = true;
+        }
+    }
+    if (slot == nullptr) {
+        fail(client, client.cancelled);
+    } else {
+        if (!table->copy_out(buffer, *slot)) client.message.rax = Status(Error::bad_address).bits;
+        SpinGuard guard(table->lock_);
+        client.table.store(nullptr, std::memory_order_relaxed);
+        table->drop_slot_locked(*slot);
+    }
+    client.resume = Resume::message;
+    leave_kernel(client);
+    return_to_thread(client);
+}
+
+void Table::abandon_copy_out(Thread& client) {
+    Table* table = client.table.load(std::memory_order_acquire);
+    if (table == nullptr) return;
+    SpinGuard guard(table->lock_);
+    if (client.table.exchange(nullptr, std::memory_order_relaxed) != table) return;
+    table->drop_slot_locked(table->slots_[client.slot]);
+}
+
+}  // namespace annulus::kernel

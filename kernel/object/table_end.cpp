@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+// Table: cancelled waits, the end of served objects and of the table itself.
+#include "base/container_of.h"
+#include "kernel/memory/table_pages.h"
+#include "kernel/object/budget.h"
+#include "kernel/object/process.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+
+namespace annulus::kernel {
+
+namespace {
+
+std::atomic<uint32_t> next_table_epoch{1};
+
+constexpr uint64_t pages_for_slots(uint64_t slots) {
+    return (slots * sizeof(RequestSlot) + abi::page_size - 1) / abi::page_size;
+}
+
+// The handles that a client was about to move stay with it.
+void keep_handles(Thread& client) {
+    const Message& message = client.message;
+    const auto mask = static_cast<unsigned>(message.rsi >> 32 & 0x3f);
+    if (mask == 0) return;
+    const uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
+                                                message.r10, message.r12, message.r13};
+    client.process->handles.unmark_busy(words, mask);
+}
+
+void set_message_status(Thread& thread, Status status) {
+    thread.message = {};
+    thread.message.rax = status.bits;
+    thread.resume = Resume::message;
+}
+
+}  // namespace
+
+// A client or server thread whose wait ended by deadline or kill, not by the table.
+void Table::cancel(Thread& thread, Error error) {
+    SpinGuard guard(lock_);
+    Status status = error;
+    if (thread.wait_kind == WaitKind::serve) {
+        if (static_cast<ListNode<TableThreadLink>&>(thread).linked()) waiting_.remove(thread);
+        unreserve_slot_locked(thread);
+        set_message_status(thread, Status(error, Status(thread.reply_outcome).detail()));
+        thread.reply_outcome = 0;
+    } else if (thread.wait_kind == WaitKind::slot) {
+        if (static_cast<ListNode<SemaphoreQueueLink>&>(thread.link).linked()) {
+            slot_waiters_.remove(thread.link);
+            update_plain_locked();
+        }
+        // slot_granted() finishes: with `table` null it answers this status instead.
+        thread.cancelled = status;
+    } else {
+        RequestSlot& slot = slots_[thread.slot];
+        const bool ours = slot.client == &thread && slot.epoch == thread.slot_epoch;
+        if (ours && slot.state == SlotState::queued) {
+            queue_.remove(slot);
+            keep_handles(thread);
+            drop_slot_locked(slot);
+        } else {
+            // Taken: the answer will never be known here, and handles stay moved.
+            status = Error::unknown_outcome;
+            if (ours) {
+                slot.state = SlotState::orphan;
+                slot.client = nullptr;
+            }
+        }
+        set_message_status(thread, status);
+    }
+    thread.wait_kind = WaitKind::none;
+    thread.table.store(nullptr, std::memory_order_relaxed);
+}
+
+// --- served objects -------------------------------------------------------------------------------
+
+struct ServedEnd {
+    // The last handle went: the server is told, as soon as it asks. True: nothing is due.
+    static bool detach(Object& base) {
+        auto& object = static_cast<ServedObject&>(base);
+        object.death_watches.clear();
+        Table* table = __atomic_load_n(&object.table, __ATOMIC_ACQUIRE);
+        if (table == nullptr) return true;
+        Thread* server = nullptr;
+        TableClient* unused = nullptr;
+        bool done = true;
+        {
+            SpinGuard guard(table->lock_);
+            if (object.table == nullptr) return true;
+            table->records_.remove(object);
+            unused = forget_client_locked(*table, object);
+            if (table->state_ == TableState::live) server = notify_locked(*table, object, done);
+        }
+        if (unused != nullptr) object.budget->free_bytes(unused, sizeof(TableClient));
+        if (server != nullptr) make_ready(*server);
+        return done;
+    }
+
+    // The client's account, if this was its last record: to be freed without the lock.
+    static TableClient* forget_client_locked(Table& table, ServedObject& object)
+        REQUIRES(table.lock_) {
+        TableClient* client = object.client;
+        object.client = nullptr;
+        object.table = nullptr;
+        if (--client->records > 0) return nullptr;
+        table.drop_client_locked(*client);
+        return client;
+    }
+
+    static Thread* notify_locked(Table& table, ServedObject& object, bool& done)
+        REQUIRES(table.lock_) {
+        while (Thread* server = table.waiting_.pop_front()) {
+            WaitRecord waiting = WaitRecord::waiting;
+            if (!server->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                             std::memory_order_acq_rel)) {
+                continue;
+            }
+            disarm_deadline(*server);
+            table.unreserve_slot_locked(*server);
+            table.deliver_close_locked(*server, object);
+            return server;
+        }
+        table.closes_.push_back(object);
+        table.plain_ = false;
+        done = false;
+        return nullptr;
+    }
+
+    // Its budget is destroyed while others hold handles: it behaves as if they were closed.
+    static void die(Object&) {}
+    static void destruct(Object& object) { static_cast<ServedObject&>(object).~ServedObject(); }
+};
+
+const ObjectKind ServedObject::kind_table = {abi::ObjectType::served, ServedEnd::detach,
+                                             ServedEnd::die, ServedEnd::destruct};
+
+ServedObject::ServedObject(Budget* payer, uint32_t size) : Object(kind_table, payer, size) {}
+
+// --- the end of a table ---------------------------------------------------------------------------
+
+void Table::end(TableState state, Status status) {
+    {
+        SpinGuard guard(lock_);
+        if (state_ == TableState::live) {
+            end_status_ = status;
+            state_ = state;
+            plain_ = false;
+        } else if (state == TableState::dead) {
+            state_ = TableState::dead;
+        }
+        end_cursor_ = 0;
+        if (ending_) return;
+        ending_ = true;
+    }
+    end_work_.priority = abi::priority_count - 1;
+    reap(end_work_);
+}
+
+struct TableEnd {
+    // One waiting thread less. False when none is left.
+    static bool wake_waiter(Table& table, Thread*& woken) REQUIRES(table.lock_) {
+        Thread* thread = table.waiting_.pop_front();
+        const bool client = thread == nullptr;
+        if (client) {
+            WaitLink* link = table.slot_waiters_.pop_front();
+            if (link == nullptr) return false;
+            thread = link->thread;
+        }
+        WaitRecord waiting = WaitRecord::waiting;
+        if (!thread->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                         std::memory_order_acq_rel)) {
+            return true;
+        }
+        disarm_deadline(*thread);
+        if (client) {
+            thread->cancelled = table.end_status_;
+        } else {
+            table.unreserve_slot_locked(*thread);
+            set_message_status(*thread, table.end_status_);
+            thread->wait_kind = WaitKind::none;
+        }
+        thread->table.store(nullptr, std::memory_order_relaxed);
+        woken = thread;
+        return true;
+    }
+
+    // Ends what is in one slot. False: a client copies right now, come again.
+    static bool end_slot(Table& table, RequestSlot& slot) REQUIRES(table.lock_) {
+        if (slot.copying) return false;
+        switch (slot.state) {
+            case SlotState::queued:
+                table.queue_.remove(slot);
+                keep_handles(*slot.client);
+                table.answer_locked(slot, table.end_status_);
+                break;
+            case SlotState::taken: table.answer_locked(slot, table.end_status_); break;
+            case SlotState::orphan: table.drop_slot_locked(slot); break;
+            case SlotState::granted:
+            case SlotState::replied:
+                // A granted slot without a client is in the hands of a running client (submit).
+                if (slot.client == nullptr) return false;
+                // The client finds `table` null when it runs.
+                slot.client->cancelled = table.end_status_;
+                slot.client->table.store(nullptr, std::memory_order_relaxed);
+                table.drop_slot_locked(slot);
+                break;
+            default: break;
+        }
+        return true;
+    }
+
+    // One waiting thread, one slot or one serving thread less. False when nothing is left of these;
+    // `stuck`: a client copies right now.
+    static bool end_one(Table& table, bool& stuck) {
+        Thread* woken = nullptr;
+        SpinGuard guard(table.lock_);
+        if (wake_waiter(table, woken)) {
+            if (woken != nullptr) make_ready(*woken);
+            return true;
+        }
+        if (table.end_cursor_ < table.slot_count_) {
+            stuck = !end_slot(table, table.slots_[table.end_cursor_]);
+            if (!stuck) ++table.end_cursor_;
+            return true;
+        }
+        Thread* serving = table.serving_.pop_front();
+        if (serving != nullptr) serving->serving = nullptr;
+        return serving != nullptr;
+    }
+
+    // One close notice that nobody will take, or one object that outlives the table. False when
+    // there is none.
+    static bool end_object_record(Table& table) {
+        ServedObject* closed = nullptr;
+        ServedObject* object = nullptr;
+        TableClient* unused = nullptr;
+        {
+            SpinGuard guard(table.lock_);
+            closed = table.closes_.pop_front();
+            if (closed == nullptr) object = table.records_.pop_front();
+            if (object != nullptr) {
+                object->end_status = table.end_status_;
+                unused = ServedEnd::forget_client_locked(table, *object);
+            }
+        }
+        if (closed != nullptr) finish_retire(*closed);
+        if (object == nullptr) return closed != nullptr;
+        if (unused != nullptr) object->budget->free_bytes(unused, sizeof(TableClient));
+        object->death_watches.fire();
+        return true;
+    }
+
+    static Work::Step step(Work& work) {
+        Table& table = container_of(work, &Table::end_work_);
+        for (unsigned i = 0; i < abi::chunk_items; ++i) {
+            bool stuck = false;
+            if (end_one(table, stuck)) {
+                if (stuck) return Work::Step::more;
+                continue;
+            }
+            if (end_object_record(table)) continue;
+            bool retired;
+            {
+                SpinGuard guard(table.lock_);
+                table.ending_ = false;
+                retired = table.references.load(std::memory_order_acquire) == 0;
+            }
+            if (retired) free_resources(table);
+            return Work::Step::done;
+        }
+        return Work::Step::more;
+    }
+
+    static void free_resources(Table& table) {
+        Budget& budget = *table.budget;
+        if (table.memory_) {
+            table.memory_->unpin(budget, table.first_page_, table.page_count_);
+            table.memory_.reset();
+        }
+        if (table.slots_ != nullptr) {
+            free_table_pages(budget, table.slots_, pages_for_slots(table.slot_count_));
+            budget.uncharge(abi::Resource::slots, table.slot_count_);
+        }
+        if (table.landing_ != nullptr) {
+            table.landing_->handles.unreserve(table.slot_count_ * abi::moved_handles_max);
+            release(*table.landing_);
+        }
+        finish_retire(table);
+    }
+
+    static void die(Object& object) {
+        static_cast<Table&>(object).end(TableState::dead,
+                                        Status(Error::server_died, 0,
+                                               static_cast<Table&>(object).epoch_));
+    }
+    // The reaper finishes the retirement.
+    static bool detach(Object& object) {
+        die(object);
+        return false;
+    }
+    static void destruct(Object& object) { static_cast<Table&>(object).~Table(); }
+};
+
+const ObjectKind Table::kind_table = {abi::ObjectType::table, TableEnd::detach, TableEnd::die,
+                                      TableEnd::destruct};
+
+Table::Table(Budget* payer, uint32_t size)
+    : Object(kind_table, payer, size),
+      epoch_(next_table_epoch.fetch_add(1, std::memory_order_relaxed)) {
+    end_work_.step = TableEnd::step;
+}
+
+}  // namespace annulus::kernel

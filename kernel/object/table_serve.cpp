@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+// Table, the server's side: taking requests, answering them, and what both do to the waiting.
+#include "kernel/assert.h"
+#include "kernel/object/process.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+#include "kernel/syscall/system_calls.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace annulus::kernel {
+
+namespace {
+
+// The reply half's operands in reply_and_wait's message.
+uint32_t reply_bytes(const Message& message) { return static_cast<uint32_t>(message.rbx); }
+unsigned reply_mask(const Message& message) {
+    return static_cast<unsigned>(message.rbx >> 32 & 0x3f);
+}
+bool reply_flags_known(const Message& message) {
+    return (message.rbx & ~(abi::reply_only | uint64_t{0x3fffffffff})) == 0;
+}
+
+void set_words(Message& message, const uint64_t (&words)[abi::message_words]) {
+    message.rdx = words[0], message.r8 = words[1], message.r9 = words[2];
+    message.r10 = words[3], message.r12 = words[4], message.r13 = words[5];
+}
+
+Status reply_failure(Error error) {
+    return Status(Error::ok, abi::delivery_reply_failed, static_cast<uint32_t>(error));
+}
+
+}  // namespace
+
+// The client's handles move when a server takes the request: all, or none with no_room.
+Result<void> Table::move_request_handles(Thread& server, RequestSlot& slot) {
+    if (slot.moved_mask == 0) return {};
+    return HandleTable::move(slot.client->process->handles, server.process->handles, slot.words,
+                             slot.moved_mask);
+}
+
+// The thread runs the request next: its message and its priority. Its wait is over.
+void Table::deliver_locked(Thread& server, RequestSlot& slot) {
+    slot.state = SlotState::taken;
+    Message& message = server.message;
+    message.rax = server.reply_outcome;
+    server.reply_outcome = 0;
+    message.rdi = slot.cookie;
+    message.rsi = uint64_t{slot.epoch} << 32 | index_of(slot);
+    set_words(message, slot.words);
+    message.rbx = slot.header;
+    message.rbp = slot.lengths;
+    message.r14 = slot.deadline;
+    message.r15 = slot.account->key;
+    slot.moved_mask = 0;
+    server.hops = slot.hops;
+    server.wait_kind = WaitKind::none;
+    server.resume = Resume::message;
+    server.priority = std::max(server.own_priority, std::min(slot.priority, server.ceiling));
+    server.serving = this;
+    serving_.push_back(server);
+}
+
+// The notice that nobody holds the object any more: no slot, no reply.
+void Table::deliver_close_locked(Thread& server, ServedObject& object) {
+    server.message = {};
+    server.message.rax =
+        server.reply_outcome | Status(Error::ok, abi::delivery_close).bits;
+    server.reply_outcome = 0;
+    server.message.rdi = object.cookie;
+    server.message.rbx = static_cast<uint64_t>(abi::Verb::close);
+    server.wait_kind = WaitKind::none;
+    server.resume = Resume::message;
+    server.priority = server.own_priority;
+    server.serving = this;
+    serving_.push_back(server);
+}
+
+// Delivers what is due, if anything. A close notice's object is `closed`: the caller finishes its
+// retirement without the lock. Requests whose handles find no room here are refused.
+bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
+    closed = closes_.pop_front();
+    if (closed != nullptr) {
+        deliver_close_locked(server, *closed);
+        update_plain_locked();
+        return true;
+    }
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        RequestSlot* slot = queue_.pop_front();
+        if (slot == nullptr) return false;
+        const auto moved = move_request_handles(server, *slot);
+        if (moved.ok()) {
+            deliver_locked(server, *slot);
+            return true;
+        }
+        slot->client->process->handles.unmark_busy(slot->words, slot->moved_mask);
+        answer_locked(*slot, moved.status());
+    }
+    return false;
+}
+
+// Ends the client's wait with a status alone and frees the slot. False: its canceller was first.
+bool Table::answer_locked(RequestSlot& slot, Status status) {
+    Thread& client = *slot.client;
+    WaitRecord waiting = WaitRecord::waiting;
+    const bool won = client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                                std::memory_order_acq_rel);
+    if (won) {
+        client.message = {};
+        client.message.rax = status.bits;
+        client.resume = Resume::message;
+        client.wait_kind = WaitKind::none;
+        client.table.store(nullptr, std::memory_order_relaxed);
+        disarm_deadline(client);
+        make_ready(client);
+    }
+    drop_slot_locked(slot);
+    return won;
+}
+
+Table::Reply Table::reply_locked(Thread& server) {
+    const Message& message = server.message;
+    const uint32_t index = abi::request_slot(message.rsi);
+    RequestSlot* slot = index < slot_count_ ? &slots_[index] : nullptr;
+    if (slot == nullptr || slot->epoch != message.rsi >> 32 ||
+        (slot->state != SlotState::taken && slot->state != SlotState::orphan)) {
+        return {.client = nullptr, .outcome = {}, .broken = true};
+    }
+    const auto capacity = static_cast<uint32_t>(slot->lengths >> 32);
+    if (reply_bytes(message) > capacity) {
+        return {.client = nullptr, .outcome = {}, .broken = true};
+    }
+    const Status gone(Error::ok, abi::delivery_client_gone);
+    if (slot->state == SlotState::orphan) {
+        drop_slot_locked(*slot);
+        return {.client = nullptr, .outcome = gone, .broken = false};
+    }
+    Thread& client = *slot->client;
+    uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
+                                          message.r10, message.r12, message.r13};
+    const unsigned mask = reply_mask(message);
+    if (mask != 0) {
+        if (std::popcount(mask) > static_cast<int>(abi::moved_handles_max)) {
+            return {.client = nullptr, .outcome = reply_failure(Error::too_many), .broken = false};
+        }
+        HandleTable& mine = server.process->handles;
+        auto moved = mine.mark_busy(words, mask);
+        if (moved.ok()) {
+            moved = HandleTable::move(mine, client.process->handles, words, mask);
+            if (!moved.ok()) mine.unmark_busy(words, mask);
+        }
+        if (!moved.ok()) {
+            return {.client = nullptr, .outcome = reply_failure(moved.error()), .broken = false};
+        }
+    }
+    WaitRecord waiting = WaitRecord::waiting;
+    // Acquire-release: the winner sees the client's complete state and publishes the answer. The
+    // handles that moved belong to the client's process either way.
+    if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                    std::memory_order_acq_rel)) {
+        drop_slot_locked(*slot);
+        return {.client = nullptr, .outcome = gone, .broken = false};
+    }
+    disarm_deadline(client);
+    const uint64_t buffer = client.message.r15;
+    client.message = {};
+    set_words(client.message, words);
+    client.message.rax = message.rbp;
+    client.message.rsi = mask;
+    client.message.rbx = reply_bytes(message);
+    client.resume = Resume::message;
+    if (reply_bytes(message) == 0) {
+        client.wait_kind = WaitKind::none;
+        client.table.store(nullptr, std::memory_order_relaxed);
+        drop_slot_locked(*slot);
+    } else {
+        client.message.r15 = buffer;
+        slot->bytes_out = reply_bytes(message);
+        slot->state = SlotState::replied;
+        client.operation = &copy_out_operation;
+        client.continuation = finish_copy_out;
+        client.resume = Resume::continuation;
+    }
+    return {.client = &client, .outcome = {}, .broken = false};
+}
+
+// Requests wait and no server thread does: those at work run at least at the request's priority.
+void Table::boost_locked(uint8_t priority) {
+    unsigned looked_at = 0;
+    for (Thread& server : serving_) {
+        if (++looked_at > abi::chunk_items) return;
+        const uint8_t lent = std::min(priority, server.ceiling);
+        if (server.priority < lent) set_priority(server, lent);
+    }
+}
+
+void Table::leave_lists_locked(Thread& server) {
+    if (server.serving == this) {
+        serving_.remove(server);
+        server.serving = nullptr;
+    }
+}
+
+void Table::wait_for_request_locked(Thread& server, uint64_t deadline) {
+    server.wait_kind = WaitKind::serve;
+    server.status = ThreadStatus::blocked;
+    server.table.store(this, std::memory_order_relaxed);
+    server.priority = server.own_priority;
+    server.hops = 0;
+    server.resume = Resume::message;
+    reserve_slot_locked(server);
+    // Those with a slot stand in front.
+    if (server.slot != 0) {
+        waiting_.push_front(server);
+    } else {
+        waiting_.push_back(server);
+    }
+    arm_deadline(server, deadline);
+    // Release: whoever ends the wait sees all of the above.
+    server.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+}
+
+void leave_serving_list(Thread& thread) {
+    Table* table = thread.serving;
+    if (table == nullptr) return;
+    SpinGuard guard(table->lock_);
+    table->leave_lists_locked(thread);
+}
+
+// The reply half and, if it went well, the taking of what is due. Says what is left to do.
+Table::Served Table::serve_locked(Thread& server, const Message& in) {
+    Served served;
+    if (state_ != TableState::live) {
+        served.result = end_status_;
+        return served;
+    }
+    if (in.rsi != 0) served.reply = reply_locked(server);
+    const Status outcome = served.reply.outcome;
+    if (served.reply.broken) {
+        served.result = Error::faulted;
+        return served;
+    }
+    if ((in.rbx & abi::reply_only) || outcome.detail() == abi::delivery_reply_failed) {
+        served.result = outcome;
+        return served;
+    }
+    server.reply_outcome = outcome.bits;
+    leave_lists_locked(server);
+    if (closes_.empty() && queue_.empty() && in.r14 == abi::deadline_poll) {
+        served.result = Status(Error::timed_out, outcome.detail());
+    } else if (deliver_next_locked(server, served.closed)) {
+        served.next = Served::Next::deliver;
+    } else {
+        wait_for_request_locked(server, in.r14);
+        served.next = Served::Next::wait;
+    }
+    return served;
+}
+
+void Table::reply_and_wait(Thread& server) {
+    const Message in = server.message;
+    if (!reply_flags_known(in)) return set_status(server, Status(Error::not_supported));
+    if (server.serving != this) leave_serving_list(server);
+    Served served;
+    {
+        SpinGuard guard(lock_);
+        served = serve_locked(server, in);
+    }
+    if (served.reply.broken) end(TableState::faulted, Error::faulted);
+    if (served.closed != nullptr) finish_retire(*served.closed);
+    Thread* client = served.reply.client;
+    if (served.next == Served::Next::wait) {
+        if (client != nullptr) hand_off(*client);
+        schedule();
+    }
+    if (client != nullptr) make_ready(*client);
+    if (served.next == Served::Next::fail) set_status(server, served.result);
+}
+
+}  // namespace annulus::kernel

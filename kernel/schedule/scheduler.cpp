@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// The scheduler's decisions: which thread runs where. Switching itself is in switch.cpp.
+#include "kernel/schedule/scheduler.h"
+
+#include "arch/interrupts.h"
+#include "arch/clock.h"
+#include "arch/cpu.h"
+#include "kernel/assert.h"
+#include "kernel/schedule/grace.h"
+#include "kernel/schedule/kernel_stack.h"
+#include "kernel/schedule/reaper.h"
+#include "kernel/schedule/timers.h"
+
+namespace annulus::kernel {
+
+namespace {
+
+uint64_t bit_of(unsigned index) { return uint64_t{1} << index; }
+
+// One bit for each idle CPU, so that a wake-up finds one without looking at all of them.
+std::atomic<uint64_t> idle_cpus{0};
+
+// An idle CPU that the thread may use, else the one it used last, else the first it may use.
+Cpu& choose_cpu(const Thread& thread) {
+    Cpu* last = thread.cpu.load(std::memory_order_relaxed);
+    const uint64_t allowed = thread.affinity;
+    if (last != nullptr && (allowed & bit_of(last->local.index))) {
+        if (last->idle.load(std::memory_order_relaxed)) return *last;
+    } else {
+        last = nullptr;
+    }
+    const uint64_t idle = idle_cpus.load(std::memory_order_relaxed) & allowed;
+    if (idle != 0) return cpu_at(static_cast<unsigned>(std::countr_zero(idle)));
+    if (last != nullptr) return *last;
+    Cpu& here = this_cpu();
+    if (allowed & bit_of(here.local.index)) return here;
+    return cpu_at(static_cast<unsigned>(std::countr_zero(allowed)));
+}
+
+// Makes `cpu` look at its queue if a thread of this priority should run there soon.
+void poke(Cpu& cpu, uint8_t priority) {
+    if (&cpu == &this_cpu()) {
+        cpu.resched.store(true, std::memory_order_relaxed);
+        return;
+    }
+    // Pairs with idle_loop: it says that it is idle, then looks at the queue under its lock; we
+    // have queued under that lock before we look here, so one of us sees the other.
+    const Thread* running = __atomic_load_n(&cpu.current, __ATOMIC_RELAXED);
+    if (cpu.idle.load(std::memory_order_seq_cst) || running == nullptr ||
+        running->priority <= priority) {
+        arch::send_ipi(cpu.local.index, vector_reschedule);
+    }
+}
+
+void enqueue(Thread& thread, Cpu& cpu, bool front) {
+    SpinGuard guard(cpu.queue_lock);
+    thread.cpu.store(&cpu, std::memory_order_relaxed);
+    thread.status = ThreadStatus::ready;
+    if (front) {
+        cpu.run_queue.push_front(thread);
+    } else {
+        cpu.run_queue.push_back(thread);
+    }
+}
+
+// A ready thread of another CPU that may run here, or null.
+Thread* steal(Cpu& here) {
+    for (unsigned step = 1; step < online_cpus(); ++step) {
+        Cpu& victim = cpu_at((here.local.index + step) % online_cpus());
+        if (victim.run_queue.looks_empty()) continue;
+        SpinGuard guard(victim.queue_lock);
+        RunQueueNode* node = victim.run_queue.pop_highest();
+        if (node == nullptr) continue;
+        if (node == &victim.reaper_node ||
+            !(static_cast<Thread*>(node)->affinity & bit_of(here.local.index))) {
+            victim.run_queue.push_front(*node);
+            continue;
+        }
+        auto* thread = static_cast<Thread*>(node);
+        thread->cpu.store(&here, std::memory_order_relaxed);
+        return thread;
+    }
+    return nullptr;
+}
+
+void run_node(Cpu& cpu, RunQueueNode& node) {
+    if (&node == &cpu.reaper_node) {
+        cpu.current = nullptr;
+        reaper_run();
+    }
+    switch_to(static_cast<Thread&>(node));
+}
+
+}  // namespace
+
+void make_ready(Thread& thread) {
+    Cpu& cpu = choose_cpu(thread);
+    const uint8_t priority = thread.priority;
+    enqueue(thread, cpu, false);
+    poke(cpu, priority);
+}
+
+// Runs on an empty kernel stack.
+[[noreturn]] static void schedule_on_fresh_stack() {
+    Cpu& cpu = this_cpu();
+    account_cycles(cpu);
+    cpu.current = nullptr;
+    cpu.resched.store(false, std::memory_order_relaxed);
+    grace_settle(cpu);
+    RunQueueNode* node;
+    {
+        SpinGuard guard(cpu.queue_lock);
+        node = cpu.run_queue.pop_highest();
+    }
+    if (node != nullptr) run_node(cpu, *node);
+    if (Thread* stolen = steal(cpu)) switch_to(*stolen);
+    idle_loop();
+}
+
+void schedule() { run_on_fresh_stack(schedule_on_fresh_stack); }
+
+void hand_off(Thread& thread) {
+    Cpu& cpu = this_cpu();
+    bool stays;
+    {
+        SpinGuard guard(cpu.queue_lock);
+        stays = (thread.affinity & bit_of(cpu.local.index)) &&
+                (cpu.run_queue.empty() || cpu.run_queue.highest() <= thread.priority);
+    }
+    if (!stays) {
+        make_ready(thread);
+        schedule();
+    }
+    account_cycles(cpu);
+    thread.cpu.store(&cpu, std::memory_order_relaxed);
+    switch_to(thread);
+}
+
+void leave_kernel(Thread& thread) {
+    Cpu& cpu = this_cpu();
+    grace_settle(cpu);
+    // Acquire: pairs with the release in kill_thread: the reason is seen with the flag.
+    if (thread.dying.load(std::memory_order_acquire)) die_current(thread);
+    if (!cpu.resched.exchange(false, std::memory_order_relaxed)) return;
+    bool yields;
+    {
+        SpinGuard guard(cpu.queue_lock);
+        yields = !cpu.run_queue.empty() && cpu.run_queue.highest() > thread.priority;
+    }
+    if (yields || (thread.affinity & bit_of(cpu.local.index)) == 0) preempt(thread, true);
+    watch_slice(cpu, thread);
+}
+
+void yield_current(Thread& thread) {
+    enqueue(thread, this_cpu(), false);
+    schedule();
+}
+
+void preempt(Thread& thread, bool front) {
+    Cpu& here = this_cpu();
+    if ((thread.affinity & bit_of(here.local.index)) != 0) {
+        enqueue(thread, here, front);
+    } else {
+        make_ready(thread);
+    }
+    schedule();
+}
+
+void change_affinity(Thread& thread, uint64_t mask) {
+    const bool ready = remove_ready(thread);
+    thread.affinity = mask;
+    if (ready) {
+        make_ready(thread);
+        return;
+    }
+    Cpu* cpu = thread.cpu.load(std::memory_order_relaxed);
+    if (cpu == nullptr || (mask & bit_of(cpu->local.index)) != 0) return;
+    if (cpu == &this_cpu()) {
+        cpu->resched.store(true, std::memory_order_relaxed);
+    } else {
+        arch::send_ipi(cpu->local.index, vector_reschedule);
+    }
+}
+
+bool remove_ready(Thread& thread) {
+    Cpu* cpu = thread.cpu.load(std::memory_order_relaxed);
+    if (cpu == nullptr) return false;
+    SpinGuard guard(cpu->queue_lock);
+    if (thread.cpu.load(std::memory_order_relaxed) != cpu || !cpu->run_queue.contains(thread)) {
+        return false;
+    }
+    cpu->run_queue.remove(thread);
+    return true;
+}
+
+void set_priority(Thread& thread, uint8_t priority) {
+    Cpu* cpu = thread.cpu.load(std::memory_order_relaxed);
+    if (cpu == nullptr) {
+        thread.priority = priority;
+        return;
+    }
+    bool ready;
+    {
+        SpinGuard guard(cpu->queue_lock);
+        ready = thread.cpu.load(std::memory_order_relaxed) == cpu &&
+                cpu->run_queue.contains(thread);
+        if (ready) cpu->run_queue.remove(thread);
+        thread.priority = priority;
+        if (ready) cpu->run_queue.push_back(thread);
+    }
+    if (ready) poke(*cpu, priority);
+}
+
+void watch_slice(Cpu& cpu, const Thread& thread) {
+    bool shared;
+    {
+        SpinGuard guard(cpu.queue_lock);
+        shared = !cpu.run_queue.empty() && cpu.run_queue.highest() >= thread.priority;
+    }
+    if (!shared) {
+        cpu.slice_end = 0;
+        return;
+    }
+    if (cpu.slice_end != 0) return;
+    cpu.slice_end = arch::now_ns() + default_slice_ns * thread.slice_percent / 100;
+    program_timer(cpu);
+}
+
+void scheduler_init(Cpu& cpu) {
+    cpu.reaper_node.priority = 0;
+    cpu.online = true;
+}
+
+void idle_loop() {
+    Cpu& cpu = this_cpu();
+    account_cycles(cpu);
+    cpu.current = nullptr;
+    cpu.slice_end = 0;
+    for (;;) {
+        grace_settle(cpu);
+        // Sequentially consistent, as poke() explains: first the flag, then the look at the queue.
+        cpu.idle.store(true, std::memory_order_seq_cst);
+        idle_cpus.fetch_or(bit_of(cpu.local.index), std::memory_order_seq_cst);
+        bool empty;
+        {
+            SpinGuard guard(cpu.queue_lock);
+            empty = cpu.run_queue.empty();
+        }
+        if (empty) {
+            const uint64_t begin = arch::now_ns();
+            program_timer(cpu);
+            grace_sleep(cpu);
+            arch::wait_for_interrupt();
+            cpu.idle_ns += arch::now_ns() - begin;
+            ++cpu.wakeups;
+        }
+        idle_cpus.fetch_and(~bit_of(cpu.local.index), std::memory_order_relaxed);
+        cpu.idle.store(false, std::memory_order_relaxed);
+        cpu.resched.store(false, std::memory_order_relaxed);
+        grace_settle(cpu);
+        RunQueueNode* node;
+        {
+            SpinGuard guard(cpu.queue_lock);
+            node = cpu.run_queue.pop_highest();
+        }
+        if (node != nullptr) run_node(cpu, *node);
+        if (Thread* stolen = steal(cpu)) switch_to(*stolen);
+    }
+}
+
+}  // namespace annulus::kernel

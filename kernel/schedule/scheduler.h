@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// The scheduler: 64 priorities, first in first out within one, a run queue for each CPU.
+//
+// The highest ready priority runs; equals share the CPU by time slices. A time slice is armed only
+// while somebody else of the same priority waits (tickless). A direct hand-off (call, reply,
+// signal_and_wait) lends the rest of the slice. A CPU that runs out of work takes some from another.
+#pragma once
+
+#include "kernel/schedule/cpu.h"
+
+namespace annulus::kernel {
+
+inline constexpr uint64_t default_slice_ns = 5'000'000;
+
+// Makes a blocked thread ready, on an idle CPU that it may use, or else where it ran last, and
+// signals that CPU if it should switch. The caller has won the thread's wait. Any context; locks
+// held must rank below `run_queue`.
+void make_ready(Thread& thread);
+
+// Gives the CPU to the most urgent thread, or idles. What ran before has been put where it belongs
+// (a queue, an object, nowhere). No locks held.
+[[noreturn]] void schedule();
+
+// Goes to user mode as `thread`, at once: it is in no run queue. Loads its page table and bases.
+[[noreturn]] void switch_to(Thread& thread);
+
+// The end of switch_to and of a system call that goes on: by thread.resume.
+[[noreturn]] void return_to_thread(Thread& thread);
+
+// Keeps the registers of a preempted thread, and gives it back a clean vector state.
+void save_preempted(Thread& thread, const arch::TrapFrame& frame);
+
+// Ends the running thread, which is marked dying: its wait or long operation is undone.
+[[noreturn]] void die_current(Thread& thread);
+
+// Gives the CPU to `thread`, which was just unblocked by the running code, unless a ready thread is
+// more urgent; then it queues. For direct hand-off.
+[[noreturn]] void hand_off(Thread& thread);
+
+// The way out of a slow system call whose thread goes on: settles grace periods, ends a thread that
+// is dying, gives way to a more urgent one; returns when the caller should return to user mode.
+// The thread's state is complete in its record (`resume`).
+void leave_kernel(Thread& thread);
+
+// Puts the running thread, complete in its record, at the end of its priority and schedules.
+[[noreturn]] void yield_current(Thread& thread);
+
+// Puts the running thread, preempted and complete in its record, back into a queue that its
+// affinity allows, in front of its priority or behind it, and schedules.
+[[noreturn]] void preempt(Thread& thread, bool front);
+
+// Changes the CPUs that a thread may run on; it moves at its next entry to the kernel.
+void change_affinity(Thread& thread, uint64_t mask);
+
+// Takes a thread out of its run queue if it is in one (to kill it). True if it was.
+bool remove_ready(Thread& thread);
+
+// Changes the effective priority; moves it within its run queue if ready.
+void set_priority(Thread& thread, uint8_t priority);
+
+// --- blocking -----------------------------------------------------------------------------------
+
+// Arms the thread's deadline timer on this CPU; never when deadline_never. When it fires,
+// wait_timed_out(thread) is called without locks.
+void arm_deadline(Thread& thread, uint64_t deadline);
+// Stops it; harmless when it is not armed or firing right now.
+void disarm_deadline(Thread& thread);
+
+// The deadline of a blocked thread passed, or it is being killed: ends the wait if nobody else did.
+// True: this call won; the wait's structures no longer name the thread; its status word is `error`;
+// it is neither ready nor running: the caller makes it ready or buries it.
+bool cancel_wait(Thread& thread, abi::Error error);
+
+// --- timers -------------------------------------------------------------------------------------
+
+// Adds to this CPU's wheel and sets the hardware timer if it is the earliest; `where` becomes this
+// CPU. The timer is in no wheel.
+void start_timer(Timer& timer, uint64_t deadline, Cpu*& where);
+// Takes it out of `where`'s wheel. False: it was not there (never armed, fired or firing right now).
+bool stop_timer(Timer& timer, Cpu* where);
+
+// --- entry points ---------------------------------------------------------------------------------
+
+void scheduler_timer_interrupt(Cpu& cpu);
+
+void scheduler_init(Cpu& cpu);
+[[noreturn]] void idle_loop();
+
+// Vectors of signals between CPUs.
+inline constexpr unsigned vector_reschedule = 0xe8;
+inline constexpr unsigned vector_grace = 0xe9;
+
+}  // namespace annulus::kernel

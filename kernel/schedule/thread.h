@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// Thread: a register set, a priority, and what it waits for.
+//
+// States.  running: current on a CPU.  ready: in a run queue.  blocked: some object's structures
+// name it (wait_kind says which).  stopped: a fault or its creator stopped it.  dead: it has left
+// user mode for ever.
+//
+// A thread's registers are complete in this record before another CPU may find it in any queue, so
+// it can be resumed elsewhere while the CPU that it left still runs kernel code.
+//
+// Exactly one party ends a wait: whoever changes `wait_record` from waiting to granted (a signal, a
+// request, a reply) or dead (deadline, kill). Only then may it touch the rest of the wait. A thread
+// that is still queueing itself in several places (wait_any) is `arming`: it can be granted, which it
+// finds out itself, but not cancelled.
+// Locking: fields of the wait belong to whoever made the state change; priority and CPU to the
+// thread's own CPU or, while ready, to that run queue's lock.
+#pragma once
+
+#include "abi/records.h"
+#include "abi/system_call.h"
+#include "arch/trap_frame.h"
+#include "kernel/object/object.h"
+#include "kernel/object/watch.h"
+#include "kernel/schedule/grace.h"
+#include "kernel/schedule/reaper.h"
+#include "kernel/schedule/run_queue.h"
+#include "kernel/schedule/timer_wheel.h"
+
+#include <stdint.h>
+
+#include <atomic>
+
+namespace annulus::kernel {
+
+class HandleTable;
+class Process;
+class Semaphore;
+class Table;
+struct Cpu;
+struct HandleEntry;
+class ServedObject;
+struct LongOperation;
+struct Thread;
+struct ThreadOfProcess;
+struct SemaphoreQueueLink;
+struct TableThreadLink;
+
+// An operation that goes on after its thread waited. Its progress lives in thread.progress[];
+// references it holds there it gives back on every path: exactly one of the last `step` and
+// `abandon` (the thread dies instead) does. Both run in the thread's own address space or, for
+// abandon, anywhere; without locks.
+struct LongOperation {
+    void (*step)(Thread&);
+    void (*abandon)(Thread&);
+};
+// Called for a thread that dies: abandons its operation, if any.
+void abandon_operation(Thread& thread);
+
+// The message registers of a system call. Assembly knows the order (fast_path.S).
+struct Message {
+    uint64_t rax, rdi, rsi, rdx, r8, r9, r10, r12, r13, r14, r15, rbx, rbp;
+};
+static_assert(sizeof(Message) == 13 * 8);
+
+// How a thread gets back to user mode.
+enum class Resume : uint8_t {
+    message = 0,       // all 13 message registers from `message`, by SYSRET
+    status = 1,        // rax and rdx from `message`, the others zero, by SYSRET
+    frame = 2,         // all registers from `frame`, vector state restored, by IRET
+    continuation = 3,  // runs `continuation` first, in the thread's own address space
+};
+
+// What a blocked thread waits for.
+enum class WaitKind : uint8_t {
+    none,
+    semaphore,     // links[0] is queued
+    any,           // several links are queued
+    slot,          // for a free slot of a table
+    request,       // for the answer to a request in a slot
+    serve,         // for a request to serve
+    grace,         // for a grace period (unmap, revoke)
+    work,          // for the reaper (long operation)
+};
+
+enum class ThreadStatus : uint8_t { running, ready, blocked, stopped, dead };
+
+// Who won the wait. A grant carries the index of the link that won, so that both change at once.
+enum class WaitRecord : uint64_t { idle = 0, arming = 1, waiting = 2, dead = 3, granted = 4 };
+
+constexpr WaitRecord granted_through(uint32_t index) {
+    return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::granted) |
+                                   uint64_t{index} << 8);
+}
+constexpr bool is_granted(WaitRecord record) {
+    return (static_cast<uint64_t>(record) & 0xff) == static_cast<uint64_t>(WaitRecord::granted);
+}
+constexpr uint32_t granted_index(WaitRecord record) {
+    return static_cast<uint32_t>(static_cast<uint64_t>(record) >> 8);
+}
+
+// One place in one semaphore's (or table's) queue. Guarded by that object's lock; `semaphore` is set
+// while it stands in a semaphore's queue, and whoever takes it out clears it. So a thread that reads
+// it non-null may take that semaphore's lock: the memory lasts until the kernel is left.
+struct WaitLink : ListNode<SemaphoreQueueLink> {
+    Thread* thread = nullptr;
+    std::atomic<Semaphore*> semaphore{nullptr};
+    uint64_t seen = 0;               // sequence mode
+    uint32_t index = 0;              // in wait_any's list
+};
+
+struct Thread final : Object,
+                      ListNode<ThreadOfProcess>,
+                      ListNode<TableThreadLink>,
+                      RunQueueNode {
+    // Offsets of these are known to assembly (kernel/arch/x86_64/fast_path).
+    uint64_t user_rip = 0;
+    uint64_t user_rflags = 0;
+    uint64_t user_rsp = 0;
+    uint64_t fs_base = 0;
+    uint64_t gs_base = 0;
+    uint64_t page_table = 0;          // physical root of the process
+    HandleEntry* handles = nullptr;   // of the process; never changes
+    uint32_t handle_count = 0;
+    Resume resume = Resume::message;
+    std::atomic<ThreadStatus> status{ThreadStatus::blocked};
+    uint8_t own_priority = 0;         // RunQueueNode::priority is the effective one, maybe lent
+    Process* process = nullptr;       // holds a reference
+    Message message{};
+
+    // The rest is for C++ only.
+    void (*continuation)(Thread&) = nullptr;
+    // Non-null while `continuation` is that of an operation that must be undone if the thread dies.
+    const LongOperation* operation = nullptr;
+    std::atomic<WaitRecord> wait_record{WaitRecord::idle};
+    WaitKind wait_kind = WaitKind::none;
+    bool timer_armed = false;
+    uint64_t wait_deadline = 0;       // a timer that fires late, in a later wait, sees by this
+    std::atomic<bool> dying{false};
+    uint8_t ceiling = 0;
+    uint64_t granted_value = 0;       // written by who granted, before make_ready
+    Timer timer;
+    Cpu* timer_cpu = nullptr;         // whose wheel the timer is in
+    WaitLink link;                    // for wait and signal_and_wait
+    WaitLink* any_links = nullptr;    // abi::wait_any_max of them, made at the first wait_any
+    uint32_t any_count = 0;
+    // slot, request, serve, and while bytes are to be copied out: the table. Changed under its lock.
+    std::atomic<Table*> table{nullptr};
+    Table* serving = nullptr;         // whose list of serving threads it stands in
+    uint32_t slot = 0;                // request: the slot; serve: the reserved slot + 1, or 0
+    uint32_t slot_epoch = 0;          // request: to see that the slot is still ours
+    uint8_t hops = 0;                 // of the request that it took last
+    uint64_t reply_outcome = 0;       // of the reply half: status bits to be delivered
+    ServedObject* called = nullptr;   // waiting for a slot: holds a reference
+    uint32_t called_rights = 0;
+    Status cancelled;                 // what it sees when `table` was taken away from it
+    std::atomic<Cpu*> cpu{nullptr};   // where it runs, or ran last
+    uint64_t affinity = ~uint64_t{0};
+    uint32_t slice_percent = 100;     // of the default time slice (the budget's CPU weight)
+    uint64_t cpu_cycles = 0;
+    void* vector_area = nullptr;
+    arch::TrapFrame frame{};
+    GraceItem grace;
+    Work work;
+    // A long operation's own progress, meaning what its continuation says.
+    uint64_t progress[6] = {};
+
+    // How it ended or stopped; written before the status changes.
+    std::atomic<abi::EndReason> end_reason{abi::EndReason::alive};
+    abi::FaultKind fault = abi::FaultKind::none;
+    uint64_t fault_address = 0;
+    uint64_t exit_code = 0;
+    WatchList exit_watches;
+
+    Thread(Budget* payer, uint32_t size, Process& process);
+};
+
+// Where a new thread begins.
+struct ThreadStart {
+    uint64_t entry, stack, argument, fs_base;
+    uint8_t priority;
+    uint64_t affinity;  // 0: any CPU
+};
+
+// Makes a thread of a process and starts it. Charges threads, the record and the vector area.
+// no_budget, no_memory, wrong_state (process ended), bad_argument.
+Result<Ref<Thread>> create_thread(Process& process, const ThreadStart& start);
+
+// Ends the thread, whatever it does and wherever it is. Returns at once; the exit watches fire when
+// it has left user mode for ever. The first reason counts.
+void kill_thread(Thread& thread, abi::EndReason reason, uint64_t code);
+
+// Ends the running thread. Does not return: the CPU goes on with another.
+[[noreturn]] void exit_current(abi::EndReason reason, uint64_t code);
+
+}  // namespace annulus::kernel

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// From a system call to its handler. Everything that abi/operations.h says about an operation is
+// checked here, once, for all of them.
+#include "abi/operations.h"
+#include "arch/cpu.h"
+#include "base/container_of.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+#include "kernel/syscall/handlers.h"
+#include "kernel/syscall/invocation.h"
+#include "kernel/syscall/system_calls.h"
+
+#include <array>
+
+namespace annulus::kernel {
+
+namespace {
+
+constexpr unsigned selectors_max = 8;  // of one verb of one object, below selector_universal
+constexpr uint8_t no_operation = 0xff;
+
+// Where in abi::operations an operation is described, by type, verb and selector.
+struct OperationIndex {
+    uint8_t kernel[abi::object_type_count][abi::verb_count][selectors_max];
+    uint8_t universal[abi::verb_count][2];
+    uint8_t universal_served[abi::verb_count];
+};
+
+consteval OperationIndex make_index() {
+    OperationIndex index{};
+    for (auto& type : index.kernel) {
+        for (auto& verb : type) {
+            for (uint8_t& selector : verb) selector = no_operation;
+        }
+    }
+    for (auto& verb : index.universal) verb[0] = verb[1] = no_operation;
+    for (uint8_t& verb : index.universal_served) verb = no_operation;
+    for (unsigned i = 0; i < abi::operation_count; ++i) {
+        const abi::Operation& operation = abi::operations[i];
+        const auto verb = static_cast<unsigned>(operation.verb);
+        if (operation.object == abi::ObjectType::any) {
+            index.universal[verb][operation.selector - abi::selector_universal] =
+                static_cast<uint8_t>(i);
+        } else if (operation.selector >= abi::selector_universal) {
+            index.universal_served[verb] = static_cast<uint8_t>(i);
+        } else {
+            index.kernel[static_cast<unsigned>(operation.object)][verb][operation.selector] =
+                static_cast<uint8_t>(i);
+        }
+    }
+    return index;
+}
+
+constexpr OperationIndex operation_index = make_index();
+static_assert(abi::operation_count < no_operation);
+
+// The operation's place in abi::operations, or no_operation.
+unsigned find_operation(abi::ObjectType type, unsigned verb, unsigned selector) {
+    if (selector >= abi::selector_universal) {
+        const unsigned which = selector - abi::selector_universal;
+        if (which < 2 && operation_index.universal[verb][which] != no_operation) {
+            return operation_index.universal[verb][which];
+        }
+        if (which == 0 && type == abi::ObjectType::served) {
+            return operation_index.universal_served[verb];
+        }
+        return no_operation;
+    }
+    if (selector >= selectors_max) return no_operation;
+    return operation_index.kernel[static_cast<unsigned>(type)][verb][selector];
+}
+
+unsigned moved_mask_of(const abi::Operation& operation) {
+    unsigned mask = 0;
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (operation.in[i].kind == abi::OperandKind::moved) mask |= 1u << i;
+    }
+    return mask;
+}
+
+// What the description demands of the message, whatever the operation means.
+Status check_message(const Invocation& invocation, unsigned mask) {
+    const abi::Operation& operation = invocation.operation;
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (operation.in[i].kind == abi::OperandKind::absent && invocation.words[i] != 0) {
+            return invocation.bad(i);
+        }
+    }
+    if (mask != moved_mask_of(operation)) return Status(Error::bad_argument, abi::message_words);
+    if (operation.transfer != abi::Transfer::bytes_in && invocation.bytes_in != 0) {
+        return Status(Error::bad_argument, abi::message_words + 1);
+    }
+    return {};
+}
+
+void set_result(Thread& thread, const Invocation& invocation, Status status) {
+    Message& message = thread.message;
+    message = {};
+    message.rax = status.bits;
+    if (status.ok()) {
+        message.rdx = invocation.words[0], message.r8 = invocation.words[1];
+        message.r9 = invocation.words[2], message.r10 = invocation.words[3];
+        message.r12 = invocation.words[4], message.r13 = invocation.words[5];
+        message.rbx = invocation.bytes_out;
+        message.rsi = invocation.arrived_mask;
+    }
+    thread.resume = Resume::message;
+}
+
+void invoke(Thread& thread, const Found& target, unsigned index) {
+    const Message& in = thread.message;
+    Invocation invocation(thread, target, abi::operations[index]);
+    invocation.words[0] = in.rdx, invocation.words[1] = in.r8, invocation.words[2] = in.r9;
+    invocation.words[3] = in.r10, invocation.words[4] = in.r12, invocation.words[5] = in.r13;
+    invocation.buffer = {in.r15};
+    invocation.bytes_in = static_cast<uint32_t>(in.rbx);
+    invocation.capacity_out = static_cast<uint32_t>(in.rbx >> 32);
+    Status status = check_message(invocation, static_cast<unsigned>(in.rsi >> 32 & 0x3f));
+    if (status.ok()) status = operation_handlers[index](invocation);
+    set_result(thread, invocation, status);
+}
+
+void fail(Thread& thread, Status status) {
+    thread.message = {};
+    thread.message.rax = status.bits;
+    thread.resume = Resume::message;
+}
+
+}  // namespace
+
+void system_call_call(Thread& thread) {
+    const Message& in = thread.message;
+    if ((in.rsi & abi::operation_word_reserved) != 0) return fail(thread, Error::not_supported);
+    const auto verb = static_cast<unsigned>(in.rsi & 0xf);
+    const auto selector = static_cast<unsigned>(in.rsi >> 16 & 0xffff);
+    const bool universal = selector >= abi::selector_universal;
+    // The verb's right comes after the operation's existence, so that bad_operation is seen first.
+    const auto found = thread.process->handles.find(in.rdi, abi::ObjectType::any, 0);
+    if (!found.ok()) return fail(thread, found.status());
+    const abi::Rights needed = abi::right_of(static_cast<abi::Verb>(verb));
+    const bool lacks = (found->rights & needed) == 0;
+    if (found->type == abi::ObjectType::served && !universal) {
+        if (lacks) return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
+        return Table::call(thread, static_cast<ServedObject&>(*found->object), found->rights);
+    }
+    const unsigned index = find_operation(found->type, verb, selector);
+    if (index == no_operation) return fail(thread, Error::bad_operation);
+    if (lacks && abi::operations[index].needs_right) {
+        return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
+    }
+    invoke(thread, *found, index);
+}
+
+void system_call_reply_and_wait(Thread& thread) {
+    const auto found = thread.process->handles.find(thread.message.rdi, abi::ObjectType::table,
+                                                    abi::right_serve);
+    if (!found.ok()) return fail(thread, found.status());
+    static_cast<Table*>(found->object)->reply_and_wait(thread);
+}
+
+void system_call_exit(Thread& thread) {
+    exit_current(abi::EndReason::exited, thread.message.rdi);
+}
+
+// Called by syscall_entry on an empty kernel stack; the message is saved in the current thread.
+extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
+    if constexpr (counters) ++this_cpu().counters.kernel_entries;
+    switch (static_cast<abi::SystemCall>(thread.message.rax)) {
+        case abi::SystemCall::call: system_call_call(thread); break;
+        case abi::SystemCall::reply_and_wait: system_call_reply_and_wait(thread); break;
+        case abi::SystemCall::wait: system_call_wait(thread); break;
+        case abi::SystemCall::wait_any: system_call_wait_any(thread); break;
+        case abi::SystemCall::signal: system_call_signal(thread); break;
+        case abi::SystemCall::signal_and_wait: system_call_signal_and_wait(thread); break;
+        case abi::SystemCall::exit: system_call_exit(thread);
+        default: fail(thread, Error::bad_call); break;
+    }
+    leave_kernel(thread);
+    return_to_thread(thread);
+}
+
+// --- Invocation -----------------------------------------------------------------------------------
+
+Result<Found> Invocation::find_operand(unsigned index) const {
+    const abi::Operand& operand = operation.in[index];
+    auto found = process.handles.find(words[index], operand.type, operand.needs);
+    if (found.ok()) return *found;
+    // Extra says which operand, counted from 1: the handle that the call names is 0.
+    return Status(found.error(), found.status().detail(), index + 1);
+}
+
+Result<void> Invocation::give_object(unsigned index, Ref<Object> object, abi::Rights rights,
+                                     uint64_t lease) {
+    words[index] = TRY(process.handles.insert(std::move(object), rights, lease, false));
+    arrived_mask |= 1u << index;
+    return {};
+}
+
+Result<void> Invocation::read_bytes(void* to, uint64_t size) const {
+    if (bytes_in < size) return Status(Error::bad_argument, abi::message_words + 1);
+    if (!arch::copy_from_user(to, buffer, size)) return Error::bad_address;
+    return {};
+}
+
+Result<void> Invocation::write_bytes(const void* from, uint64_t size) {
+    const uint64_t part = size < capacity_out ? size : capacity_out;
+    if (!arch::copy_to_user(buffer, from, part)) return Error::bad_address;
+    bytes_out = static_cast<uint32_t>(part);
+    return {};
+}
+
+// --- long operations ------------------------------------------------------------------------------
+
+namespace {
+
+void run_step(Thread& thread) {
+    const LongOperation& operation = *thread.operation;
+    thread.wait_kind = WaitKind::none;
+    thread.operation = nullptr;
+    operation.step(thread);
+    __builtin_unreachable();
+}
+
+void prepare_step(Thread& thread, const LongOperation& operation, WaitKind kind) {
+    thread.operation = &operation;
+    thread.continuation = run_step;
+    thread.resume = Resume::continuation;
+    thread.wait_kind = kind;
+}
+
+}  // namespace
+
+void abandon_operation(Thread& thread) {
+    const LongOperation* operation = thread.operation;
+    thread.operation = nullptr;
+    if (operation != nullptr) operation->abandon(thread);
+}
+
+void continue_later(Thread& thread, const LongOperation& operation) {
+    prepare_step(thread, operation, WaitKind::none);
+    arch::allow_interrupts();
+    yield_current(thread);
+}
+
+void continue_after_grace(Thread& thread, const LongOperation& operation, bool flush) {
+    prepare_step(thread, operation, WaitKind::grace);
+    thread.status = ThreadStatus::blocked;
+    thread.grace.flush = flush;
+    thread.grace.done = [](GraceItem& item) {
+        make_ready(container_of(item, &Thread::grace));
+    };
+    grace_after(thread.grace);
+    schedule();
+}
+
+void finish_operation(Thread& thread, Status status, uint64_t w0, uint64_t w1, unsigned arrived) {
+    thread.message = {};
+    thread.message.rax = status.bits;
+    if (status.ok()) {
+        thread.message.rdx = w0;
+        thread.message.r8 = w1;
+        thread.message.rsi = arrived;
+    }
+    thread.resume = Resume::message;
+    leave_kernel(thread);
+    return_to_thread(thread);
+}
+
+}  // namespace annulus::kernel

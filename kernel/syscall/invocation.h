@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// Invocation: one operation on a kernel object, as its handler sees it.
+//
+// The dispatcher has checked, from abi/operations.h alone: the operation exists; the handle is valid
+// and has the right; absent words are zero; moved words are named by the mask, and no others; the
+// transfer has the described direction. A handler checks the meaning of its operands, changes
+// nothing until all its checks passed, and returns a status. Handlers run with interrupts off,
+// without locks, on the caller's page table.
+#pragma once
+
+#include "abi/operations.h"
+#include "arch/user_access.h"
+#include "base/result.h"
+#include "kernel/object/process.h"
+
+#include <stdint.h>
+
+#include <type_traits>
+
+namespace annulus::kernel {
+
+class Invocation {
+public:
+    Invocation(Thread& caller, const Found& target, const abi::Operation& operation)
+        : caller(caller), process(*caller.process), target(target), operation(operation) {}
+
+    // The target as its type; the dispatcher has checked the type.
+    template <typename T>
+    T& object() const {
+        return *static_cast<T*>(target.object);
+    }
+
+    // The object that operand `index` names, with the rights its description demands. The kernel
+    // may use it until it is left; take a reference to keep it. An absent optional handle (value 0)
+    // gives null only through optional().
+    template <typename T>
+    Result<T*> operand(unsigned index) const {
+        Found found = TRY(find_operand(index));
+        return static_cast<T*>(found.object);
+    }
+    template <typename T>
+    Result<T*> optional(unsigned index) const {
+        if (words[index] == abi::no_handle) return static_cast<T*>(nullptr);
+        return operand<T>(index);
+    }
+    Result<Found> find_operand(unsigned index) const;
+
+    // bad_argument / not_supported with the operand's index as detail.
+    Status bad(unsigned index) const {
+        return Status(Error::bad_argument, static_cast<uint16_t>(index));
+    }
+    Status unknown_flags(unsigned index) const {
+        return Status(Error::not_supported, static_cast<uint16_t>(index));
+    }
+
+    // Enters an object into the caller's handle table as result word `index`. no_room: the object
+    // is released, so a handler does this last.
+    template <typename T>
+    Result<void> give(unsigned index, Ref<T> object, abi::Rights rights, uint64_t lease = 0) {
+        return give_object(index, Ref<Object>::adopt(*object.leak()), rights, lease);
+    }
+
+    // The caller's record of the described type. bad_address; bad_argument when bytes_in is shorter.
+    template <typename T>
+        requires std::is_trivially_copyable_v<T>
+    Result<void> read_record(T& to) const {
+        return read_bytes(&to, sizeof(T));
+    }
+    // Writes as much of the record as the caller has room for (records grow at the end).
+    template <typename T>
+        requires std::is_trivially_copyable_v<T>
+    Result<void> write_record(const T& from) {
+        return write_bytes(&from, sizeof(T));
+    }
+
+    Thread& caller;
+    Process& process;
+    Found target;
+    const abi::Operation& operation;
+    uint64_t words[6] = {};         // operands; then results (zeroed before the handler's results)
+    unsigned arrived_mask = 0;      // result words that are handles
+    arch::UserAddress buffer{};
+    uint32_t bytes_in = 0;
+    uint32_t capacity_out = 0;
+    uint32_t bytes_out = 0;         // result: bytes written to the buffer
+
+    // Result words. A handler that succeeds sets them all at once, after its last look at operands.
+    void set_results(uint64_t w0, uint64_t w1 = 0, uint64_t w2 = 0, uint64_t w3 = 0, uint64_t w4 = 0,
+                     uint64_t w5 = 0) {
+        words[0] = w0, words[1] = w1, words[2] = w2, words[3] = w3, words[4] = w4, words[5] = w5;
+        arrived_mask = 0;
+    }
+
+private:
+    Result<void> give_object(unsigned index, Ref<Object> object, abi::Rights rights,
+                             uint64_t lease);
+    Result<void> read_bytes(void* to, uint64_t size) const;
+    Result<void> write_bytes(const void* from, uint64_t size);
+};
+
+// A handler. Success may carry detail and extra. Error results leave no words behind: the
+// dispatcher zeroes them.
+using Handler = Status (*)(Invocation&);
+
+// Long operations. A handler that has to wait or to work in chunks calls one of these as its last
+// act; neither returns. The caller is blocked (or ready again), later runs `step` in its own address
+// space, and step again ends with one of these, or with finish_operation.
+// Lets others run (preemption point), then calls step.
+[[noreturn]] void continue_later(Thread& thread, const LongOperation& operation);
+// Calls step after a grace period (with TLB flush when asked).
+[[noreturn]] void continue_after_grace(Thread& thread, const LongOperation& operation, bool flush);
+// Ends the operation with a status and at most two result words; the words in `arrived` are handles.
+[[noreturn]] void finish_operation(Thread& thread, Status status, uint64_t w0 = 0, uint64_t w1 = 0,
+                                   unsigned arrived = 0);
+
+// --- handlers, one for each entry of abi::operations, named object_verb_selector -------------------
+// universal.cpp
+Status any_get_info(Invocation&);
+Status any_get_duplicate(Invocation&);
+Status any_close_close(Invocation&);
+Status any_close_revoke(Invocation&);
+// budget_operations.cpp
+Status budget_create_memory(Invocation&);
+Status budget_create_semaphore(Invocation&);
+Status budget_create_table(Invocation&);
+Status budget_create_process(Invocation&);
+Status budget_create_budget(Invocation&);
+Status budget_create_timer(Invocation&);
+Status budget_get_ledger(Invocation&);
+Status budget_get_machine(Invocation&);
+Status budget_remove_destroy(Invocation&);
+Status budget_watch_exhausted(Invocation&);
+// process_operations.cpp, map_operations.cpp
+Status process_create_thread(Invocation&);
+Status process_share_install(Invocation&);
+Status process_map_map(Invocation&);
+Status process_map_unmap(Invocation&);
+Status process_map_protect(Invocation&);
+Status process_remove_kill(Invocation&);
+Status process_get_state(Invocation&);
+Status process_get_faulted(Invocation&);
+Status process_watch_exit(Invocation&);
+Status process_watch_fault(Invocation&);
+// thread_operations.cpp
+Status thread_remove_kill(Invocation&);
+Status thread_get_state(Invocation&);
+Status thread_get_registers(Invocation&);
+Status thread_set_priority(Invocation&);
+Status thread_set_affinity(Invocation&);
+Status thread_set_registers(Invocation&);
+Status thread_set_resume(Invocation&);
+Status thread_watch_exit(Invocation&);
+// memory_operations.cpp
+Status memory_read_bytes(Invocation&);
+Status memory_write_bytes(Invocation&);
+Status memory_get_size(Invocation&);
+Status memory_get_physical(Invocation&);
+Status memory_create_range(Invocation&);
+Status memory_create_clone(Invocation&);
+Status memory_set_commit(Invocation&);
+// ipc_operations.cpp
+Status semaphore_get_state(Invocation&);
+Status table_create_object(Invocation&);
+Status table_get_state(Invocation&);
+Status table_shutdown_fault(Invocation&);
+Status served_watch_server_death(Invocation&);
+Status timer_set_arm(Invocation&);
+Status timer_set_cancel(Invocation&);
+// hardware_operations.cpp
+Status hardware_create_ports(Invocation&);
+Status hardware_create_interrupt(Invocation&);
+Status hardware_create_registers(Invocation&);
+Status ports_read_value(Invocation&);
+Status ports_read_string(Invocation&);
+Status ports_write_value(Invocation&);
+Status ports_write_string(Invocation&);
+Status interrupt_watch_fire(Invocation&);
+Status interrupt_set_acknowledge(Invocation&);
+Status power_shutdown_now(Invocation&);
+Status console_write_text(Invocation&);
+Status console_shutdown_release(Invocation&);
+
+}  // namespace annulus::kernel

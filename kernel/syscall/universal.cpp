@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// The operations that every object has: info, duplicate, close, revoke.
+#include "kernel/object/lease.h"
+#include "kernel/syscall/invocation.h"
+
+namespace annulus::kernel {
+
+Status any_get_info(Invocation& invocation) {
+    invocation.set_results(static_cast<uint64_t>(invocation.target.type), invocation.target.rights);
+    return {};
+}
+
+Status any_get_duplicate(Invocation& invocation) {
+    const auto rights = static_cast<abi::Rights>(invocation.words[0] & invocation.target.rights);
+    const uint64_t flags = invocation.words[1];
+    if ((flags & ~abi::duplicate_revocable) != 0) return invocation.unknown_flags(1);
+    Lease lease = invocation.target.lease;
+    const bool revocable = (flags & abi::duplicate_revocable) != 0;
+    if (revocable) {
+        auto made = create_lease(lease, *invocation.process.budget, &invocation.process);
+        if (!made.ok()) return made.status();
+        lease = *made;
+    } else {
+        retain_lease(lease);
+    }
+    // The handle was found under protection of the grace period; another thread may just have
+    // closed it, and with it the object's last reference.
+    if (!try_retain(*invocation.target.object)) {
+        release_lease(lease);
+        return Error::bad_handle;
+    }
+    invocation.set_results(0, revocable ? lease : 0);
+    const auto given = invocation.give(0, Ref<Object>::adopt(*invocation.target.object), rights,
+                                       lease);
+    if (!given.ok()) release_lease(lease);
+    return given.status();
+}
+
+Status any_close_close(Invocation& invocation) {
+    const abi::Handle handle = invocation.caller.message.rdi;
+    invocation.set_results(0);
+    return invocation.process.handles.close(handle).status();
+}
+
+Status any_close_revoke(Invocation& invocation) {
+    const Lease lease = invocation.words[0];
+    invocation.set_results(0);
+    return revoke_lease(lease, &invocation.process).status();
+}
+
+}  // namespace annulus::kernel

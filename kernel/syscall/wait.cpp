@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// Waiting: wait, wait_any, signal, signal_and_wait, and how a wait is cancelled.
+#include "arch/user_access.h"
+#include "kernel/object/process.h"
+#include "kernel/object/semaphore.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+#include "kernel/syscall/system_calls.h"
+
+namespace annulus::kernel {
+
+namespace {
+
+Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Rights right) {
+    const Found found = TRY(thread.process->handles.find(handle, abi::ObjectType::semaphore, right));
+    return static_cast<Semaphore*>(found.object);
+}
+
+// Runs when a waiter for one semaphore was granted or cancelled: the status is in the message.
+void prepare_wait(Thread& thread, WaitKind kind, uint64_t deadline) {
+    thread.wait_kind = kind;
+    thread.status = ThreadStatus::blocked;
+    thread.wait_record.store(WaitRecord::idle, std::memory_order_relaxed);
+    set_status(thread, Status());
+    // Before the wait can be seen: this CPU's timers cannot fire until the kernel is left.
+    arm_deadline(thread, deadline);
+}
+
+void undo_wait(Thread& thread) {
+    disarm_deadline(thread);
+    thread.wait_kind = WaitKind::none;
+    thread.status = ThreadStatus::running;
+}
+
+// After the wait: the value that the grant carried goes to the thread's rdx.
+void finish_wait(Thread& thread) {
+    thread.wait_kind = WaitKind::none;
+    thread.message.rdx = thread.granted_value;
+    thread.resume = Resume::status;
+    return_to_thread(thread);
+}
+
+// Waits for one semaphore; `woken` (or null) gets the CPU if this thread blocks.
+void wait_for_one(Thread& thread, Semaphore& semaphore, uint64_t seen, uint64_t deadline,
+                  Thread* woken) {
+    const bool poll = deadline == abi::deadline_poll;
+    prepare_wait(thread, WaitKind::semaphore, poll ? abi::deadline_never : deadline);
+    thread.granted_value = 0;
+    thread.continuation = finish_wait;
+    thread.resume = Resume::continuation;
+    thread.link.index = 0;
+    const auto taken = semaphore.take_or_queue(thread.link, seen, poll);
+    if (!taken.ok() && taken.error() == Error::try_again) {
+        if (woken != nullptr) hand_off(*woken);
+        schedule();
+    }
+    undo_wait(thread);
+    if (woken != nullptr) make_ready(*woken);
+    set_status(thread, taken.status(), taken.value_or(0));
+}
+
+// --- wait_any -----------------------------------------------------------------------------------
+
+struct Entries {
+    abi::WaitEntry list[abi::wait_any_max];
+    Semaphore* semaphores[abi::wait_any_max];
+};
+
+Result<void> ensure_links(Thread& thread) {
+    if (thread.any_links != nullptr) return {};
+    void* storage = TRY(thread.budget->allocate_bytes(sizeof(WaitLink) * abi::wait_any_max));
+    thread.any_links = static_cast<WaitLink*>(storage);
+    for (unsigned i = 0; i < abi::wait_any_max; ++i) {
+        WaitLink* link = new (&thread.any_links[i]) WaitLink;
+        link->thread = &thread;
+        link->index = i;
+    }
+    return {};
+}
+
+// Takes every link that still stands in a queue out of it. Only the thread's own side does this,
+// after its wait ended.
+void unqueue_all(Thread& thread) {
+    for (unsigned i = 0; i < thread.any_count; ++i) {
+        WaitLink& link = thread.any_links[i];
+        // Acquire: pairs with the release of whoever took the link out.
+        Semaphore* semaphore = link.semaphore.load(std::memory_order_acquire);
+        if (semaphore != nullptr) semaphore->unqueue(link);
+    }
+    thread.any_count = 0;
+}
+
+void finish_wait_any(Thread& thread) {
+    const WaitRecord record = thread.wait_record.load(std::memory_order_acquire);
+    unqueue_all(thread);
+    thread.wait_kind = WaitKind::none;
+    if (is_granted(record)) {
+        thread.message.rdx = granted_index(record);
+        thread.message.rsi = thread.granted_value;
+    }
+    thread.resume = Resume::message;
+    return_to_thread(thread);
+}
+
+Result<void> read_entries(Thread& thread, Entries& entries, uint64_t count) {
+    if (count > abi::wait_any_max) return Error::too_many;
+    if (count == 0) return Status(Error::bad_argument, 1);
+    if (!arch::copy_from_user(entries.list, {thread.message.rdi}, count * sizeof(abi::WaitEntry))) {
+        return Error::bad_address;
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+        auto found = find_semaphore(thread, entries.list[i].semaphore, abi::right_wait);
+        if (!found.ok()) {
+            // Extra says which entry it was.
+            return Status(found.error(), found.status().detail(), static_cast<uint32_t>(i));
+        }
+        entries.semaphores[i] = *found;
+    }
+    return {};
+}
+
+void set_any_result(Thread& thread, Status status, uint64_t index, uint64_t value) {
+    thread.message = {};
+    thread.message.rax = status.bits;
+    thread.message.rdx = index;
+    thread.message.rsi = value;
+    thread.resume = Resume::message;
+}
+
+// Queues on each semaphore in turn. True: one was available, the result is set.
+bool queue_on_all(Thread& thread, const Entries& entries, uint64_t count, bool poll) {
+    for (uint64_t i = 0; i < count; ++i) {
+        WaitLink& link = thread.any_links[i];
+        thread.any_count = static_cast<uint32_t>(i) + 1;
+        const auto taken =
+            entries.semaphores[i]->take_or_queue(link, entries.list[i].seen, poll);
+        if (taken.error() == Error::try_again || (poll && taken.error() == Error::timed_out)) {
+            continue;
+        }
+        if (taken.error() == Error::busy) return false;  // an earlier entry was granted meanwhile
+        // Sequence mode takes nothing, and a dead semaphore ends the wait: claim it, too.
+        WaitRecord arming = WaitRecord::arming;
+        thread.wait_record.compare_exchange_strong(arming, granted_through(link.index),
+                                                   std::memory_order_acq_rel);
+        if (arming != WaitRecord::arming && granted_index(arming) != i) return false;
+        set_any_result(thread, taken.status(), i, taken.value_or(0));
+        return true;
+    }
+    return false;
+}
+
+void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64_t deadline) {
+    const bool poll = deadline == abi::deadline_poll;
+    prepare_wait(thread, WaitKind::any, poll ? abi::deadline_never : deadline);
+    thread.message = {};
+    thread.granted_value = 0;
+    thread.any_count = 0;
+    thread.wait_record.store(WaitRecord::arming, std::memory_order_relaxed);
+    thread.continuation = finish_wait_any;
+    thread.resume = Resume::continuation;
+    if (!queue_on_all(thread, entries, count, poll)) {
+        WaitRecord arming = WaitRecord::arming;
+        // Acquire-release: from here on anybody may grant or cancel; or somebody granted already.
+        if (!poll && thread.wait_record.compare_exchange_strong(arming, WaitRecord::waiting,
+                                                                std::memory_order_acq_rel)) {
+            schedule();
+        }
+        const WaitRecord record = thread.wait_record.load(std::memory_order_acquire);
+        if (is_granted(record)) {
+            const uint32_t index = granted_index(record);
+            const Semaphore& semaphore = *entries.semaphores[index];
+            const bool sequence = semaphore.mode() == SemaphoreMode::sequence;
+            set_any_result(thread, Status(), index, sequence ? semaphore.value() : 0);
+        } else {
+            set_any_result(thread, Error::timed_out, 0, 0);
+        }
+    }
+    unqueue_all(thread);
+    undo_wait(thread);
+}
+
+}  // namespace
+
+void system_call_wait(Thread& thread) {
+    const Message& in = thread.message;
+    auto semaphore = find_semaphore(thread, in.rdi, abi::right_wait);
+    if (!semaphore.ok()) return set_status(thread, semaphore.status());
+    wait_for_one(thread, **semaphore, in.rsi, in.rdx, nullptr);
+}
+
+void system_call_signal(Thread& thread) {
+    auto semaphore = find_semaphore(thread, thread.message.rdi, abi::right_signal);
+    if (!semaphore.ok()) return set_status(thread, semaphore.status());
+    set_status(thread, (*semaphore)->signal(thread.message.rsi).status());
+}
+
+void system_call_signal_and_wait(Thread& thread) {
+    const Message in = thread.message;
+    auto signalled = find_semaphore(thread, in.rdi, abi::right_signal);
+    if (!signalled.ok()) return set_status(thread, signalled.status());
+    auto waited = find_semaphore(thread, in.rsi, abi::right_wait);
+    if (!waited.ok()) return set_status(thread, waited.status());
+    auto woken = (*signalled)->signal_for_hand_off();
+    if (!woken.ok()) return set_status(thread, woken.status());
+    wait_for_one(thread, **waited, in.r10, in.rdx, *woken);
+}
+
+void system_call_wait_any(Thread& thread) {
+    Entries entries;
+    const uint64_t count = thread.message.rsi;
+    const uint64_t deadline = thread.message.rdx;
+    auto ready = read_entries(thread, entries, count);
+    if (ready.ok()) ready = ensure_links(thread);
+    if (!ready.ok()) return set_status(thread, ready.status());
+    wait_for_any(thread, entries, count, deadline);
+}
+
+bool cancel_wait(Thread& thread, Error error) {
+    WaitRecord waiting = WaitRecord::waiting;
+    // Acquire-release: the winner sees the wait as it was set up and nobody else touches it now.
+    if (!thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
+                                                    std::memory_order_acq_rel)) {
+        return false;
+    }
+    disarm_deadline(thread);
+    switch (thread.wait_kind) {
+        case WaitKind::semaphore:
+            if (Semaphore* semaphore = thread.link.semaphore.load(std::memory_order_acquire)) {
+                semaphore->unqueue(thread.link);
+            }
+            thread.message.rax = Status(error).bits;
+            break;
+        case WaitKind::any:
+            unqueue_all(thread);
+            thread.message.rax = Status(error).bits;
+            break;
+        case WaitKind::slot:
+        case WaitKind::request:
+        case WaitKind::serve:
+            thread.table.load(std::memory_order_relaxed)->cancel(thread, error);
+            break;
+        default: break;
+    }
+    return true;
+}
+
+}  // namespace annulus::kernel
