@@ -91,8 +91,9 @@ enum class SourceKind : uint8_t {
     interrupt,     // line `first`
     registers,     // address `first`, `count` bytes
     power,
-    log,       // takes lines for the system's log
-    provided,  // what another program publishes: `provides[index]`
+    log,             // takes lines for the system's log
+    kernel_console,  // the kernel's own console
+    provided,        // what another program publishes: `provides[index]`
 };
 
 // One object that a program is handed.

@@ -28,6 +28,7 @@ constexpr SourceRule source_rules[] = {
     {"hardware.registers", SourceKind::registers, ObjectType::memory},
     {"power", SourceKind::power, ObjectType::power},
     {"log", SourceKind::log, ObjectType::any},
+    {"kernel.console", SourceKind::kernel_console, ObjectType::console},
 };
 
 // Rights that are no verbs. A bit means different things on different types, so each name belongs
@@ -50,6 +51,18 @@ constexpr TypeRight type_rights[] = {
 constexpr std::string_view verb_rights[abi::verb_count] = {
     "read", "write", "open", "create", "remove", "rename",   "get",   "set",
     "list", "share", "map",  "sync",   "accept", "shutdown", "watch", "close",
+};
+
+// Names under which init hands out objects without being told.
+struct OwnName {
+    std::string_view name;
+    std::string_view object;
+};
+
+constexpr OwnName own_names[] = {
+    {"clock", "the clock"},
+    {"process", "its own process"},
+    {"exports", "the directory for what it provides"},
 };
 
 constexpr uint64_t ports_end = 0x10000;  // x86 has 64 Ki I/O ports (Intel SDM vol. 1, 19.3)
@@ -78,8 +91,8 @@ ObjectType type_of_source(SourceKind kind) {
 }  // namespace
 
 bool is_source_name(std::string_view name) {
-    return name == "clock" || name.starts_with("hardware.") || name.starts_with("root.") ||
-           find_source_rule(name) != nullptr;
+    return name == "clock" || name.starts_with("hardware.") || name.starts_with("kernel.") ||
+           name.starts_with("root.") || find_source_rule(name) != nullptr;
 }
 
 bool Parser::read_give(Program& program) {
@@ -93,9 +106,10 @@ bool Parser::read_give(Program& program) {
     advance();
     const Place name_place = token_.place;
     if (!read_name("a name for the object", give.name)) return false;
-    if (give.name == "clock") {
-        return fail(ManifestFault::duplicate, name_place,
-                    "every program has the clock under this name");
+    for (const OwnName& own : own_names) {
+        if (give.name != own.name) continue;
+        return fail(ManifestFault::duplicate, name_place, "every program has {} under this name",
+                    own.object);
     }
     for (const Give& earlier : manifest_.gives_of(program)) {
         if (earlier.name != give.name) continue;

@@ -38,7 +38,7 @@ TEST(manifest_check, names_are_unique) {
 
 TEST(manifest_check, own_names_of_init_are_not_provided) {
     for (const std::string name : {"budget", "archive", "power", "log", "clock", "hardware",
-                                   "hardware.usb", "root.x", "firmware"}) {
+                                   "kernel.console", "hardware.usb", "root.x", "firmware"}) {
         expect_bad_line("provide " + name, bad_value,
                         "9: \"" + name + "\" names an object of init's own; choose another name");
     }

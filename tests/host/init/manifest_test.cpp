@@ -278,6 +278,10 @@ TEST(manifest, bad_gives) {
     expect_bad_line("give x 5", unexpected, "8: expected what to give, found \"5\"");
     expect_bad_line("give clock archive", duplicate,
                     "6: every program has the clock under this name");
+    expect_bad_line("give process archive", duplicate,
+                    "6: every program has its own process under this name");
+    expect_bad_line("give exports archive", duplicate,
+                    "6: every program has the directory for what it provides under this name");
     expect_bad_line("give x clock", duplicate, "8: every program has the clock; it is not given");
     expect_bad(program("p", "give x archive\ngive x power"), duplicate,
                "6:6: a second object named \"x\" for program \"p\"; the first is in line 5");
