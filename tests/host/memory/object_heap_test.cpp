@@ -113,6 +113,20 @@ TEST_F(ObjectHeapTest, EmptySlabsGoBack) {
     EXPECT_EQ(arena.pages().ledger().allocated, 0u);
 }
 
+TEST_F(ObjectHeapTest, HolesInSlabsAreFilled) {
+    std::vector<void*> objects;
+    for (int i = 0; i < 32 * 64; ++i) objects.push_back(*heap->allocate(128));
+    const uint64_t pages = heap->ledger().pages;
+    for (size_t i = 0; i < objects.size(); i += 4) heap->free(objects[i], 128);
+    heap->flush_caches();
+    EXPECT_EQ(heap->ledger().pages, pages);
+    for (size_t i = 0; i < objects.size(); i += 4) objects[i] = *heap->allocate(128);
+    EXPECT_EQ(heap->ledger().pages, pages);
+    for (void* object : objects) heap->free(object, 128);
+    heap->flush_caches();
+    EXPECT_EQ(heap->ledger().pages, 0u);
+}
+
 TEST_F(ObjectHeapTest, ExhaustionIsAnErrorAndUsesEverything) {
     // Leave objects of this class in another CPU's magazine.
     play_cpu(1);
