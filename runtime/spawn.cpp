@@ -89,7 +89,6 @@ struct Spawning {
     const SpawnOptions& options;
     Process process = {};
     uint64_t base = 0;
-    uint64_t stack_begin = 0;
     uint64_t stack_end = 0;
     bool done = false;
 
@@ -125,13 +124,13 @@ Result<void> Spawning::map_image() {
     return {};
 }
 
+// The kernel leaves unmapped pages below what it places: an overflow faults.
 Result<void> Spawning::map_stack() {
-    const uint64_t pages = options.stack_pages + 1;  // the lowest is the guard
-    const uint64_t size = pages * abi::page_size;
-    const Memory memory = TRY(options.budget.create_memory(pages, abi::memory_on_demand));
-    stack_begin = TRY(process.map(memory, 0, size, 0, abi::map_read | abi::map_write));
-    stack_end = stack_begin + size;
-    TRY(process.map_protect(stack_begin, abi::page_size, 0));
+    const uint64_t size = options.stack_pages * abi::page_size;
+    const Memory memory =
+        TRY(options.budget.create_memory(options.stack_pages, abi::memory_on_demand));
+    const uint64_t begin = TRY(process.map(memory, 0, size, 0, abi::map_read | abi::map_write));
+    stack_end = begin + size;
     return {};
 }
 
@@ -195,7 +194,9 @@ Result<Semaphore> Spawning::watch() {
 }
 
 Result<Spawned> spawn(const ProgramImage& image, const SpawnOptions& options) {
-    if (options.stack_pages == 0) return Error::bad_argument;
+    if (options.stack_pages == 0 || options.stack_pages > abi::memory_pages_max) {
+        return Error::bad_argument;
+    }
     Spawning spawning{.image = image, .options = options};
     spawning.process = TRY(options.budget.create_process(options.handle_slots, options.flags));
     TRY(spawning.map_image());

@@ -33,14 +33,14 @@ void begin(const Start* start) {
 
 Result<Stack> Stack::create(size_t pages) {
     if (program_state.budget.empty() || program_state.process.empty()) return Error::not_granted;
-    if (pages == 0 || pages >= abi::memory_pages_max) return Status(Error::bad_argument);
-    const uint64_t size = (pages + 1) * abi::page_size;
-    // On demand: the guard page never costs one, and deep stacks cost what they use.
-    const Memory memory = TRY(program_state.budget.create_memory(pages + 1, abi::memory_on_demand));
+    if (pages == 0 || pages > abi::memory_pages_max) return Status(Error::bad_argument);
+    const uint64_t size = pages * abi::page_size;
+    // On demand: a stack costs what it uses. The kernel leaves unmapped pages below what it places,
+    // so an overflow faults.
+    const Memory memory = TRY(program_state.budget.create_memory(pages, abi::memory_on_demand));
     const uint64_t begin =
         TRY(program_state.process.map(memory, 0, size, 0, abi::map_read | abi::map_write));
     Stack stack(begin, size);
-    TRY(program_state.process.map_protect(begin, abi::page_size, 0));
     stack.control_ = begin + size - sizeof(ThreadControl);
     stack.top_ = stack.control_;
     if (stack.carve(annulus_thread_storage_size(), sizeof(ThreadControl)) == nullptr) {
@@ -56,7 +56,7 @@ Stack::~Stack() {
 }
 
 void* Stack::carve(size_t bytes, size_t alignment) {
-    const uint64_t lowest = begin_ + 2 * abi::page_size;  // the guard page, and one for frames
+    const uint64_t lowest = begin_ + abi::page_size / 2;  // room for frames
     if (bytes > top_ - lowest) return nullptr;
     const uint64_t place = align_down(top_ - bytes, alignment);
     if (place < lowest) return nullptr;

@@ -21,14 +21,14 @@ namespace annulus {
 inline constexpr unsigned default_priority = 32;
 
 struct ThreadOptions {
-    size_t stack_pages = 16;  // without the guard page below
+    size_t stack_pages = 16;
     unsigned priority = default_priority;
     uint64_t affinity = 0;  // mask of CPUs, 0: any
 };
 
 namespace thread_detail {
 
-// A stack with its guard page; thread-local storage and control block lie at its top.
+// A stack; thread-local storage and control block lie at its top.
 class Stack {
 public:
     static Result<Stack> create(size_t pages);
@@ -41,7 +41,7 @@ public:
     ~Stack();  // unmaps: no thread may be on it
 
     // Takes `bytes` from the top, at a multiple of `alignment`; null if there is no room for them
-    // beside a page of frames.
+    // beside half a page of frames.
     void* carve(size_t bytes, size_t alignment);
 
     // Leaves the stack mapped for ever.
