@@ -120,7 +120,8 @@ struct ClockPage {
 };
 
 // What the first thread's argument points to: the start block, made by the parent, read-only.
-// Offsets are from the block's begin; names are NUL-terminated.
+// Offsets are from the block's begin; names are NUL-terminated. The thread starts with its stack
+// pointer at `stack_top` and fs_base 64 bytes below: those bytes are its control block.
 inline constexpr uint32_t start_block_version = 1;
 
 struct StartHandle {

@@ -26,6 +26,7 @@ constexpr uint64_t image_base = 0x10000000;
 constexpr uint64_t image_span_max = uint64_t{64} << 20;
 constexpr uint64_t stack_top = 0x7fff00000000;
 constexpr uint64_t stack_pages = 32;
+constexpr uint64_t thread_control_size = 64;  // abi/records.h, StartBlock
 constexpr uint32_t first_handles = 4096;
 constexpr uint8_t first_priority = 32;
 
@@ -183,7 +184,7 @@ void start_first_process(const BootInfo& info) {
     const ThreadStart start{.entry = image_base + plan.entry,
                             .stack = stack_top,
                             .argument = stack_top + abi::page_size,
-                            .fs_base = 0,
+                            .fs_base = stack_top - thread_control_size,
                             .priority = first_priority,
                             .affinity = 0};
     must(create_thread(*process, start), "thread");
