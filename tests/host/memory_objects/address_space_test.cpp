@@ -50,7 +50,7 @@ protected:
         }
         while (!source.protect_some(*made, 0)) {
         }
-        machine.settle();
+        machine.flush();
         return made;
     }
 
@@ -175,6 +175,19 @@ TEST_F(AddressSpaces, AWriterOfMappedAndClonedMemoryWaitsForTheFlush) {
     uint64_t value = 0;
     ASSERT_TRUE(copy->copy_out(0, &value, 8).ok());
     EXPECT_EQ(value, 1u);
+}
+
+TEST_F(AddressSpaces, AWriterWaitsForReadersOnOtherCpus) {
+    auto memory = make(1);
+    machine.load(1, &space);
+    const uint64_t at = map(*memory, 0, read_write).value();
+    ASSERT_TRUE(machine.write(0, at, 1).ok());
+    auto copy = clone(*memory);
+    // Both CPUs keep a translation without the right to write.
+    ASSERT_EQ(machine.read(0, at).value(), 1u);
+    ASSERT_EQ(machine.read(1, at).value(), 1u);
+    ASSERT_TRUE(machine.write(0, at, 2).ok());
+    EXPECT_EQ(machine.read(1, at).value(), 2u);
 }
 
 TEST_F(AddressSpaces, AWriterAloneDoesNotWait) {

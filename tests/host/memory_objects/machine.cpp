@@ -73,6 +73,14 @@ void Machine::settle() {
     }
 }
 
+void Machine::flush() {
+    kernel::GraceItem wait;
+    wait.flush = true;
+    wait.done = [](kernel::GraceItem&) {};
+    add(wait);
+    settle();
+}
+
 void Machine::load(unsigned cpu, kernel::AddressSpace* space) {
     if (cpus_[cpu].space == space) return;
     cpus_[cpu].space = space;

@@ -32,6 +32,8 @@ public:
 
     // A whole grace period, with what follows from it, until nothing is left to do.
     void settle();
+    // The same, with all cached translations dropped: what an operation waits for.
+    void flush();
     // One step of a reaper's work, or one grace period. False: there was nothing to do.
     bool advance();
     bool idle() const { return grace_.empty() && work_.empty(); }

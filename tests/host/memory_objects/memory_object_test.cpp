@@ -45,7 +45,7 @@ protected:
         }
         while (!at.root->protect_some(*made, at.first + first)) {
         }
-        machine.settle();
+        machine.flush();
         return made;
     }
     void expect_nothing_left() {

@@ -317,11 +317,7 @@ private:
             }
         }
         if (!flush) return;
-        GraceItem wait;
-        wait.flush = true;
-        wait.done = [](GraceItem&) {};
-        kernel::grace_after(wait);
-        machine_.settle();
+        machine_.flush();
         settled();
     }
 
