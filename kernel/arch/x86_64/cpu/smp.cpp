@@ -43,6 +43,8 @@ constexpr uint64_t init_delay_ns = 10'000'000;  // Intel SDM vol. 3, 8.4.4.1
 
 constinit std::array<uint32_t, cpus_max> candidates{};  // controller numbers; the boot CPU first
 constinit std::array<CpuStacks, cpus_max> stacks{};
+// Storage of the CPUs that are started; a CPU finds its own here before it can call anything.
+CpuLocal* areas[cpus_max] = {};
 constinit unsigned candidate_count = 1;
 constinit bool can_start = false;
 constinit PhysicalAddress start_root = 0;
@@ -147,7 +149,8 @@ unsigned start_other_cpus() {
     start_root = make_start_map(start_page);
     for (unsigned i = 1; i < candidate_count; ++i) {
         const unsigned index = cpu_count();
-        if (!kernel_cpu_area(index)) break;
+        areas[index] = kernel_cpu_area(index);
+        if (areas[index] == nullptr) break;
         start_cpu(index, candidates[i]);
     }
     return cpu_count();
@@ -159,7 +162,7 @@ void arch_start_cpu(unsigned index) {
     using namespace annulus;
     using namespace annulus::arch;
     load_kernel_map();
-    load_descriptors(*kernel_cpu_area(index), index, stacks[index]);
+    load_descriptors(*areas[index], index, stacks[index]);
     const bool fits = cpu_matches_features();
     if (fits) {
         enable_cpu_features();
