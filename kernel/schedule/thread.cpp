@@ -29,6 +29,7 @@ void deadline_passed(Timer& timer) {
 
 // The thread has left user mode for ever and no structure names it but its process.
 void bury(Thread& thread) {
+    leave_serving_list(thread);
     thread.status = ThreadStatus::dead;
     thread.exit_watches.fire();
     thread.process->thread_ended(thread);
