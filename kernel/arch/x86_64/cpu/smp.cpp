@@ -44,7 +44,7 @@ constexpr uint64_t init_delay_ns = 10'000'000;  // Intel SDM vol. 3, 8.4.4.1
 constinit std::array<uint32_t, cpus_max> candidates{};  // controller numbers; the boot CPU first
 constinit std::array<CpuStacks, cpus_max> stacks{};
 // Storage of the CPUs that are started; a CPU finds its own here before it can call anything.
-CpuLocal* areas[cpus_max] = {};
+constinit std::array<CpuLocal*, cpus_max> areas{};
 constinit unsigned candidate_count = 1;
 constinit bool can_start = false;
 constinit PhysicalAddress start_root = 0;
@@ -149,8 +149,9 @@ unsigned start_other_cpus() {
     start_root = make_start_map(start_page);
     for (unsigned i = 1; i < candidate_count; ++i) {
         const unsigned index = cpu_count();
-        areas[index] = kernel_cpu_area(index);
-        if (areas[index] == nullptr) break;
+        // After a CPU that did not answer, the next one takes over its index and its storage.
+        if (!areas[index]) areas[index] = kernel_cpu_area(index);
+        if (!areas[index]) break;
         start_cpu(index, candidates[i]);
     }
     return cpu_count();

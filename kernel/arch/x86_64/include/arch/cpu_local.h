@@ -37,5 +37,5 @@ inline CpuLocal& this_cpu() {
 
 // Implemented by the portable kernel: storage of CPU `index`, 64-byte aligned, lives for ever, with
 // a CpuLocal as first member. Called once a CPU: for 0 before any memory can be allocated (static
-// storage), for the others from start_other_cpus(). Null: this CPU stays off.
+// storage), for the others on the boot CPU from start_other_cpus(). Null: this CPU stays off.
 extern "C" annulus::arch::CpuLocal* kernel_cpu_area(unsigned index);
