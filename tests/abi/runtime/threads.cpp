@@ -187,3 +187,40 @@ TEST(heap_in_threads, "threads allocate at the same time") {
     }
     EXPECT_EQ(wrong.load(), 0u);
 }
+
+TEST(remapped, "memory mapped where other memory was is the new memory on every CPU") {
+    auto go = MUST(CountingSemaphore::create(0));
+    auto back = MUST(CountingSemaphore::create(0));
+    std::atomic<const uint64_t*> shown = nullptr;
+    std::atomic<uint64_t> seen = 0;
+    auto reader = MUST(start_thread([&] {
+        while (go.down().ok()) {
+            const uint64_t* place = shown.load();
+            if (place == nullptr) return;
+            seen = *place;
+            static_cast<void>(back.up());
+        }
+    }));
+    uint64_t wrong = 0;
+    for (uint64_t round = 1; round <= 1000; ++round) {
+        const auto memory = test.budget().create_memory(1, 0);
+        if (!memory.ok()) break;
+        const auto address =
+            test.process().map(*memory, 0, abi::page_size, 0, abi::map_read | abi::map_write);
+        if (!address.ok()) break;
+        // Safety: the page was just mapped there.
+        auto* place = reinterpret_cast<uint64_t*>(*address);
+        wrong += *place != 0;
+        *place = round;
+        shown = place;
+        EXPECT_OK(go.up());
+        EXPECT_OK(back.down());
+        wrong += seen.load() != round;
+        EXPECT_OK(test.process().map_unmap(*address, abi::page_size));
+    }
+    shown = nullptr;
+    EXPECT_OK(go.up());
+    EXPECT_OK(reader.join());
+    EXPECT_EQ(seen.load(), 1000u);
+    EXPECT_EQ(wrong, 0u);
+}

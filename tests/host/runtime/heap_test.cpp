@@ -121,7 +121,7 @@ TEST_F(HeapTest, RandomBlocksKeepTheirContents) {
         unsigned char value;
     };
     std::vector<Block> blocks;
-    for (int step = 0; step < 200'000; ++step) {
+    for (int step = 0; step < 40'000; ++step) {
         if (blocks.size() < 300 && random() % 2 == 0) {
             const size_t size = random() % (random() % 50 == 0 ? 100'000 : 700);
             const size_t alignment = random() % 10 == 0 ? size_t{16} << random() % 6 : 16;
