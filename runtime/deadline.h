@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include <compare>
+
 namespace annulus {
 
 // A span of time.
