@@ -136,7 +136,13 @@ void system_call_call(Thread& thread) {
     const bool universal = selector >= abi::selector_universal;
     // The verb's right comes after the operation's existence, so that bad_operation is seen first.
     const auto found = thread.process->handles.find(in.rdi, abi::ObjectType::any, 0);
-    if (!found.ok()) return fail(thread, found.status());
+    if (!found.ok()) {
+        const bool closes =
+            verb == static_cast<unsigned>(abi::Verb::close) && selector == abi::selector_universal;
+        // A revoked handle keeps its slot until its holder closes it.
+        if (!closes || found.error() != Error::revoked) return fail(thread, found.status());
+        return invoke(thread, Found{}, operation_index.universal[verb][0]);
+    }
     const abi::Rights needed = abi::right_of(static_cast<abi::Verb>(verb));
     const bool lacks = (found->rights & needed) == 0;
     if (found->type == abi::ObjectType::served && !universal) {
@@ -152,15 +158,13 @@ void system_call_call(Thread& thread) {
 }
 
 void system_call_reply_and_wait(Thread& thread) {
-    const auto found = thread.process->handles.find(thread.message.rdi, abi::ObjectType::table,
-                                                    abi::right_serve);
+    const auto found =
+        thread.process->handles.find(thread.message.rdi, abi::ObjectType::table, abi::right_serve);
     if (!found.ok()) return fail(thread, found.status());
     static_cast<Table*>(found->object)->reply_and_wait(thread);
 }
 
-void system_call_exit(Thread& thread) {
-    exit_current(abi::EndReason::exited, thread.message.rdi);
-}
+void system_call_exit(Thread& thread) { exit_current(abi::EndReason::exited, thread.message.rdi); }
 
 // Called by syscall_entry on an empty kernel stack; the message is saved in the current thread.
 extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
@@ -179,7 +183,8 @@ extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
     return_to_thread(thread);
 }
 
-// --- Invocation -----------------------------------------------------------------------------------
+// --- Invocation
+// -----------------------------------------------------------------------------------
 
 Result<Found> Invocation::find_operand(unsigned index) const {
     const abi::Operand& operand = operation.in[index];
@@ -209,7 +214,8 @@ Result<void> Invocation::write_bytes(const void* from, uint64_t size) {
     return {};
 }
 
-// --- long operations ------------------------------------------------------------------------------
+// --- long operations
+// ------------------------------------------------------------------------------
 
 namespace {
 
@@ -246,9 +252,7 @@ void continue_after_grace(Thread& thread, const LongOperation& operation, bool f
     prepare_step(thread, operation, WaitKind::grace);
     thread.status = ThreadStatus::blocked;
     thread.grace.flush = flush;
-    thread.grace.done = [](GraceItem& item) {
-        make_ready(container_of(item, &Thread::grace));
-    };
+    thread.grace.done = [](GraceItem& item) { make_ready(container_of(item, &Thread::grace)); };
     grace_after(thread.grace);
     schedule();
 }

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+// Every operation of abi/operations.h, refused in every way that its description promises.
+//
+// Each case walks the table of operations, so that one added there is checked from then on. The
+// specimens are read before and after: a refused operation has changed nothing.
+
+#include "tests/abi/handles/checks.h"
+#include "tests/guest/ledger.h"
+
+#include <bit>
+
+const char* const annulus::test::suite = "handles";
+
+namespace annulus::test::cases {
+
+namespace {
+
+// Runs `body(operation on a specimen)` for every operation, operations of `any` on every type.
+template <typename Body>
+void for_each_operation(Context& test, const Specimens& specimens, Body body) {
+    settled_ledger(test.budget());  // nothing is left over from the case before
+    const uint64_t before = specimens.digest();
+    for (const abi::Operation& operation : abi::operations) {
+        Attempt attempt(specimens, operation);
+        if (operation.object != abi::ObjectType::any) {
+            body(attempt);
+        } else {
+            for (const abi::ObjectType type : specimen_types) {
+                attempt.message.handle = specimens.of(type);
+                body(attempt);
+            }
+        }
+        if (specimens.digest() != before) {
+            test.fail("{}.{} changed something", abi::name_of(operation.object), operation.name);
+        }
+        if (test.failed()) return;
+    }
+}
+
+template <typename Body>
+void for_each_handle_operand(const Attempt& attempt, Body body) {
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        const abi::Operand& operand = attempt.operation().in[i];
+        if (operand.kind == abi::OperandKind::handle) body(i, operand);
+    }
+}
+
+// An operand's error says which word it is, counted from 1.
+abi::Status of_operand(abi::Error error, unsigned word, uint16_t detail = 0) {
+    return abi::Status(error, detail, word + 1);
+}
+
+}  // namespace
+
+}  // namespace annulus::test::cases
+
+TEST(missing_right,
+     "an operation without its verb's right answers no_right, whatever else is held") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        const abi::Operation& operation = attempt.operation();
+        if (!operation.needs_right) return;
+        const auto verb = static_cast<uint16_t>(operation.verb);
+        const abi::Handle full = attempt.message.handle;
+        for (unsigned bit = 0; bit <= 24; ++bit) {
+            // One right alone, or (24) all but the one that counts.
+            const abi::Rights rights = bit < 24 ? abi::Rights{1} << bit : abi::all_rights;
+            const Object lesser = duplicate(full, rights & ~abi::right_of(operation.verb));
+            attempt.message.handle = lesser.value();
+            checks.refused(attempt, abi::Status(Error::no_right, verb), "rights", rights);
+        }
+    });
+}
+
+TEST(missing_operand_right, "an operand without a right it needs answers no_right and its word") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        for_each_handle_operand(attempt, [&](unsigned word, const abi::Operand& operand) {
+            const abi::Handle full = attempt.message.words[word];
+            for (unsigned bit = 0; bit <= 24; ++bit) {
+                const abi::Rights rights =
+                    bit < 24 ? abi::all_rights & ~(abi::Rights{1} << bit) : abi::Rights{0};
+                const abi::Rights missing = operand.needs & ~rights;
+                if (missing == 0) continue;
+                const Object lesser = duplicate(full, rights);
+                attempt.message.words[word] = lesser.value();
+                const auto lowest = static_cast<uint16_t>(std::countr_zero(missing));
+                checks.refused(attempt, of_operand(Error::no_right, word, lowest), "operand rights",
+                               rights);
+            }
+            attempt.message.words[word] = full;
+        });
+    });
+}
+
+TEST(mapping_rights, "mapping needs the rights to read, write or execute that it asks for") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    const uint64_t before = specimens.digest();
+    struct Need {
+        uint64_t flags;
+        abi::Rights right;
+    };
+    constexpr Need needs[] = {{abi::map_read, abi::right_of(abi::Verb::read)},
+                              {abi::map_read | abi::map_write, abi::right_of(abi::Verb::write)},
+                              {abi::map_read | abi::map_execute, abi::right_execute}};
+    const abi::Operation& map = *[] {
+        for (const abi::Operation& operation : abi::operations) {
+            if (operation.object == abi::ObjectType::process && operation.verb == abi::Verb::map &&
+                operation.selector == 0) {
+                return &operation;
+            }
+        }
+        __builtin_unreachable();
+    }();
+    for (const Need& need : needs) {
+        Attempt attempt(specimens, map);
+        const Object lesser = duplicate(attempt.message.words[0], abi::all_rights & ~need.right);
+        attempt.message.words[0] = lesser.value();
+        attempt.message.words[4] = need.flags;
+        const auto bit = static_cast<uint16_t>(std::countr_zero(need.right));
+        checks.refused(attempt, of_operand(Error::no_right, 0, bit), "flags", need.flags);
+    }
+    EXPECT_EQ(specimens.digest(), before);
+}
+
+TEST(no_right_needed, "what every object answers needs no right") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for (const abi::ObjectType type : specimen_types) {
+        const Object bare = duplicate(specimens.of(type), 0);
+        const char* name = abi::name_of(type);
+        const auto info = bare.get_info();
+        checks.holds(info.ok() && info->type == static_cast<uint64_t>(type) && info->rights == 0,
+                     name, "get.info", "says type and rights");
+        checks.holds(bare.get_duplicate(abi::all_rights, 0).ok(), name, "get.duplicate",
+                     "needs no right");
+        checks.holds(bare.close_revoke(12345).error() == Error::not_found, name, "close.revoke",
+                     "needs no right");
+    }
+}
+
+TEST(bad_handles, "closed, stale, unknown and impossible handles answer bad_handle") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        Stale stale[stale_count];
+        make_stale(attempt.message.handle, stale);
+        for (const Stale& one : stale) {
+            attempt.message.handle = one.value;
+            checks.refused(attempt, Error::bad_handle, one.what, one.value);
+        }
+    });
+}
+
+TEST(bad_operands, "bad operand handles answer bad_handle and the word") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        for_each_handle_operand(attempt, [&](unsigned word, const abi::Operand& operand) {
+            const abi::Handle good = attempt.message.words[word];
+            const bool optional = std::string_view(operand.text).contains("or 0");
+            Stale stale[stale_count];
+            make_stale(good, stale);
+            for (const Stale& one : stale) {
+                if (one.value == abi::no_handle && optional) continue;
+                attempt.message.words[word] = one.value;
+                checks.refused(attempt, of_operand(Error::bad_handle, word), one.what, one.value);
+            }
+            attempt.message.words[word] = good;
+        });
+    });
+}
+
+TEST(wrong_type, "an operand of another type answers wrong_type and the word") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        for_each_handle_operand(attempt, [&](unsigned word, const abi::Operand& operand) {
+            const abi::Handle good = attempt.message.words[word];
+            for (const abi::ObjectType type : specimen_types) {
+                if (type == operand.type) continue;
+                attempt.message.words[word] = specimens.of(type);
+                checks.refused(attempt, of_operand(Error::wrong_type, word), abi::name_of(type));
+            }
+            attempt.message.words[word] = good;
+        });
+    });
+}
+
+TEST(revoked, "handles and operands whose lease ended answer revoked") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        const bool closes = attempt.operation().object == abi::ObjectType::any &&
+                            attempt.operation().verb == abi::Verb::close &&
+                            attempt.operation().selector == abi::selector_universal;
+        const abi::Handle target = attempt.message.handle;
+        const Object ended = revoked_duplicate(target);
+        attempt.message.handle = ended.value();
+        if (!closes) checks.refused(attempt, Error::revoked, "handle");
+        attempt.message.handle = target;
+        for_each_handle_operand(attempt, [&](unsigned word, const abi::Operand&) {
+            const abi::Handle good = attempt.message.words[word];
+            const Object operand = revoked_duplicate(good);
+            attempt.message.words[word] = operand.value();
+            checks.refused(attempt, of_operand(Error::revoked, word), "operand");
+            attempt.message.words[word] = good;
+        });
+    });
+}
+
+TEST(absent_words, "words that an operation does not have must be zero") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        for (unsigned i = 0; i < abi::message_words; ++i) {
+            if (attempt.operation().in[i].kind != abi::OperandKind::absent) continue;
+            for (const uint64_t value : {uint64_t{1}, uint64_t{1} << 32, uint64_t{1} << 63}) {
+                attempt.message.words[i] = value;
+                checks.refused(attempt, abi::Status(Error::bad_argument, static_cast<uint16_t>(i)),
+                               "word", value);
+            }
+            attempt.message.words[i] = 0;
+        }
+    });
+}
+
+TEST(moved_masks, "the mask of moved handles must be the operation's") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        for (unsigned mask = 0; mask < 1u << abi::message_words; ++mask) {
+            if (mask == attempt.moved_mask()) continue;
+            attempt.set_moved_mask(mask);
+            checks.refused(attempt, abi::Status(Error::bad_argument, detail_mask), "mask", mask);
+        }
+    });
+}
+
+TEST(bytes_in, "an operation that takes no bytes refuses them") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        if (attempt.operation().transfer == abi::Transfer::bytes_in) return;
+        for (const uint32_t size : {1u, 4096u, ~0u}) {
+            attempt.message.buffer.bytes_in = size;
+            checks.refused(attempt, abi::Status(Error::bad_argument, detail_bytes_in), "bytes",
+                           size);
+        }
+    });
+}
+
+TEST(unknown_flags, "each flag that an operation does not know answers not_supported") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        for (unsigned i = 0; i < abi::message_words; ++i) {
+            const abi::Operand& operand = attempt.operation().in[i];
+            if (operand.kind != abi::OperandKind::flags) continue;
+            const std::string_view text = operand.text;
+            const uint64_t known = text.contains("8:") ? 15 : text.contains("4:") ? 7 : 1;
+            const uint64_t good = attempt.message.words[i];
+            for (unsigned bit = 0; bit < 64; ++bit) {
+                if (known >> bit & 1) continue;
+                attempt.message.words[i] = good | uint64_t{1} << bit;
+                checks.refused(attempt, abi::Status(Error::not_supported, static_cast<uint16_t>(i)),
+                               "flag", bit);
+            }
+            attempt.message.words[i] = good;
+        }
+    });
+}
+
+TEST(reserved_bits, "reserved bits of the operation word answer not_supported") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        const uint64_t good = attempt.message.operation;
+        for (unsigned bit = 0; bit < 64; ++bit) {
+            if (!(abi::operation_word_reserved >> bit & 1)) continue;
+            attempt.message.operation = good | uint64_t{1} << bit;
+            checks.refused(attempt, Error::not_supported, "bit", bit);
+        }
+    });
+}
+
+TEST(unknown_operations, "verbs and selectors that an object does not have answer bad_operation") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    settled_ledger(test.budget());
+    const uint64_t before = specimens.digest();
+    constexpr uint16_t selectors[] = {0,      1,      2,      3,      4,      5,      6,
+                                      7,      8,      9,      63,     255,    256,    0x7fff,
+                                      0x8000, 0xfeff, 0xff00, 0xff01, 0xff02, 0xff03, 0xffff};
+    const auto exists = [](abi::ObjectType type, unsigned verb, uint16_t selector) {
+        for (const abi::Operation& operation : abi::operations) {
+            if (static_cast<unsigned>(operation.verb) != verb) continue;
+            if (operation.selector != selector) continue;
+            if (operation.object == type || operation.object == abi::ObjectType::any) return true;
+        }
+        return type == abi::ObjectType::served && selector < abi::selector_universal;
+    };
+    for (const abi::ObjectType type : specimen_types) {
+        const Object bare = duplicate(specimens.of(type), 0);
+        for (unsigned verb = 0; verb < abi::verb_count; ++verb) {
+            for (const uint16_t selector : selectors) {
+                if (exists(type, verb, selector)) continue;
+                system::Message message;
+                message.operation = abi::operation_word(static_cast<abi::Verb>(verb), selector);
+                // Before rights are looked at: a holder of few learns that there is nothing to get.
+                for (const abi::Handle handle : {specimens.of(type), bare.value()}) {
+                    message.handle = handle;
+                    checks.refused(message, Error::bad_operation, abi::name_of(type),
+                                   abi::verb_names[verb], "selector", selector);
+                }
+            }
+        }
+    }
+    EXPECT_EQ(specimens.timer().set_cancel().value_or(0), 1u);
+    EXPECT_OK(specimens.timer().set_arm(uint64_t{1} << 62, 0));
+    EXPECT_EQ(specimens.digest(), before);
+}
+
+TEST(timer_untouched, "none of the refusals stopped a timer") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    EXPECT_EQ(MUST(specimens.timer().set_cancel()), 1u);
+    EXPECT_EQ(MUST(specimens.timer().set_cancel()), 0u);
+}
+
+TEST(count, "the cases above made at least 5000 checks") {
+    report_count("checks", Checks::total());
+    EXPECT(Checks::total() >= 5000);
+}
