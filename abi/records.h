@@ -56,6 +56,10 @@ struct MachineLedger {
     uint64_t wakeups;     // times a CPU left the idle state
     uint32_t cpus;
     uint32_t reserved;
+    // Counted by the kernel's `counting` variant only, otherwise 0.
+    uint64_t kernel_entries;
+    uint64_t page_table_loads;
+    uint64_t faults;
 };
 
 // How a process or thread ended (get.state).

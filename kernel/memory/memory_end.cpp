@@ -10,6 +10,7 @@
 #include "kernel/memory/frames.h"
 #include "kernel/memory/memory_object.h"
 #include "kernel/memory/region.h"
+#include "kernel/object/hardware.h"
 
 namespace annulus::kernel {
 
@@ -84,6 +85,9 @@ struct MemoryEnd {
             memory.detached_ = true;
         }
         if (charged != 0) memory.budget->uncharge(abi::Resource::pages, charged);
+        if (memory.is_device()) {
+            give_back_registers({memory.base_, memory.base_ + memory.pages_ * abi::page_size});
+        }
         if (memory.memory_kind_ == MemoryKind::contiguous && memory.base_ != 0) {
             page_allocator().free(PhysicalPage{frame_of(memory.base_)}, memory.run_order_);
         }
@@ -180,6 +184,8 @@ void MemoryObject::clear_up() {
         work_queued_ = true;
     }
     retain(*this);
+    // The payer's destruction waits for this: when it has ended, the pages are free.
+    budget->note_ending();
     work_.step = clear_up_step;
     work_.priority = clearing_priority;
     reap(work_);
@@ -202,6 +208,7 @@ Work::Step MemoryObject::clear_up_step(Work& work) {
         if (memory.work_again_) return Work::Step::more;
         memory.work_queued_ = false;
     }
+    memory.budget->note_ended();
     release(memory);
     return Work::Step::done;
 }

@@ -76,7 +76,7 @@ uint32_t Table::index_of(const RequestSlot& slot) const {
 // Above half full a client may hold its part of the other half, and always one.
 bool Table::over_share_locked(const TableClient& account) const {
     if (used_ < half_ || account.held == 0) return false;
-    return account.held >= half_ / (active_clients_ == 0 ? 1 : active_clients_);
+    return account.held >= half_ / (client_count_ == 0 ? 1 : client_count_);
 }
 
 RequestSlot* Table::take_slot_locked(TableClient& account) {
@@ -99,7 +99,7 @@ RequestSlot* Table::take_slot_locked(TableClient& account) {
     if (slot == nullptr) return nullptr;
     slot->state = SlotState::granted;
     slot->account = &account;
-    if (account.held++ == 0) ++active_clients_;
+    ++account.held;
     ++used_;
     return slot;
 }
@@ -107,7 +107,7 @@ RequestSlot* Table::take_slot_locked(TableClient& account) {
 // The request in the slot is over: the slot is free, and its epoch never comes back.
 void Table::drop_slot_locked(RequestSlot& slot) {
     if (slot.account != nullptr) {
-        if (--slot.account->held == 0) --active_clients_;
+        --slot.account->held;
         slot.account = nullptr;
     }
     --used_;
@@ -166,7 +166,7 @@ void Table::admit_clients_locked() {
         free_head_ = slot.next_free;
         slot.state = SlotState::granted;
         slot.account = &account;
-        if (account.held++ == 0) ++active_clients_;
+        ++account.held;
         ++used_;
         slot.client = &client;
         client.slot = index_of(slot);
@@ -177,7 +177,8 @@ void Table::admit_clients_locked() {
 }
 
 void Table::update_plain_locked() {
-    plain_ = state_ == TableState::live && slot_waiters_.empty() && closes_.empty();
+    plain_ = state_ == TableState::live && slot_waiters_.empty() && closes_.empty() &&
+             queue_.empty();
 }
 
 TableClient* Table::find_client_locked(const Budget& budget) {
@@ -192,9 +193,10 @@ void Table::drop_client_locked(TableClient& client) {
     for (uint32_t i = 0; client.held > 0 && i < slot_count_; ++i) {
         if (slots_[i].account != &client) continue;
         slots_[i].account = &former_clients_;
-        if (--client.held == 0) --active_clients_;
-        if (former_clients_.held++ == 0) ++active_clients_;
+        --client.held;
+        ++former_clients_.held;
     }
+    --client_count_;
     clients_[reinterpret_cast<uint64_t>(client.budget) / 64 % client_buckets].remove(client);
 }
 
@@ -243,6 +245,7 @@ Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
                 storage = nullptr;
                 client->key = next_client_key_++;
                 client->budget = &payer;
+                ++client_count_;
                 clients_[reinterpret_cast<uint64_t>(&payer) / 64 % client_buckets].push_back(
                     *client);
             }

@@ -119,7 +119,7 @@ public:
 private:
     friend struct TableEnd;
     friend struct ServedEnd;
-    friend struct TableOffsets;
+    friend struct FastPathOffsets;
     friend void leave_serving_list(Thread&);
 
     // table.cpp: slots and accounts
@@ -186,13 +186,13 @@ private:
     // Offsets of these are known to assembly.
     SpinLock lock_{LockRank::table};
     TableState state_ = TableState::live;
-    bool plain_ = true;     // live, no client waits for a slot, no close notice is due
+    bool plain_ = true;     // live, and neither requests, clients nor close notices are queued
     uint32_t used_ = 0;     // slots that requests hold
     uint32_t half_ = 0;     // slots / 2
     RequestSlot* slots_ = nullptr;
     IntrusiveList<Thread, TableThreadLink> waiting_ GUARDED_BY(lock_);
 
-    IntrusiveList<Thread, TableThreadLink> serving_ GUARDED_BY(lock_);
+    IntrusiveList<Thread, TableServerLink> servers_ GUARDED_BY(lock_);  // waiting or at work
     IntrusiveList<RequestSlot, SlotQueue> queue_ GUARDED_BY(lock_);
     IntrusiveList<WaitLink, SemaphoreQueueLink> slot_waiters_ GUARDED_BY(lock_);
     IntrusiveList<ServedObject, CloseNotice> closes_ GUARDED_BY(lock_);
@@ -201,7 +201,7 @@ private:
     IntrusiveList<TableClient, ClientOfTable> clients_[client_buckets] GUARDED_BY(lock_);
     uint32_t slot_count_ = 0;
     uint32_t free_head_ GUARDED_BY(lock_) = 0;  // index + 1
-    uint32_t active_clients_ GUARDED_BY(lock_) = 0;
+    uint32_t client_count_ GUARDED_BY(lock_) = 0;
     uint64_t next_client_key_ GUARDED_BY(lock_) = 1;
     TableClient former_clients_;  // accounts for orphans whose client is gone
     uint32_t epoch_ = 0;
@@ -215,7 +215,7 @@ private:
     Work end_work_;
 };
 
-// A thread dies: it leaves the list of serving threads it may stand in.
+// A thread dies: it leaves the list of servers it may stand in.
 void leave_serving_list(Thread& thread);
 
 }  // namespace annulus::kernel

@@ -234,6 +234,7 @@ Table::Offered Table::offer_locked(RequestSlot& slot) {
     }
     slot.state = SlotState::queued;
     queue_.push_back(slot);
+    plain_ = false;
     client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
     boost_locked(slot.priority);
     return {nullptr, {}};

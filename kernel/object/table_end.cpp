@@ -44,6 +44,7 @@ void Table::cancel(Thread& thread, Error error) {
         unreserve_slot_locked(thread);
         set_message_status(thread, Status(error, Status(thread.reply_outcome).detail()));
         thread.reply_outcome = 0;
+        thread.remove_slow_reason(SlowReason::outcome);
     } else if (thread.wait_kind == WaitKind::slot) {
         if (static_cast<ListNode<SemaphoreQueueLink>&>(thread.link).linked()) {
             slot_waiters_.remove(thread.link);
@@ -56,6 +57,7 @@ void Table::cancel(Thread& thread, Error error) {
         const bool ours = slot.client == &thread && slot.epoch == thread.slot_epoch;
         if (ours && slot.state == SlotState::queued) {
             queue_.remove(slot);
+            update_plain_locked();
             keep_handles(thread);
             drop_slot_locked(slot);
         } else {
@@ -209,7 +211,7 @@ struct TableEnd {
         return true;
     }
 
-    // One waiting thread, one slot or one serving thread less. False when nothing is left of these;
+    // One waiting thread, one slot or one server less. False when nothing is left of these;
     // `stuck`: a client copies right now.
     static bool end_one(Table& table, bool& stuck) {
         Thread* woken = nullptr;
@@ -223,9 +225,9 @@ struct TableEnd {
             if (!stuck) ++table.end_cursor_;
             return true;
         }
-        Thread* serving = table.serving_.pop_front();
-        if (serving != nullptr) serving->serving = nullptr;
-        return serving != nullptr;
+        Thread* server = table.servers_.pop_front();
+        if (server != nullptr) server->serving = nullptr;
+        return server != nullptr;
     }
 
     // One close notice that nobody will take, or one object that outlives the table. False when

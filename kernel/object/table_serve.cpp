@@ -46,6 +46,7 @@ void Table::deliver_locked(Thread& server, RequestSlot& slot) {
     Message& message = server.message;
     message.rax = server.reply_outcome;
     server.reply_outcome = 0;
+    server.remove_slow_reason(SlowReason::outcome);
     message.rdi = slot.cookie;
     message.rsi = uint64_t{slot.epoch} << 32 | index_of(slot);
     set_words(message, slot.words);
@@ -58,8 +59,6 @@ void Table::deliver_locked(Thread& server, RequestSlot& slot) {
     server.wait_kind = WaitKind::none;
     server.resume = Resume::message;
     server.priority = std::max(server.own_priority, std::min(slot.priority, server.ceiling));
-    server.serving = this;
-    serving_.push_back(server);
 }
 
 // The notice that nobody holds the object any more: no slot, no reply.
@@ -68,13 +67,12 @@ void Table::deliver_close_locked(Thread& server, ServedObject& object) {
     server.message.rax =
         server.reply_outcome | Status(Error::ok, abi::delivery_close).bits;
     server.reply_outcome = 0;
+    server.remove_slow_reason(SlowReason::outcome);
     server.message.rdi = object.cookie;
     server.message.rbx = static_cast<uint64_t>(abi::Verb::close);
     server.wait_kind = WaitKind::none;
     server.resume = Resume::message;
     server.priority = server.own_priority;
-    server.serving = this;
-    serving_.push_back(server);
 }
 
 // Delivers what is due, if anything. A close notice's object is `closed`: the caller finishes its
@@ -88,6 +86,7 @@ bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
     }
     for (unsigned i = 0; i < abi::chunk_items; ++i) {
         RequestSlot* slot = queue_.pop_front();
+        update_plain_locked();
         if (slot == nullptr) return false;
         const auto moved = move_request_handles(server, *slot);
         if (moved.ok()) {
@@ -188,8 +187,9 @@ Table::Reply Table::reply_locked(Thread& server) {
 // Requests wait and no server thread does: those at work run at least at the request's priority.
 void Table::boost_locked(uint8_t priority) {
     unsigned looked_at = 0;
-    for (Thread& server : serving_) {
+    for (Thread& server : servers_) {
         if (++looked_at > abi::chunk_items) return;
+        if (server.wait_kind == WaitKind::serve) continue;
         const uint8_t lent = std::min(priority, server.ceiling);
         if (server.priority < lent) set_priority(server, lent);
     }
@@ -197,7 +197,7 @@ void Table::boost_locked(uint8_t priority) {
 
 void Table::leave_lists_locked(Thread& server) {
     if (server.serving == this) {
-        serving_.remove(server);
+        servers_.remove(server);
         server.serving = nullptr;
     }
 }
@@ -246,7 +246,11 @@ Table::Served Table::serve_locked(Thread& server, const Message& in) {
         return served;
     }
     server.reply_outcome = outcome.bits;
-    leave_lists_locked(server);
+    if (outcome.bits != 0) server.add_slow_reason(SlowReason::outcome);
+    if (server.serving == nullptr) {
+        server.serving = this;
+        servers_.push_back(server);
+    }
     if (closes_.empty() && queue_.empty() && in.r14 == abi::deadline_poll) {
         served.result = Status(Error::timed_out, outcome.detail());
     } else if (deliver_next_locked(server, served.closed)) {

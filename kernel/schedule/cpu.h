@@ -31,7 +31,6 @@ struct alignas(128) Cpu {
     Thread* current = nullptr;       // null: idle or a kernel task
     uint64_t loaded_root = 0;        // page table in CR3
     CpuCounters counters;
-    bool fast_paths = true;          // cleared to force the slow paths (tests)
 
     // The run queue and what the scheduler keeps; lock rank `run_queue`.
     SpinLock queue_lock{LockRank::run_queue};
@@ -57,7 +56,6 @@ struct alignas(128) Cpu {
     uint64_t wakeups = 0;
     uint64_t slice_cycles = 0;       // cycle counter when `current` was switched in
 
-    uint64_t loaded_gs_base = 0;     // user GS base in the hardware
     bool withholds_cycles = false;   // the cycle counter is withheld right now
 
     HeldRanks held_ranks;

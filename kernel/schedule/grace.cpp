@@ -5,6 +5,7 @@
 #include "abi/limits.h"
 #include "arch/interrupts.h"
 #include "arch/tlb.h"
+#include "kernel/assert.h"
 #include "kernel/schedule/cpu.h"
 #include "kernel/schedule/grace_period.h"
 #include "kernel/schedule/reaper.h"
@@ -105,6 +106,10 @@ void grace_after(GraceItem& item) {
 }
 
 void grace_settle(Cpu& cpu) {
+    if constexpr (debug_checks) {
+        kernel_assert(!periods.asleep(cpu.local.index), "a CPU that sleeps is at work");
+        kernel_assert(cpu.held_ranks.none(), "pointers may be held: a lock is");
+    }
     // What is called may begin a period, which this CPU has to pass, too.
     constexpr unsigned rounds_max = 4;
     for (unsigned round = 0; round < rounds_max; ++round) {

@@ -25,6 +25,9 @@ public:
         // Acquire: pairs with the release in begin(): flush() of the period is seen.
         return (missing_.load(std::memory_order_acquire) & bit(cpu)) != 0;
     }
+    bool asleep(unsigned cpu) const {
+        return (asleep_.load(std::memory_order_relaxed) & bit(cpu)) != 0;
+    }
     bool under_way() const { return missing_.load(std::memory_order_acquire) != 0; }
     // True when nobody waits or is to be called.
     bool idle() const {

@@ -58,6 +58,7 @@ public:
     bool looks_empty() const { return size() == 0; }
 
 private:
+    friend struct FastPathOffsets;
     void note_push(RunQueueNode& node);
 
     PriorityBitmap occupied_;

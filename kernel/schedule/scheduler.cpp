@@ -169,6 +169,12 @@ void preempt(Thread& thread, bool front) {
 void change_affinity(Thread& thread, uint64_t mask) {
     const bool ready = remove_ready(thread);
     thread.affinity = mask;
+    const uint64_t online = (uint64_t{2} << (online_cpus() - 1)) - 1;
+    if (mask == online) {
+        thread.remove_slow_reason(SlowReason::pinned);
+    } else {
+        thread.add_slow_reason(SlowReason::pinned);
+    }
     if (ready) {
         make_ready(thread);
         return;
@@ -250,6 +256,7 @@ void idle_loop() {
             const uint64_t begin = arch::now_ns();
             program_timer(cpu);
             grace_sleep(cpu);
+            // kernel_interrupt() calls grace_wake() before it looks at anything.
             arch::wait_for_interrupt();
             cpu.idle_ns += arch::now_ns() - begin;
             ++cpu.wakeups;

@@ -24,10 +24,8 @@ void load_address_space(Cpu& cpu, const Thread& thread) {
 
 void load_bases(Cpu& cpu, const Thread& thread) {
     arch::write_fs_base(thread.fs_base);
-    if (cpu.loaded_gs_base != thread.gs_base) {
-        cpu.loaded_gs_base = thread.gs_base;
-        arch::write_user_gs_base(thread.gs_base);
-    }
+    // Always: a program may have changed the base by itself.
+    arch::write_user_gs_base(thread.gs_base);
     const bool withhold = thread.process->withholds_cycles();
     if (cpu.withholds_cycles != withhold) {
         cpu.withholds_cycles = withhold;
@@ -79,7 +77,6 @@ void save_preempted(Thread& thread, const arch::TrapFrame& frame) {
     thread.resume = Resume::frame;
     thread.fs_base = arch::read_fs_base();
     thread.gs_base = arch::read_user_gs_base();
-    this_cpu().loaded_gs_base = thread.gs_base;
     arch::save_vector_state(thread.vector_area);
     // The next thread must not find this one's vector registers.
     arch::clear_vector_state();

@@ -5,6 +5,7 @@
 #include "arch/clock.h"
 #include "arch/cpu.h"
 #include "arch/interrupts.h"
+#include "arch/switch.h"
 #include "arch/vector_state.h"
 #include "base/container_of.h"
 #include "kernel/assert.h"
@@ -90,7 +91,10 @@ void prepare(Thread& thread, const ThreadStart& start) {
     Process& process = *thread.process;
     thread.page_table = process.space.root();
     thread.handles = process.handles.entries();
-    thread.handle_count = process.handles.size();
+    // The fast paths do not switch what a thread without the cycle counter needs switched.
+    const bool fast = !process.withholds_cycles() && arch::fast_paths_available();
+    thread.fast_handle_count = fast ? process.handles.size() : 0;
+    if (process.withholds_cycles()) thread.add_slow_reason(SlowReason::cycles);
     thread.user_rip = start.entry;
     thread.user_rsp = start.stack;
     thread.user_rflags = arch::user_flags_always;
@@ -143,6 +147,7 @@ Result<Ref<Thread>> create_thread(Process& process, const ThreadStart& start) {
     made.vector_area = *area;
     prepare(made, start);
     made.affinity &= online;
+    if (made.affinity != online) made.add_slow_reason(SlowReason::pinned);
     if (!process.add_thread(made)) return Error::wrong_state;
     make_ready(made);
     return thread;

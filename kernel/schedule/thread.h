@@ -43,6 +43,7 @@ struct LongOperation;
 struct Thread;
 struct ThreadOfProcess;
 struct SemaphoreQueueLink;
+struct TableServerLink;
 struct TableThreadLink;
 
 // An operation that goes on after its thread waited. Its progress lives in thread.progress[];
@@ -68,6 +69,14 @@ enum class Resume : uint8_t {
     status = 1,        // rax and rdx from `message`, the others zero, by SYSRET
     frame = 2,         // all registers from `frame`, vector state restored, by IRET
     continuation = 3,  // runs `continuation` first, in the thread's own address space
+};
+
+// Why a thread is switched to by the slow paths only.
+enum class SlowReason : uint8_t {
+    timer = 1,    // its deadline timer has to be stopped
+    pinned = 2,   // it may not run on every CPU
+    cycles = 4,   // the cycle counter is withheld from it
+    outcome = 8,  // it waits for a request with the outcome of a reply to be delivered
 };
 
 // What a blocked thread waits for.
@@ -108,9 +117,17 @@ struct WaitLink : ListNode<SemaphoreQueueLink> {
     uint32_t index = 0;              // in wait_any's list
 };
 
+// The place of a server thread among those that wait for a table's requests, and its or a client
+// thread's slot. Behind the link, so that its offset in Thread is known to assembly.
+struct TableWaiter : ListNode<TableThreadLink> {
+    uint32_t slot = 0;        // request: the slot; serve: the reserved slot + 1, or 0
+    uint32_t slot_epoch = 0;  // request: to see that the slot is still ours
+};
+
 struct Thread final : Object,
                       ListNode<ThreadOfProcess>,
-                      ListNode<TableThreadLink>,
+                      TableWaiter,
+                      ListNode<TableServerLink>,
                       RunQueueNode {
     // Offsets of these are known to assembly (kernel/arch/x86_64/fast_path).
     uint64_t user_rip = 0;
@@ -120,10 +137,21 @@ struct Thread final : Object,
     uint64_t gs_base = 0;
     uint64_t page_table = 0;          // physical root of the process
     HandleEntry* handles = nullptr;   // of the process; never changes
-    uint32_t handle_count = 0;
+    uint32_t fast_handle_count = 0;   // slots of `handles`; 0 keeps the thread off the fast paths
+    // The next four are written together by the fast paths (WaitState).
     Resume resume = Resume::message;
     std::atomic<ThreadStatus> status{ThreadStatus::blocked};
+    WaitKind wait_kind = WaitKind::none;
+    uint8_t wait_padding = 0;
     uint8_t own_priority = 0;         // RunQueueNode::priority is the effective one, maybe lent
+    uint8_t hops = 0;                 // of the request that it took last
+    // Reasons why only the slow paths may switch to the thread: SlowReason bits.
+    std::atomic<uint8_t> slow_reasons{0};
+    Table* serving = nullptr;         // the table whose list of servers it stands in
+    // slot, request, serve, and while bytes are to be copied out: the table. Changed under its lock.
+    std::atomic<Table*> table{nullptr};
+    std::atomic<WaitRecord> wait_record{WaitRecord::idle};
+    std::atomic<Cpu*> cpu{nullptr};   // where it runs, or ran last
     Process* process = nullptr;       // holds a reference
     Message message{};
 
@@ -131,8 +159,6 @@ struct Thread final : Object,
     void (*continuation)(Thread&) = nullptr;
     // Non-null while `continuation` is that of an operation that must be undone if the thread dies.
     const LongOperation* operation = nullptr;
-    std::atomic<WaitRecord> wait_record{WaitRecord::idle};
-    WaitKind wait_kind = WaitKind::none;
     bool timer_armed = false;
     uint64_t wait_deadline = 0;       // a timer that fires late, in a later wait, sees by this
     std::atomic<bool> dying{false};
@@ -143,17 +169,10 @@ struct Thread final : Object,
     WaitLink link;                    // for wait and signal_and_wait
     WaitLink* any_links = nullptr;    // abi::wait_any_max of them, made at the first wait_any
     uint32_t any_count = 0;
-    // slot, request, serve, and while bytes are to be copied out: the table. Changed under its lock.
-    std::atomic<Table*> table{nullptr};
-    Table* serving = nullptr;         // whose list of serving threads it stands in
-    uint32_t slot = 0;                // request: the slot; serve: the reserved slot + 1, or 0
-    uint32_t slot_epoch = 0;          // request: to see that the slot is still ours
-    uint8_t hops = 0;                 // of the request that it took last
     uint64_t reply_outcome = 0;       // of the reply half: status bits to be delivered
     ServedObject* called = nullptr;   // waiting for a slot: holds a reference
     uint32_t called_rights = 0;
     Status cancelled;                 // what it sees when `table` was taken away from it
-    std::atomic<Cpu*> cpu{nullptr};   // where it runs, or ran last
     uint64_t affinity = ~uint64_t{0};
     uint32_t slice_percent = 100;     // of the default time slice (the budget's CPU weight)
     uint64_t cpu_cycles = 0;
@@ -170,6 +189,15 @@ struct Thread final : Object,
     uint64_t fault_address = 0;
     uint64_t exit_code = 0;
     WatchList exit_watches;
+
+    void add_slow_reason(SlowReason reason) {
+        // Relaxed: read by whoever switches to the thread, which a lock or its wait record orders.
+        slow_reasons.fetch_or(static_cast<uint8_t>(reason), std::memory_order_relaxed);
+    }
+    void remove_slow_reason(SlowReason reason) {
+        slow_reasons.fetch_and(static_cast<uint8_t>(~static_cast<uint8_t>(reason)),
+                               std::memory_order_relaxed);
+    }
 
     Thread(Budget* payer, uint32_t size, Process& process);
 };

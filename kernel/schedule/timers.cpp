@@ -52,6 +52,7 @@ void arm_deadline(Thread& thread, uint64_t deadline) {
     thread.wait_deadline = deadline;
     if (deadline == abi::deadline_never) return;
     thread.timer_armed = true;
+    thread.add_slow_reason(SlowReason::timer);
     start_timer(thread.timer, deadline, thread.timer_cpu);
 }
 
@@ -59,6 +60,7 @@ void disarm_deadline(Thread& thread) {
     thread.wait_deadline = abi::deadline_never;
     if (!thread.timer_armed) return;
     thread.timer_armed = false;
+    thread.remove_slow_reason(SlowReason::timer);
     stop_timer(thread.timer, thread.timer_cpu);
 }
 

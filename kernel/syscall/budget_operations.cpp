@@ -39,6 +39,10 @@ void read_machine_ledger(Budget& root, abi::MachineLedger& to) {
         // Written by that CPU only: figures for reports.
         to.idle_ns += __atomic_load_n(&cpu_at(i).idle_ns, __ATOMIC_RELAXED);
         to.wakeups += __atomic_load_n(&cpu_at(i).wakeups, __ATOMIC_RELAXED);
+        const CpuCounters& counted = cpu_at(i).counters;
+        to.kernel_entries += __atomic_load_n(&counted.kernel_entries, __ATOMIC_RELAXED);
+        to.page_table_loads += __atomic_load_n(&counted.page_table_loads, __ATOMIC_RELAXED);
+        to.faults += __atomic_load_n(&counted.faults, __ATOMIC_RELAXED);
     }
 }
 

@@ -1,42 +1,37 @@
 // SPDX-License-Identifier: MIT
-// Where SYSCALL arrives, and the way back by SYSRET.
+// Where SYSCALL arrives: the fast paths of call and reply_and_wait, and the way to all others.
 //
-// The functions are naked: what is written is what runs. Operands are offsets into Thread, Message
-// and Cpu, computed by the compiler, so that the C++ definitions stay the only ones.
+// The functions are naked: what is written is what runs. The fast paths do what kernel/object/
+// table_call.cpp and table_serve.cpp do, for the plain case: no bytes, no handles, no deadline, no
+// lease, a server thread that waits (call) or nothing else to serve (reply), nobody more urgent on
+// this CPU. In any other case they change nothing and leave to the C++ code; tests/abi/table runs
+// both and compares.
+//
+// Registers. rsp points to the running thread's record: interrupts are off, and NMI, double fault
+// and machine check have stacks of their own. Message registers stay where they are, so that the
+// words of a request or an answer pass from one program to the other untouched.
+#include "kernel/arch/x86_64/syscall/offsets.h"
+
 #include "arch/switch.h"
 #include "arch/trap.h"
-#include "kernel/schedule/cpu.h"
-
-#include <stddef.h>
-
-// Thread and Cpu have base classes, for which offsetof is conditionally supported; clang does.
-#pragma clang diagnostic ignored "-Winvalid-offsetof"
 
 namespace annulus::kernel {
 
 extern "C" [[noreturn]] void kernel_system_call(Thread& thread);
 
-namespace {
-
-constexpr size_t current = offsetof(Cpu, current);
-constexpr size_t scratch = offsetof(arch::CpuLocal, user_rsp);
-constexpr size_t stack_top = offsetof(arch::CpuLocal, kernel_stack_top);
-constexpr size_t rip = offsetof(Thread, user_rip);
-constexpr size_t rflags = offsetof(Thread, user_rflags);
-constexpr size_t rsp = offsetof(Thread, user_rsp);
-constexpr size_t message = offsetof(Thread, message);
-
-static_assert(rflags == rip + offsetof(arch::ReturnState, rflags) &&
-              rsp == rip + offsetof(arch::ReturnState, rsp));
-
-}  // namespace
 }  // namespace annulus::kernel
 
-using namespace annulus::kernel;
+using annulus::kernel::FastPathOffsets;
+using annulus::kernel::SlotState;
+using annulus::kernel::WaitRecord;
 
-// Saves the whole message in the current thread and continues in C++ on an empty kernel stack. The
-// stack pointer serves as the pointer to the thread meanwhile: interrupts are off, and NMI, double
-// fault and machine check have stacks of their own.
+// Counting costs instructions: in its own variant only.
+#if ANNULUS_COUNTERS
+#define COUNT(counter) "incq %%gs:%c[" #counter "]\n\t"
+#else
+#define COUNT(counter)
+#endif
+
 extern "C" [[gnu::naked]] void syscall_entry() {
     asm volatile(
         "swapgs\n\t"
@@ -46,6 +41,13 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %%r11, %c[rflags](%%rsp)\n\t"
         "movq %%gs:%c[scratch], %%rcx\n\t"
         "movq %%rcx, %c[rsp](%%rsp)\n\t"
+        "cmpq $0x1000, %%rax\n\t"
+        "je fast_call\n\t"
+        "cmpq $0x1001, %%rax\n\t"
+        "je fast_reply\n"
+
+        // --- any other case: save the message, continue in C++ on an empty kernel stack ----------
+        "slow_entry:\n\t"
         "movq %%rax, %c[message]+0(%%rsp)\n\t"
         "movq %%rdi, %c[message]+8(%%rsp)\n\t"
         "movq %%rsi, %c[message]+16(%%rsp)\n\t"
@@ -63,10 +65,308 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %%gs:%c[stack_top], %%rsp\n\t"
         "xorl %%ebp, %%ebp\n\t"
         "pushq $0\n\t"
-        "jmp kernel_system_call"
+        "jmp kernel_system_call\n"
+
+        // --- call ----------------------------------------------------------------------------------
+        // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero), r15.
+        ".balign 16\n"
+        "fast_call:\n\t"
+        "leaq 1(%%r14), %%rcx\n\t"              // no deadline, no bytes
+        "orq %%rbx, %%rcx\n\t"
+        "jnz slow_entry\n\t"
+        "testq $-0xff0010, %%rsi\n\t"           // no moved handles, selector below 256
+        "jnz slow_entry\n\t"
+        "cmpb %[hops_max], %c[hops](%%rsp)\n\t"
+        "jae slow_entry\n\t"
+        // The handle: in bounds, this generation, a served object, not busy, the verb's right.
+        "movl %%edi, %%ecx\n\t"
+        "cmpl %c[handle_count](%%rsp), %%ecx\n\t"
+        "jae slow_entry\n\t"
+        "shlq $5, %%rcx\n\t"
+        "addq %c[handles](%%rsp), %%rcx\n\t"
+        "movq %c[entry_word](%%rcx), %%r11\n\t"
+        "movq %%r11, %%rbp\n\t"
+        "xorq %%rdi, %%rbp\n\t"                 // slots are below 65536: bits 24-31 of rdi are 0
+        "shrq $24, %%rbp\n\t"
+        "cmpq %[served], %%rbp\n\t"
+        "jne slow_entry\n\t"
+        "btl %%esi, %%r11d\n\t"                 // bit number modulo 32: the verb
+        "jnc slow_entry\n\t"
+        "cmpq $0, %c[entry_lease](%%rcx)\n\t"
+        "jne slow_entry\n\t"
+        "movq %c[entry_object](%%rcx), %%rax\n\t"
+        "cmpq %%r11, %c[entry_word](%%rcx)\n\t" // the entry did not change meanwhile
+        "jne slow_call_early\n\t"
+        "movq %c[object_table](%%rax), %%rbp\n\t"
+        "testq %%rbp, %%rbp\n\t"
+        "jz slow_call_early\n\t"
+        "movq %%rax, %%r15\n\t"
+        // The table's lock, if nobody has it.
+        "movl %c[lock_serving](%%rbp), %%eax\n\t"
+        "leal 1(%%rax), %%ecx\n\t"
+        "lock cmpxchgl %%ecx, %c[lock_next](%%rbp)\n\t"
+        "jne slow_call\n\t"
+        "cmpb $0, %c[plain](%%rbp)\n\t"
+        "je unlock_slow_call\n\t"
+        // The thread that waited last: rcx points to its link. It owns a slot.
+        "movq %c[waiting](%%rbp), %%rcx\n\t"
+        "leaq %c[waiting](%%rbp), %%rbx\n\t"
+        "cmpq %%rbx, %%rcx\n\t"
+        "je unlock_slow_call\n\t"
+        "movl %c[thread_slot]-%c[link](%%rcx), %%r14d\n\t"
+        "testl %%r14d, %%r14d\n\t"
+        "jz unlock_slow_call\n\t"
+        "cmpb $0, %c[slow_reasons]-%c[link](%%rcx)\n\t"
+        "jne unlock_slow_call\n\t"
+        "movzbl %c[priority](%%rsp), %%eax\n\t"
+        "cmpb %c[own_priority]-%c[link](%%rcx), %%al\n\t"
+        "ja unlock_slow_call\n\t"
+        "movl %c[used](%%rbp), %%eax\n\t"
+        "cmpl %c[half](%%rbp), %%eax\n\t"
+        "jae unlock_slow_call\n\t"
+        "movq %%gs:%c[ready], %%rax\n\t"
+        "testq %%rax, %%rax\n\t"
+        "jnz call_ready\n"
+        "call_claim:\n\t"
+        // Whoever changes the record from waiting ends the wait: from here on there is no way back.
+        "movl %[waiting_record], %%eax\n\t"
+        "movl %[granted_record], %%ebx\n\t"
+        "lock cmpxchgq %%rbx, %c[wait_record]-%c[link](%%rcx)\n\t"
+        "jne unlock_slow_call\n\t"
+        "movq (%%rcx), %%rax\n\t"               // out of the list of waiting threads
+        "leaq %c[waiting](%%rbp), %%rbx\n\t"
+        "movq %%rax, (%%rbx)\n\t"
+        "movq %%rbx, 8(%%rax)\n\t"
+        "movq $0, (%%rcx)\n\t"
+        // The slot: r14 is its index + 1.
+        "imulq %[slot_size], %%r14, %%rax\n\t"
+        "addq %c[slots](%%rbp), %%rax\n\t"
+        "movb %[taken], %c[slot_state]-%c[slot_size](%%rax)\n\t"
+        "movq %%rsp, %c[slot_client]-%c[slot_size](%%rax)\n\t"
+        "movq $0, %c[slot_lengths]-%c[slot_size](%%rax)\n\t"
+        "movq %c[object_client](%%r15), %%rbx\n\t"
+        "movq %%rbx, %c[slot_account]-%c[slot_size](%%rax)\n\t"
+        "incl %c[client_held](%%rbx)\n\t"
+        "incl %c[used](%%rbp)\n\t"
+        "movl %c[slot_epoch]-%c[slot_size](%%rax), %%eax\n\t"
+        // The client waits for the answer.
+        "decl %%r14d\n\t"
+        "movl %%r14d, %c[thread_slot](%%rsp)\n\t"
+        "movl %%eax, %c[thread_epoch](%%rsp)\n\t"
+        "movq %%rbp, %c[thread_table](%%rsp)\n\t"
+        "movl %[in_request], %c[wait_state](%%rsp)\n\t"
+        "movq %[waiting_record], %c[wait_record](%%rsp)\n\t"
+        // The request's id and header; the server's state.
+        "shlq $32, %%rax\n\t"
+        "orq %%rax, %%r14\n\t"
+        "movzbl %c[hops](%%rsp), %%eax\n\t"
+        "incl %%eax\n\t"
+        "movb %%al, %c[hops]-%c[link](%%rcx)\n\t"
+        "shll $8, %%eax\n\t"
+        "shlq $40, %%r11\n\t"                   // rights: bits 0-23 to 32-55
+        "shrq $8, %%r11\n\t"
+        "orq %%rsi, %%rax\n\t"
+        "orq %%r11, %%rax\n\t"
+        "movq %%rbx, %%r11\n\t"
+        "movq %%rax, %%rbx\n\t"
+        "movq %%r14, %%rsi\n\t"
+        "movl $0, %c[thread_slot]-%c[link](%%rcx)\n\t"
+        "movl %[running], %c[wait_state]-%c[link](%%rcx)\n\t"
+        "movq %c[object_cookie](%%r15), %%rdi\n\t"
+        "movq %c[client_key](%%r11), %%r15\n\t"
+        "incl %c[lock_serving](%%rbp)\n\t"      // a release, as every store here
+        "leaq -%c[link](%%rcx), %%rsp\n\t"
+        "xorl %%ebp, %%ebp\n\t"
+        "orq $-1, %%r14\n\t"
+        "xorl %%eax, %%eax\n"
+
+        // --- the rest of a switch: to the thread in rsp, with rax as its status -----------------------
+        // Free: rcx r11.
+        "fast_switch:\n\t"
+        COUNT(entries)
+        "movq %%gs:%c[self], %%rcx\n\t"
+        "movq %%rsp, %%gs:%c[current]\n\t"
+        "movq %%rcx, %c[cpu](%%rsp)\n\t"
+        "movq %c[page_table](%%rsp), %%rcx\n\t"
+        "cmpq %%gs:%c[loaded_root], %%rcx\n\t"
+        "je fast_same_space\n\t"
+        "movq %%rcx, %%gs:%c[loaded_root]\n\t"
+        COUNT(root_loads)
+        "movq %%rcx, %%cr3\n"
+        "fast_same_space:\n\t"
+        "movq %c[fs_base](%%rsp), %%rcx\n\t"
+        "wrfsbase %%rcx\n\t"
+        "movq %c[gs_base](%%rsp), %%r11\n\t"
+        "movq %c[rip](%%rsp), %%rcx\n\t"
+        "swapgs\n\t"
+        "wrgsbase %%r11\n\t"                    // the user's, now that it is in place
+        "movq %c[rflags](%%rsp), %%r11\n\t"
+        "movq %c[rsp](%%rsp), %%rsp\n\t"
+        "sysretq\n"
+
+        // Somebody is ready on this CPU: only someone more urgent than the server is in the way.
+        "call_ready:\n\t"
+        "bsrq %%rax, %%rax\n\t"
+        "cmpb %c[own_priority]-%c[link](%%rcx), %%al\n\t"
+        "jbe call_claim\n"
+        "unlock_slow_call:\n\t"
+        "incl %c[lock_serving](%%rbp)\n"
+        "slow_call:\n\t"
+        "xorl %%ebx, %%ebx\n\t"
+        "orq $-1, %%r14\n"
+        "slow_call_early:\n\t"
+        "movl $0x1000, %%eax\n\t"
+        "jmp slow_entry\n"
+
+        // --- reply_and_wait --------------------------------------------------------------------------
+        // Free: rax rcx r11 r15; after the first checks also r14 (all ones) and rbx (zero).
+        ".balign 16\n"
+        "fast_reply:\n\t"
+        "leaq 1(%%r14), %%rcx\n\t"              // no deadline, no bytes, handles or flags
+        "orq %%rbx, %%rcx\n\t"
+        "jnz slow_entry\n\t"
+        "movl %%edi, %%ecx\n\t"
+        "cmpl %c[handle_count](%%rsp), %%ecx\n\t"
+        "jae slow_entry\n\t"
+        "shlq $5, %%rcx\n\t"
+        "addq %c[handles](%%rsp), %%rcx\n\t"
+        "movq %c[entry_word](%%rcx), %%r11\n\t"
+        "movq %%r11, %%r15\n\t"
+        "xorq %%rdi, %%r15\n\t"
+        "shrq $24, %%r15\n\t"
+        "cmpq %[table_type], %%r15\n\t"
+        "jne slow_entry\n\t"
+        "btl $16, %%r11d\n\t"                   // the right to serve
+        "jnc slow_entry\n\t"
+        "cmpq $0, %c[entry_lease](%%rcx)\n\t"
+        "jne slow_entry\n\t"
+        "movq %c[entry_object](%%rcx), %%r15\n\t"
+        "cmpq %%r11, %c[entry_word](%%rcx)\n\t"
+        "jne slow_entry\n\t"
+        "cmpq %%r15, %c[serving](%%rsp)\n\t"    // among the table's servers already
+        "jne slow_entry\n\t"
+        "movl %c[lock_serving](%%r15), %%eax\n\t"
+        "leal 1(%%rax), %%ecx\n\t"
+        "lock cmpxchgl %%ecx, %c[lock_next](%%r15)\n\t"
+        "jne slow_reply\n\t"
+        "cmpb $0, %c[plain](%%r15)\n\t"
+        "je unlock_slow_reply\n\t"
+        // The request: a taken slot of this epoch.
+        "movl %%esi, %%eax\n\t"
+        "cmpl %c[slot_count](%%r15), %%eax\n\t"
+        "jae unlock_slow_reply\n\t"
+        "imulq %[slot_size], %%rax, %%r14\n\t"
+        "addq %c[slots](%%r15), %%r14\n\t"
+        "movq %%rsi, %%rcx\n\t"
+        "shrq $32, %%rcx\n\t"
+        "cmpl %c[slot_epoch](%%r14), %%ecx\n\t"
+        "jne unlock_slow_reply\n\t"
+        "cmpb %[taken], %c[slot_state](%%r14)\n\t"
+        "jne unlock_slow_reply\n\t"
+        "movq %c[slot_client](%%r14), %%rcx\n\t"
+        "cmpb $0, %c[slow_reasons](%%rcx)\n\t"
+        "jne unlock_slow_reply\n\t"
+        "movq %%gs:%c[ready], %%rax\n\t"
+        "testq %%rax, %%rax\n\t"
+        "jnz reply_ready\n"
+        "reply_claim:\n\t"
+        "movl %[waiting_record], %%eax\n\t"
+        "movl %[granted_record], %%r11d\n\t"
+        "lock cmpxchgq %%r11, %c[wait_record](%%rcx)\n\t"
+        "jne unlock_slow_reply\n\t"
+        // The request is over: its slot is this thread's for the next one.
+        "movq %c[slot_account](%%r14), %%rax\n\t"
+        "decl %c[client_held](%%rax)\n\t"
+        "decl %c[used](%%r15)\n\t"
+        "movq %%rbx, %c[slot_account](%%r14)\n\t"
+        "movq %%rbx, %c[slot_client](%%r14)\n\t"
+        "movb %[reserved], %c[slot_state](%%r14)\n\t"
+        "incl %c[slot_epoch](%%r14)\n\t"
+        "jz reply_epoch\n"
+        "reply_epoch_done:\n\t"
+        "leal 1(%%rsi), %%eax\n\t"
+        "movl %%eax, %c[thread_slot](%%rsp)\n\t"
+        "movl %[in_serve], %c[wait_state](%%rsp)\n\t"
+        "movq %%r15, %c[thread_table](%%rsp)\n\t"
+        "movzbl %c[own_priority](%%rsp), %%eax\n\t"
+        "movb %%al, %c[priority](%%rsp)\n\t"
+        "movb %%bl, %c[hops](%%rsp)\n\t"
+        // To the front of the waiting threads.
+        "leaq %c[waiting](%%r15), %%rax\n\t"
+        "movq (%%rax), %%r11\n\t"
+        "leaq %c[link](%%rsp), %%r14\n\t"
+        "movq %%r11, (%%r14)\n\t"
+        "movq %%rax, 8(%%r14)\n\t"
+        "movq %%r14, 8(%%r11)\n\t"
+        "movq %%r14, (%%rax)\n\t"
+        "movq %[waiting_record], %c[wait_record](%%rsp)\n\t"
+        "movl %[running], %c[wait_state](%%rcx)\n\t"
+        "incl %c[lock_serving](%%r15)\n\t"
+        "movq %%rcx, %%rsp\n\t"
+        "movq %%rbp, %%rax\n\t"
+        "xorl %%esi, %%esi\n\t"
+        "xorl %%edi, %%edi\n\t"
+        "xorl %%ebp, %%ebp\n\t"
+        "xorl %%r14d, %%r14d\n\t"
+        "xorl %%r15d, %%r15d\n\t"
+        "jmp fast_switch\n"
+
+        "reply_ready:\n\t"
+        "bsrq %%rax, %%rax\n\t"
+        "cmpb %c[priority](%%rcx), %%al\n\t"
+        "jbe reply_claim\n"
+        "unlock_slow_reply:\n\t"
+        "incl %c[lock_serving](%%r15)\n"
+        "slow_reply:\n\t"
+        "orq $-1, %%r14\n\t"
+        "movl $0x1001, %%eax\n\t"
+        "jmp slow_entry\n"
+        "reply_epoch:\n\t"                      // epochs are never 0
+        "incl %c[slot_epoch](%%r14)\n\t"
+        "jmp reply_epoch_done"
         :
-        : [scratch] "i"(scratch), [current] "i"(current), [rip] "i"(rip), [rflags] "i"(rflags),
-          [rsp] "i"(rsp), [message] "i"(message), [stack_top] "i"(stack_top));
+        : [client_held] "i"(FastPathOffsets::client_held),
+          [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
+          [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
+          [entry_lease] "i"(FastPathOffsets::entry_lease),
+          [entry_object] "i"(FastPathOffsets::entry_object),
+          [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
+          [granted_record] "i"(WaitRecord::granted), [gs_base] "i"(FastPathOffsets::gs_base),
+          [half] "i"(FastPathOffsets::half), [handle_count] "i"(FastPathOffsets::handle_count),
+          [handles] "i"(FastPathOffsets::handles), [hops] "i"(FastPathOffsets::hops),
+          [hops_max] "i"(annulus::abi::hops_max), [in_request] "i"(FastPathOffsets::in_request),
+          [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
+          [loaded_root] "i"(FastPathOffsets::loaded_root),
+          [lock_next] "i"(FastPathOffsets::lock_next),
+          [lock_serving] "i"(FastPathOffsets::lock_serving),
+          [message] "i"(FastPathOffsets::message),
+          [object_client] "i"(FastPathOffsets::object_client),
+          [object_cookie] "i"(FastPathOffsets::object_cookie),
+          [object_table] "i"(FastPathOffsets::object_table),
+          [own_priority] "i"(FastPathOffsets::own_priority),
+          [page_table] "i"(FastPathOffsets::page_table), [plain] "i"(FastPathOffsets::plain),
+          [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
+          [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
+          [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
+          [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
+          [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
+          [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
+          [slot_account] "i"(FastPathOffsets::slot_account),
+          [slot_client] "i"(FastPathOffsets::slot_client),
+          [slot_count] "i"(FastPathOffsets::slot_count),
+          [slot_epoch] "i"(FastPathOffsets::slot_epoch),
+          [slot_lengths] "i"(FastPathOffsets::slot_lengths),
+          [slot_size] "i"(FastPathOffsets::slot_size),
+          [slot_state] "i"(FastPathOffsets::slot_state), [slots] "i"(FastPathOffsets::slots),
+          [slow_reasons] "i"(FastPathOffsets::slow_reasons),
+          [stack_top] "i"(FastPathOffsets::stack_top),
+          [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
+          [thread_epoch] "i"(FastPathOffsets::thread_epoch),
+          [thread_slot] "i"(FastPathOffsets::thread_slot),
+          [thread_table] "i"(FastPathOffsets::thread_table), [used] "i"(FastPathOffsets::used),
+          [wait_record] "i"(FastPathOffsets::wait_record),
+          [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
+          [waiting_record] "i"(WaitRecord::waiting));
 }
 
 extern "C" [[gnu::naked]] void return_with_message(const void*, const annulus::arch::ReturnState*) {

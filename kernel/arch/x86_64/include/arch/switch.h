@@ -2,9 +2,14 @@
 // Leaving the kernel after a system call, and starting over on the kernel stack.
 #pragma once
 
+#include "arch/cpu.h"
+
 #include <stdint.h>
 
 namespace annulus::arch {
+
+// The fast paths of system calls write segment bases by instruction.
+inline bool fast_paths_available() { return cpu_features().fsgsbase; }
 
 // The registers that SYSRET restores from.
 struct ReturnState {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// Where the fast paths find what they use, computed by the compiler from the C++ definitions.
+#pragma once
+
+#include "kernel/object/handle_table.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/cpu.h"
+
+#include <stddef.h>
+
+// These types have base classes, for which offsetof is conditionally supported; clang does.
+#pragma clang diagnostic ignored "-Winvalid-offsetof"
+
+namespace annulus::kernel {
+
+// The bytes resume, status, wait_kind and padding of a thread as one word.
+constexpr uint32_t wait_state_of(Resume resume, ThreadStatus status, WaitKind kind) {
+    return static_cast<uint32_t>(resume) | static_cast<uint32_t>(status) << 8 |
+           static_cast<uint32_t>(kind) << 16;
+}
+
+// A friend of the classes whose private members it names.
+struct FastPathOffsets {
+    // Cpu, through GS
+    static constexpr size_t scratch = offsetof(Cpu, local.user_rsp);
+    static constexpr size_t stack_top = offsetof(Cpu, local.kernel_stack_top);
+    static constexpr size_t self = offsetof(Cpu, local.self);
+    static constexpr size_t current = offsetof(Cpu, current);
+    static constexpr size_t loaded_root = offsetof(Cpu, loaded_root);
+    static constexpr size_t ready = offsetof(Cpu, run_queue) + offsetof(RunQueue, occupied_);
+    static constexpr size_t entries = offsetof(Cpu, counters.kernel_entries);
+    static constexpr size_t root_loads = offsetof(Cpu, counters.page_table_loads);
+
+    // Thread
+    static constexpr size_t rip = offsetof(Thread, user_rip);
+    static constexpr size_t rflags = offsetof(Thread, user_rflags);
+    static constexpr size_t rsp = offsetof(Thread, user_rsp);
+    static constexpr size_t fs_base = offsetof(Thread, fs_base);
+    static constexpr size_t gs_base = offsetof(Thread, gs_base);
+    static constexpr size_t page_table = offsetof(Thread, page_table);
+    static constexpr size_t handles = offsetof(Thread, handles);
+    static constexpr size_t handle_count = offsetof(Thread, fast_handle_count);
+    static constexpr size_t wait_state = offsetof(Thread, resume);
+    static constexpr size_t own_priority = offsetof(Thread, own_priority);
+    static constexpr size_t priority = offsetof(Thread, priority);
+    static constexpr size_t hops = offsetof(Thread, hops);
+    static constexpr size_t slow_reasons = offsetof(Thread, slow_reasons);
+    static constexpr size_t serving = offsetof(Thread, serving);
+    static constexpr size_t thread_table = offsetof(Thread, table);
+    static constexpr size_t thread_slot = offsetof(Thread, slot);
+    static constexpr size_t thread_epoch = offsetof(Thread, slot_epoch);
+    static constexpr size_t wait_record = offsetof(Thread, wait_record);
+    static constexpr size_t cpu = offsetof(Thread, cpu);
+    static constexpr size_t message = offsetof(Thread, message);
+    static constexpr size_t waiting_link =
+        offsetof(Thread, slot) - sizeof(ListNode<TableThreadLink>);
+
+    // HandleEntry
+    static constexpr size_t entry_object = offsetof(HandleEntry, object);
+    static constexpr size_t entry_word = offsetof(HandleEntry, word);
+    static constexpr size_t entry_lease = offsetof(HandleEntry, lease);
+
+    // ServedObject and TableClient
+    static constexpr size_t object_table = offsetof(ServedObject, table);
+    static constexpr size_t object_cookie = offsetof(ServedObject, cookie);
+    static constexpr size_t object_client = offsetof(ServedObject, client);
+    static constexpr size_t client_key = offsetof(TableClient, key);
+    static constexpr size_t client_held = offsetof(TableClient, held);
+
+    // Table: a ticket lock is the next ticket, then the one served
+    static constexpr size_t lock_next = offsetof(Table, lock_);
+    static constexpr size_t lock_serving = lock_next + 4;
+    static constexpr size_t plain = offsetof(Table, plain_);
+    static constexpr size_t used = offsetof(Table, used_);
+    static constexpr size_t half = offsetof(Table, half_);
+    static constexpr size_t slots = offsetof(Table, slots_);
+    static constexpr size_t slot_count = offsetof(Table, slot_count_);
+    static constexpr size_t waiting = offsetof(Table, waiting_);  // the head's next link
+
+    // RequestSlot
+    static constexpr size_t slot_size = sizeof(RequestSlot);
+    static constexpr size_t slot_epoch = offsetof(RequestSlot, epoch);
+    static constexpr size_t slot_state = offsetof(RequestSlot, state);
+    static constexpr size_t slot_client = offsetof(RequestSlot, client);
+    static constexpr size_t slot_account = offsetof(RequestSlot, account);
+    static constexpr size_t slot_lengths = offsetof(RequestSlot, lengths);
+
+    static constexpr uint32_t in_request =
+        wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::request);
+    static constexpr uint32_t in_serve =
+        wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::serve);
+    static constexpr uint32_t running =
+        wait_state_of(Resume::message, ThreadStatus::running, WaitKind::none);
+};
+
+static_assert(offsetof(Thread, status) == offsetof(Thread, resume) + 1 &&
+              offsetof(Thread, wait_kind) == offsetof(Thread, resume) + 2 &&
+              offsetof(Thread, wait_padding) == offsetof(Thread, resume) + 3);
+static_assert(sizeof(SpinLock) >= 8 && sizeof(ThreadStatus) == 1 && sizeof(Resume) == 1);
+
+}  // namespace annulus::kernel

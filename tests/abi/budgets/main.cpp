@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// Instructions of the fast paths. Run with -icount the cycle counter counts instructions exactly,
+// so each figure is the same in every run; without it the figures mean nothing.
+//
+// Each loop runs warm-up rounds first, then `rounds` rounds; the figure is the mean, rounded down,
+// and includes the user-mode stub and the loop itself. Both sides block, in two address spaces.
+#include "base/archive.h"
+#include "runtime/semaphore.h"
+#include "runtime/spawn.h"
+#include "tests/guest/harness.h"
+
+const char* const annulus::test::suite = "budgets";
+
+using namespace annulus;
+
+namespace {
+
+using test::Context;
+using test::report_budget;
+
+constexpr uint64_t warm_up = 100;
+constexpr uint64_t rounds = 1000;
+
+uint64_t cycles() {
+    uint32_t low;
+    uint32_t high;
+    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    return uint64_t{high} << 32 | low;
+}
+
+// What the kernel counted so far; zeros unless it is the counting variant.
+abi::MachineLedger machine(Context& test) {
+    const auto budget = test.environment().handle<Budget>("machine");
+    const auto root = budget.ok() ? *budget : test.budget();
+    auto ledger = root.get_machine();
+    return ledger.ok() ? *ledger : abi::MachineLedger{};
+}
+
+template <typename Operation>
+void measure(Context& test, unsigned row, std::string_view name, const Operation& operation) {
+    for (uint64_t i = 0; i < warm_up; ++i) operation();
+    const abi::MachineLedger before = machine(test);
+    const uint64_t begin = cycles();
+    for (uint64_t i = 0; i < rounds; ++i) operation();
+    const uint64_t end = cycles();
+    const abi::MachineLedger after = machine(test);
+    report_budget(row, name, (end - begin) / rounds,
+                  (after.kernel_entries - before.kernel_entries) / rounds,
+                  (after.page_table_loads - before.page_table_loads) / rounds);
+}
+
+// The peer's program, from the boot archive.
+class Peer {
+public:
+    static Result<ProgramImage> image(Context& test) {
+        const auto memory = TRY(test.environment().handle<Memory>("archive"));
+        const uint64_t size = TRY(memory.get_size()).pages * abi::page_size;
+        const uint64_t address = TRY(test.process().map(memory, 0, size, 0, abi::map_read));
+        // Safety: the archive was just mapped there, and stays.
+        const std::span bytes(reinterpret_cast<const std::byte*>(address), size);
+        ArchiveFault fault;
+        const auto archive = Archive::open(bytes, fault);
+        if (!archive.has_value()) return Error::refused;
+        const auto file = archive->find("programs/bench_peer");
+        if (!file.has_value()) return Error::not_found;
+        const ImageSource source = {.bytes = *file,
+                                    .memory = memory,
+                                    .offset = static_cast<uint64_t>(file->data() - bytes.data())};
+        return ProgramImage::prepare(test.budget(), source);
+    }
+};
+
+constexpr uint64_t operation = abi::operation_word(abi::Verb::get, 1);
+
+}  // namespace
+
+TEST(null_call, "a system call that checks a handle and does nothing stays in its budget") {
+    const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    measure(test, 1, "null call with handle check",
+            [&] { system::signal(semaphore.value(), 0); });
+}
+
+TEST(round_trip, "a call and its answer between two processes stay in their budget") {
+    const auto image = MUST(Peer::image(test));
+    const auto table = MUST(test.budget().create_table(4, 0, {}, 0));
+    const auto object = MUST(table.create_object(7, abi::all_rights, 0));
+    const Grant grants[] = {{"table", table}};
+    const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
+    EXPECT_OK(system::call_words(object.value(), operation).status);
+    measure(test, 2, "call and reply", [&] { system::call_words(object.value(), operation); });
+    EXPECT_OK(child.process.remove_kill(0));
+}
+
+TEST(free_semaphore, "taking and signalling a free semaphore stays in user mode") {
+    auto semaphore = MUST(CountingSemaphore::create(1));
+    measure(test, 4, "semaphore down and up, free", [&] {
+        static_cast<void>(semaphore.down());
+        static_cast<void>(semaphore.up());
+    });
+}
+
+TEST(ping_pong, "a semaphore ping-pong between two processes stays in its budget") {
+    const auto image = MUST(Peer::image(test));
+    const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const Grant grants[] = {{"mine", there}, {"yours", back}};
+    const std::string_view arguments[] = {"two"};
+    const auto child = MUST(
+        spawn(image, {.budget = test.budget(), .grants = grants, .arguments = arguments}));
+    measure(test, 5, "semaphore ping-pong, both block", [&] {
+        system::signal(there.value());
+        system::wait(back.value(), 0, abi::deadline_never);
+    });
+    EXPECT_OK(child.process.remove_kill(0));
+}
+
+TEST(hand_off, "a ping-pong by signal_and_wait stays in its budget") {
+    const auto image = MUST(Peer::image(test));
+    const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const Grant grants[] = {{"mine", there}, {"yours", back}};
+    const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
+    measure(test, 6, "ping-pong by signal_and_wait", [&] {
+        system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never);
+    });
+    EXPECT_OK(child.process.remove_kill(0));
+}
