@@ -41,8 +41,21 @@ class Walk(unittest.TestCase):
             memory.chain(flags)
             memory.tables[0x4000][3] = 0x9000 | present | writable
             memory.tables[0x1000][511] = 0x5000 | present
-            memory.tables[0x5000][0] = 0 | present | huge  # Read and execute.
+            memory.tables[0x5000][0] = 1 << 30 | present | huge  # Read, execute.
             self.assertEqual(monitor.check_wx(memory)[0], "", flags)
+
+    def test_kernel_code_that_is_writable_elsewhere(self):
+        memory = FakeMemory()
+        memory.chain()
+        memory.tables[0x4000][3] = 0x203000 | present  # Kernel code.
+        memory.tables[0x3000][1] = 0x200000 | present | writable | huge | no_execute
+        self.assertEqual(monitor.check_wx(memory)[0],
+                         "0x0000000000003000: kernel code, writable through 0x0000000000200000")
+        memory.tables[0x3000][1] = 0x400000 | present | writable | huge | no_execute
+        self.assertEqual(monitor.check_wx(memory)[0], "")
+        memory.tables[0x3000][1] = 0
+        memory.tables[0x4000][9] = 0x203000 | present | writable | no_execute
+        self.assertIn("through 0x0000000000009000", monitor.check_wx(memory)[0])
 
     def test_huge_pages_and_the_upper_half(self):
         memory = FakeMemory()

@@ -5,13 +5,14 @@ A guest asks for a check by printing `MONITOR <check>`; the machine stands still
 """
 
 import array
+import bisect
 import json
 import os
 import re
 import socket
 import tempfile
 
-present, writable, huge = 1 << 0, 1 << 1, 1 << 7
+present, writable, user, huge = 1 << 0, 1 << 1, 1 << 2, 1 << 7
 no_execute = 1 << 63
 address_mask = 0x000F_FFFF_FFFF_F000
 
@@ -68,11 +69,11 @@ class Monitor:
 
 
 def mappings(read_page, root, levels=4):
-    """The leaves below one root table: (address, size, writable, executable).
+    """The leaves below one root table: (address, size, writable, executable, user, physical).
 
     Rights are those of the whole path: a page can be written only if every level allows it.
     """
-    def walk(table, level, base, may_write, may_execute):
+    def walk(table, level, base, may_write, may_execute, may_user):
         shift = 12 + 9 * (level - 1)
         for index, entry in enumerate(read_page(table)):
             if not entry & present:
@@ -80,17 +81,38 @@ def mappings(read_page, root, levels=4):
             address = base | index << shift
             write = may_write and bool(entry & writable)
             execute = may_execute and not entry & no_execute
+            reach = may_user and bool(entry & user)
             if level == 1 or (level <= 3 and entry & huge):
                 if address >> (12 + 9 * levels - 1) & 1:
                     address |= -1 << (12 + 9 * levels) & (1 << 64) - 1  # Canonical form.
-                yield address, 1 << shift, write, execute
+                physical = entry & address_mask & -1 << shift
+                yield address, 1 << shift, write, execute, reach, physical
             else:
-                yield from walk(entry & address_mask, level - 1, address, write, execute)
-    yield from walk(root & address_mask, levels, 0, True, True)
+                yield from walk(entry & address_mask, level - 1, address, write, execute, reach)
+    yield from walk(root & address_mask, levels, 0, True, True, True)
+
+
+def written_code(leaves):
+    """The kernel's code pages that another mapping makes writable, as texts."""
+    code = sorted((physical, size, address) for address, size, _, execute, reach, physical in leaves
+                  if execute and not reach)
+    starts = [physical for physical, _, _ in code]
+    found = set()
+    for address, size, write, _, _, physical in leaves:
+        if not write:
+            continue
+        first = max(bisect.bisect_right(starts, physical) - 1, 0)
+        for begin, length, at in code[first:bisect.bisect_left(starts, physical + size)]:
+            if begin < physical + size and physical < begin + length:
+                found.add(f"{at:#018x}: kernel code, writable through {address:#018x}")
+    return sorted(found)
 
 
 def check_wx(monitor):
-    """No page of any address space that a CPU uses now is both writable and executable."""
+    """No page of an address space that a CPU uses now is both writable and executable.
+
+    Nor is a page of the kernel's code writable at a second address.
+    """
     pages = {}
 
     def read_page(address):
@@ -110,7 +132,9 @@ def check_wx(monitor):
             continue
         walked.add(cpu["CR3"] & address_mask)
         levels = 5 if cpu["CR4"] & cr4_la57 else 4
-        for address, size, write, execute in mappings(read_page, cpu["CR3"], levels):
+        leaves = list(mappings(read_page, cpu["CR3"], levels))
+        problems += written_code(leaves)
+        for address, size, write, execute, _, _ in leaves:
             counters["leaves"] += 1
             counters["executable"] += execute
             if write and execute:
