@@ -127,8 +127,6 @@ extern "C" void kernel_interrupt(unsigned vector) {
     Cpu& cpu = this_cpu();
     // Before any object is looked at: this may be the end of an idle CPU's sleep.
     grace_wake(cpu);
-    // Before anything is looked at: an idle CPU counts as having left the kernel.
-    grace_wake(cpu);
     handle_interrupt(cpu, vector);
 }
 
