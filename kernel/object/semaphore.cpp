@@ -74,6 +74,8 @@ const ObjectKind Semaphore::kind_table = {abi::ObjectType::semaphore, SemaphoreE
 Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
     : Object(kind_table, payer, size), word_(&own_word_), mode_(mode) {
     wake_work_.step = SemaphoreEnd::wake_step;
+    // Above all programs: who waits must not wait for the signaller to sleep.
+    wake_work_.priority = abi::priority_count - 1;
 }
 
 Result<Ref<Semaphore>> Semaphore::create(Budget& budget, SemaphoreMode mode, uint64_t initial,
@@ -227,7 +229,9 @@ Result<void> Semaphore::signal(uint64_t units) {
         SpinGuard guard(lock_);
         if (dead.load(std::memory_order_relaxed)) return Error::closed;
         uint64_t value = enter_word_locked();
-        if (value > abi::semaphore_max || units > abi::semaphore_max - value) {
+        // What the reaper still hands out may all come back to the count.
+        const uint64_t room = abi::semaphore_max - owed_units_;
+        if (value > room || units > room - value) {
             leave_word_locked(value);
             return Error::limit;
         }

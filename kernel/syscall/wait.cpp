@@ -170,7 +170,10 @@ void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64
             const uint32_t index = granted_index(record);
             const Semaphore& semaphore = *entries.semaphores[index];
             const bool sequence = semaphore.mode() == SemaphoreMode::sequence;
-            set_any_result(thread, Status(), index, sequence ? semaphore.value() : 0);
+            // The end of a semaphore grants, too. Acquire: pairs with the release in die().
+            const bool closed = semaphore.dead.load(std::memory_order_acquire);
+            set_any_result(thread, closed ? Status(Error::closed) : Status(), index,
+                           sequence ? semaphore.value() : 0);
         } else {
             set_any_result(thread, Error::timed_out, 0, 0);
         }
