@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Says back what it reads, line by line; ends at the line "end".
+
+#include "runtime/program.h"
+
+namespace annulus {
+namespace {
+
+constexpr size_t line_max = 256;
+
+// A line without its end; longer ones come in parts.
+Result<std::string_view> read_line(Stream input, std::span<char> buffer) {
+    size_t size = 0;
+    while (size < buffer.size()) {
+        const auto byte = std::as_writable_bytes(buffer.subspan(size, 1));
+        if (TRY(input.read(byte)) == 0) return Error::closed;
+        if (buffer[size] == '\n' || buffer[size] == '\r') break;
+        size++;
+    }
+    return std::string_view(buffer.data(), size);
+}
+
+}  // namespace
+}  // namespace annulus
+
+annulus::Result<void> annulus::program_main(Environment& environment) {
+    const auto console = TRY(environment.handle<Stream>("console"));
+    TRY(console.write("echo: ready\n"));
+    for (;;) {
+        char buffer[line_max];
+        const std::string_view line = TRY(read_line(console, buffer));
+        TRY(console.write("echo: "));
+        TRY(console.write(line));
+        TRY(console.write("\n"));
+        TRY(console.sync());
+        if (line == "end") return {};
+    }
+}
