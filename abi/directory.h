@@ -3,8 +3,8 @@
 //
 // share 0   in: word 0 a handle, which moves; bytes: the name   out: nothing
 //
-// Errors: not_granted (the client may not publish this name), exists (it is published), bad_argument
-// (word 0 is no handle that moves), wrong_state (the directory is closed for this client).
+// Errors: not_granted (the client may not publish this name), exists (it is published),
+// bad_argument (word 0 is no handle that moves), wrong_state (closed for this client).
 #pragma once
 
 #include "abi/verb.h"
