@@ -152,9 +152,10 @@ struct BudgetDestroyer {
             done = std::move(budget.done_);
             budget.done_watches_.fire();
         }
+        // Before the signal: whoever hears it finds the parent's ledger without the destruction.
+        release(budget);
         // A semaphore at its limit was signalled often enough.
         if (done) (void)done->signal().ok();
-        release(budget);
     }
 
     static bool empty(Budget& budget) {

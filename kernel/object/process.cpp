@@ -110,7 +110,9 @@ void Process::stop_at_fault(Thread& thread) {
         }
     }
     if (this_cpu().current == nullptr) schedule();
-    report_fault(*this, thread);
+    // On its way out already: without its budget it cannot even get the page that it touched.
+    if (budget->destroyed()) kill(abi::EndReason::budget_destroyed, 0);
+    if (!ended()) report_fault(*this, thread);
     kill(abi::EndReason::faulted, static_cast<uint64_t>(thread.fault));
     exit_current(abi::EndReason::faulted, static_cast<uint64_t>(thread.fault));
 }

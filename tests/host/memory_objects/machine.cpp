@@ -3,6 +3,7 @@
 #include "tests/host/memory_objects/machine.h"
 
 #include "arch/tlb.h"
+#include "kernel/object/hardware.h"
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/reaper.h"
 
@@ -166,6 +167,8 @@ bool loaded_elsewhere(uint64_t root) { return test::Machine::current->loaded_els
 void Budget::begin_destruction() {}
 void WatchList::clear() {}
 void WatchList::fire() {}
+// Device registers of these tests are nobody's.
+void give_back_registers(PhysicalRange) {}
 
 }  // namespace annulus::kernel
 
