@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Says back what it reads, line by line; ends at the line "end".
 
+#include "base/format.h"
 #include "runtime/program.h"
 
 namespace annulus {
@@ -29,9 +30,9 @@ annulus::Result<void> annulus::program_main(Environment& environment) {
     for (;;) {
         char buffer[line_max];
         const std::string_view line = TRY(read_line(console, buffer));
-        TRY(console.write("echo: "));
-        TRY(console.write(line));
-        TRY(console.write("\n"));
+        // In one write, which no other program's bytes come between.
+        char answer[line_max + 8];
+        TRY(console.write(format(answer, "echo: {}\n", line)));
         TRY(console.sync());
         if (line == "end") return {};
     }
