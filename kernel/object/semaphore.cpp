@@ -99,18 +99,6 @@ uint64_t Semaphore::value() const {
     return word_->load(std::memory_order_relaxed) & ~semaphore_kernel_bit;
 }
 
-// Sets K, so that from here on only the kernel changes the word; its value without K.
-uint64_t Semaphore::enter_word_locked() {
-    // Sequentially consistent: a locked instruction. It takes its turn among the programs'
-    // compare-and-exchanges, which fail from now on, and acquires what their signals released.
-    return word_->fetch_or(semaphore_kernel_bit) & ~semaphore_kernel_bit;
-}
-
-void Semaphore::leave_word_locked(uint64_t value) {
-    // Release: pairs with the acquire of a program's take: it sees what the signaller did before.
-    word_->store(value | keep_locked(), std::memory_order_release);
-}
-
 // The first waiter that is still waiting, granted and out of the queue. Links of waits that ended
 // otherwise are dropped on the way: their record decides.
 Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {

@@ -68,12 +68,21 @@ public:
 
 private:
     friend struct SemaphoreEnd;
+    friend struct LightSemaphore;
 
     uint64_t keep_locked() const REQUIRES(lock_) {
         return queue_.empty() ? 0 : semaphore_kernel_bit;
     }
-    uint64_t enter_word_locked() REQUIRES(lock_);
-    void leave_word_locked(uint64_t value) REQUIRES(lock_);
+    // Sets K, so that from here on only the kernel changes the word; its value without K.
+    uint64_t enter_word_locked() REQUIRES(lock_) {
+        // Sequentially consistent: a locked instruction. It takes its turn among the programs'
+        // compare-and-exchanges, which fail from now on, and acquires what their signals released.
+        return word_->fetch_or(semaphore_kernel_bit) & ~semaphore_kernel_bit;
+    }
+    void leave_word_locked(uint64_t value) REQUIRES(lock_) {
+        // Release: pairs with the acquire of a program's take: it sees what the signaller did before.
+        word_->store(value | keep_locked(), std::memory_order_release);
+    }
     struct Popped {
         Thread* thread;  // null: nobody waits
         bool asleep;     // false: it was still arming and finds the grant by itself

@@ -46,6 +46,8 @@ public:
     bool empty() const { return occupied_.empty(); }
     // The highest priority that has nodes; the queue is not empty.
     uint8_t highest() const { return static_cast<uint8_t>(occupied_.highest()); }
+    // The same, or 0 for an empty queue. May be called without the lock: a hint.
+    uint8_t highest_or_zero() const { return empty() ? 0 : highest(); }
     // The node that pop_highest would take, or null.
     RunQueueNode* peek() const { return empty() ? nullptr : lists_[highest()].front(); }
 

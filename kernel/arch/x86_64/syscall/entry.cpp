@@ -44,7 +44,13 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "cmpq $0x1000, %%rax\n\t"
         "je fast_call\n\t"
         "cmpq $0x1001, %%rax\n\t"
-        "je fast_reply\n"
+        "je fast_reply\n\t"
+        "cmpq $0x1006, %%rax\n\t"
+        "je light_signal_and_wait\n\t"
+        "cmpq $0x1005, %%rax\n\t"
+        "je light_signal\n\t"
+        "cmpq $0x1003, %%rax\n\t"
+        "je light_wait\n"
 
         // --- any other case: save the message, continue in C++ on an empty kernel stack ----------
         "slow_entry:\n\t"
@@ -66,6 +72,53 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "xorl %%ebp, %%ebp\n\t"
         "pushq $0\n\t"
         "jmp kernel_system_call\n"
+
+        // --- wait, signal, signal_and_wait: to C++ with the operands in registers -------------------
+        "light_signal_and_wait:\n\t"
+        "leaq kernel_light_signal_and_wait(%%rip), %%rax\n\t"
+        "jmp light_entry\n"
+        "light_wait:\n\t"
+        "leaq kernel_light_wait(%%rip), %%rax\n\t"
+        "jmp light_entry\n"
+        "light_signal:\n\t"
+        "leaq kernel_light_signal(%%rip), %%rax\n"
+        "light_entry:\n\t"
+        "movq %%rsp, %%r8\n\t"
+        "movq %%r10, %%rcx\n\t"
+        "movq %%gs:%c[stack_top], %%rsp\n\t"
+        "pushq %%r8\n\t"
+        "callq *%%rax\n\t"
+        // Still this thread: the callee-saved registers are its own, the others the kernel's.
+        "popq %%rsp\n\t"
+        "movq %c[rip](%%rsp), %%rcx\n\t"
+        "movq %c[rflags](%%rsp), %%r11\n\t"
+        "xorl %%edi, %%edi\n\t"
+        "xorl %%esi, %%esi\n\t"
+        "xorl %%r8d, %%r8d\n\t"
+        "xorl %%r9d, %%r9d\n\t"
+        "xorl %%r10d, %%r10d\n\t"
+        "movq %c[rsp](%%rsp), %%rsp\n\t"
+        "swapgs\n\t"
+        "sysretq\n"
+
+        // --- to another thread that blocked in one of these: rdi is the thread ------------------------
+        ".globl switch_with_status\n"
+        "switch_with_status:\n\t"
+        "movq %%rdi, %%rsp\n\t"
+        "movq %c[message]+0(%%rsp), %%rax\n\t"
+        "movq %c[message]+24(%%rsp), %%rdx\n\t"
+        "xorl %%edi, %%edi\n\t"
+        "xorl %%esi, %%esi\n\t"
+        "xorl %%ebx, %%ebx\n\t"
+        "xorl %%ebp, %%ebp\n\t"
+        "xorl %%r8d, %%r8d\n\t"
+        "xorl %%r9d, %%r9d\n\t"
+        "xorl %%r10d, %%r10d\n\t"
+        "xorl %%r12d, %%r12d\n\t"
+        "xorl %%r13d, %%r13d\n\t"
+        "xorl %%r14d, %%r14d\n\t"
+        "xorl %%r15d, %%r15d\n\t"
+        "jmp fast_switch_uncounted\n"
 
         // --- call ----------------------------------------------------------------------------------
         // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero), r15.
@@ -184,6 +237,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         // Free: rcx r11.
         "fast_switch:\n\t"
         COUNT(entries)
+        "fast_switch_uncounted:\n\t"
         "movq %%gs:%c[self], %%rcx\n\t"
         "movq %%rsp, %%gs:%c[current]\n\t"
         "movq %%rcx, %c[cpu](%%rsp)\n\t"
