@@ -32,7 +32,7 @@ struct LightOperands {
 // A friend of Semaphore.
 struct LightSemaphore {
     // The counting semaphore that the handle names, or null if anything about it is not plain.
-    static Semaphore* find(const Thread& self, abi::Handle handle, abi::Rights right) {
+    [[gnu::always_inline]] static Semaphore* find(const Thread& self, abi::Handle handle, abi::Rights right) {
         const uint32_t slot = abi::slot_of(handle);
         if (slot >= self.fast_handle_count) return nullptr;
         const HandleEntry& entry = self.handles[slot];
@@ -52,7 +52,7 @@ struct LightSemaphore {
     enum class Signalled : uint8_t { no, counted, woken };
 
     // One unit. `woken`: to be made ready or switched to.
-    static Signalled signal(Semaphore& semaphore, Thread*& woken) {
+    [[gnu::always_inline]] static Signalled signal(Semaphore& semaphore, Thread*& woken) {
         SpinGuard guard(semaphore.lock_);
         if (semaphore.dead.load(std::memory_order_relaxed) || semaphore.owed_units_ != 0) {
             return Signalled::no;
@@ -81,7 +81,7 @@ struct LightSemaphore {
     enum class Taken : uint8_t { no, taken, queued };
 
     // Takes a unit, or queues the thread, which then returns with status ok.
-    static Taken take_or_queue(Semaphore& semaphore, Thread& self) {
+    [[gnu::always_inline]] static Taken take_or_queue(Semaphore& semaphore, Thread& self) {
         SpinGuard guard(semaphore.lock_);
         if (semaphore.dead.load(std::memory_order_relaxed)) return Taken::no;
         const uint64_t value = semaphore.enter_word_locked();
@@ -137,7 +137,7 @@ bool may_switch(const Thread& thread) {
 }
 
 // The running thread is blocked: whoever is next gets the CPU.
-[[noreturn]] void block(Cpu& cpu) {
+[[noreturn, gnu::always_inline]] inline void block(Cpu& cpu) {
     RunQueueNode* node;
     {
         SpinGuard guard(cpu.queue_lock);
@@ -156,7 +156,7 @@ bool may_switch(const Thread& thread) {
 }
 
 // Makes a woken thread ready. True: the caller has to give way to it, or to arm a time slice.
-bool wake(Cpu& cpu, const Thread& self, Thread& woken) {
+[[gnu::always_inline]] inline bool wake(Cpu& cpu, const Thread& self, Thread& woken) {
     if (!plain(woken) || woken.cpu.load(std::memory_order_relaxed) != &cpu) {
         if (woken.timer_armed) disarm_deadline(woken);
         make_ready(woken);

@@ -173,7 +173,8 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "jne unlock_slow_call\n\t"
         "movzbl %c[priority](%%rsp), %%eax\n\t"
         "cmpb %c[own_priority]-%c[link](%%rcx), %%al\n\t"
-        "ja unlock_slow_call\n\t"
+        "ja call_lend\n"
+        "call_lent:\n\t"
         "movl %c[used](%%rbp), %%eax\n\t"
         "cmpl %c[half](%%rbp), %%eax\n\t"
         "jae unlock_slow_call\n\t"
@@ -258,10 +259,20 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %c[rsp](%%rsp), %%rsp\n\t"
         "sysretq\n"
 
+        // The client is more urgent than the server: it lends its priority, up to the server's
+        // ceiling.
+        "call_lend:\n\t"
+        "movzbl %c[ceiling]-%c[link](%%rcx), %%ebx\n\t"
+        "cmpl %%eax, %%ebx\n\t"
+        "cmoval %%eax, %%ebx\n\t"
+        "cmpb %c[own_priority]-%c[link](%%rcx), %%bl\n\t"
+        "jbe call_lent\n\t"
+        "movb %%bl, %c[priority]-%c[link](%%rcx)\n\t"
+        "jmp call_lent\n"
         // Somebody is ready on this CPU: only someone more urgent than the server is in the way.
         "call_ready:\n\t"
         "bsrq %%rax, %%rax\n\t"
-        "cmpb %c[own_priority]-%c[link](%%rcx), %%al\n\t"
+        "cmpb %c[priority]-%c[link](%%rcx), %%al\n\t"
         "jbe call_claim\n"
         "unlock_slow_call:\n\t"
         "incl %c[lock_serving](%%rbp)\n"
@@ -379,7 +390,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "incl %c[slot_epoch](%%r14)\n\t"
         "jmp reply_epoch_done"
         :
-        : [client_held] "i"(FastPathOffsets::client_held),
+        : [ceiling] "i"(FastPathOffsets::ceiling), [client_held] "i"(FastPathOffsets::client_held),
           [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
           [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
           [entry_lease] "i"(FastPathOffsets::entry_lease),

@@ -43,6 +43,7 @@ struct FastPathOffsets {
     static constexpr size_t wait_state = offsetof(Thread, resume);
     static constexpr size_t own_priority = offsetof(Thread, own_priority);
     static constexpr size_t priority = offsetof(Thread, priority);
+    static constexpr size_t ceiling = offsetof(Thread, ceiling);
     static constexpr size_t hops = offsetof(Thread, hops);
     static constexpr size_t slow_reasons = offsetof(Thread, slow_reasons);
     static constexpr size_t serving = offsetof(Thread, serving);
