@@ -7,6 +7,7 @@
     icount    true: deterministic, one CPU, run twice, and both runs must be the same
     expect    suites that must end                  checks    monitor checks that must be asked for
     script    list of {"wait": regular expression, "send": text}: a talk on the console
+              (lines end in \\n alone)
     timeout   seconds for the boot (120)            exit      "clean" (default), or "serves": is
                                                               ended when all else has happened
 """
@@ -17,7 +18,6 @@ import os
 import re
 import selectors
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -160,6 +160,7 @@ class Run:
                 return
 
     def _take(self, text, process):
+        text = text.replace("\r", "")
         self._pending += text
         self._unmatched += text
         *lines, self._pending = self._pending.split("\n")
@@ -244,10 +245,3 @@ def run(report, boot):
             suite.check("a second run says exactly the same", differ)
         return first.said.measurements if boot.icount and not first.said.problems else []
     return []
-
-
-def problem_of_emulator():
-    reason = emulator.missing()
-    if reason:
-        print(f"tools/test/run: {reason}", file=sys.stderr)
-    return reason

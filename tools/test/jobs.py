@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Running other programs: never more than two heavy ones at a time, each with a time limit."""
 
+import collections
 import contextlib
 import dataclasses
 import os
@@ -11,17 +12,27 @@ import time
 
 slots = 2
 _free = slots
+# Re-entrant: a signal handler may ask for it while the main thread holds it.
 _change = threading.Condition()
 _running = set()
+_ending = False
+_waiting = collections.deque()
 
 
 @contextlib.contextmanager
 def heavy(weight=1):
-    """Holds `weight` of the two slots; a job that uses both cores takes both."""
+    """Holds `weight` of the two slots; a job that uses both cores takes both.
+
+    Served in the order of asking, so that small jobs do not keep a large one out.
+    """
     global _free
+    ticket = object()
     with _change:
-        _change.wait_for(lambda: _free >= weight)
+        _waiting.append(ticket)
+        _change.wait_for(lambda: _waiting[0] is ticket and _free >= weight)
+        _waiting.popleft()
         _free -= weight
+        _change.notify_all()
     try:
         yield
     finally:
@@ -52,8 +63,10 @@ class Result:
 
 def start(command, **options):
     """Starts a program in a process group of its own, which `stop` and `stop_all` end."""
-    process = subprocess.Popen(command, start_new_session=True, **options)
     with _change:
+        if _ending:
+            raise RuntimeError("the tests are being ended")
+        process = subprocess.Popen(command, start_new_session=True, **options)
         _running.add(process)
     return process
 
@@ -68,7 +81,10 @@ def stop(process):
 
 
 def stop_all():
+    """Ends every program that runs; no other starts after it."""
+    global _ending
     with _change:
+        _ending = True
         processes = list(_running)
     for process in processes:
         stop(process)
