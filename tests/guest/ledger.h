@@ -13,9 +13,10 @@ namespace annulus::test {
 abi::BudgetLedger settled_ledger(BudgetReference budget);
 
 // Waits until used, lent, children and objects are as in `before`; notes what differs after
-// seconds of waiting.
+// seconds of waiting. An address space keeps its page tables to its end: whoever mapped memory at
+// new places says how many of these `tables` there may be.
 void expect_returned(Context& test, BudgetReference budget, const abi::BudgetLedger& before,
-                     const char* what);
+                     const char* what, uint64_t tables = 0);
 
 // Free pages and pages of the kernel heap.
 abi::MachineLedger settled_machine(BudgetReference root);
