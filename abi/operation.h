@@ -20,9 +20,9 @@ enum class OperandKind : uint8_t {
 struct Operand {
     OperandKind kind = OperandKind::absent;
     const char* name = "";
-    const char* text = "";                // meaning and unit
-    ObjectType type = ObjectType::none;   // of handle and moved operands
-    Rights needs = 0;                     // rights that the operand's handle must have
+    const char* text = "";               // meaning and unit
+    ObjectType type = ObjectType::none;  // of handle and moved operands
+    Rights needs = 0;                    // rights that the operand's handle must have
 };
 
 // What travels through the caller's buffer.
@@ -36,7 +36,7 @@ struct Operation {
     ObjectType object;
     Verb verb;
     uint16_t selector;
-    const char* name;     // verb.selector as programs see it; stubs are called object_name
+    const char* name;  // verb.selector as programs see it; stubs are called object_name
     const char* summary;
     Operand in[6] = {};
     Operand out[6] = {};

@@ -13,13 +13,13 @@ namespace annulus::abi {
 
 // What a budget accounts for.
 enum class Resource : uint8_t {
-    pages = 0,         // pages of memory objects, page tables and handle tables
-    reserved_pages = 1,// pages of others' memory mapped here, owed if their payer dies
-    kernel_bytes = 2,  // bytes of kernel objects
-    handles = 3,       // slots of handle tables
-    slots = 4,         // request slots of tables
-    wait_records = 5,  // watches
-    pins = 6,          // pages pinned for tables and semaphores
+    pages = 0,           // pages of memory objects, page tables and handle tables
+    reserved_pages = 1,  // pages of others' memory mapped here, owed if their payer dies
+    kernel_bytes = 2,    // bytes of kernel objects
+    handles = 3,         // slots of handle tables
+    slots = 4,           // request slots of tables
+    wait_records = 5,    // watches
+    pins = 6,            // pages pinned for tables and semaphores
     timers = 7,
     threads = 8,
     leases = 9,
@@ -37,8 +37,8 @@ struct BudgetLimits {
 // One reading of a budget (budget.get.ledger).
 struct BudgetLedger {
     uint64_t limit[resource_count];
-    uint64_t used[resource_count];   // by this budget's own objects
-    uint64_t lent[resource_count];   // reserved by child budgets
+    uint64_t used[resource_count];  // by this budget's own objects
+    uint64_t lent[resource_count];  // reserved by child budgets
     uint32_t cpu_weight;
     uint32_t priority_ceiling;
     uint32_t children;
@@ -47,13 +47,13 @@ struct BudgetLedger {
 
 // The whole machine's memory, in pages (budget.get.machine on the root budget).
 struct MachineLedger {
-    uint64_t total;       // pages the kernel was given at boot
+    uint64_t total;  // pages the kernel was given at boot
     uint64_t free;
-    uint64_t kernel_heap; // pages that hold kernel objects
+    uint64_t kernel_heap;  // pages that hold kernel objects
     uint64_t kernel_static;
-    uint64_t charged;     // pages charged to budgets
-    uint64_t idle_ns;     // sum over CPUs
-    uint64_t wakeups;     // times a CPU left the idle state
+    uint64_t charged;  // pages charged to budgets
+    uint64_t idle_ns;  // sum over CPUs
+    uint64_t wakeups;  // times a CPU left the idle state
     uint32_t cpus;
     uint32_t reserved;
     // Counted by the kernel's `counting` variant only, otherwise 0.
@@ -78,12 +78,12 @@ enum class FaultKind : uint32_t {
     page_execute = 3,
     divide = 4,
     invalid_instruction = 5,
-    protection = 6,     // general protection, stack or segment fault
+    protection = 6,  // general protection, stack or segment fault
     alignment = 7,
     breakpoint = 8,
     debug = 9,
     floating_point = 10,
-    no_memory = 11,     // an on-demand page could not be paid
+    no_memory = 11,  // an on-demand page could not be paid
     overflow = 12,
 };
 
@@ -141,13 +141,13 @@ struct StartArgument {
 
 struct StartBlock {
     uint32_t version;
-    uint32_t size;           // of the whole block in bytes
+    uint32_t size;  // of the whole block in bytes
     uint32_t handle_count;
-    uint32_t handles_offset;    // StartHandle[handle_count]
+    uint32_t handles_offset;  // StartHandle[handle_count]
     uint32_t argument_count;
     uint32_t arguments_offset;  // StartArgument[argument_count]
     uint64_t address_seed;
-    uint64_t image_base;        // where the program was loaded
+    uint64_t image_base;  // where the program was loaded
     uint64_t image_size;
     uint64_t stack_top;
     uint64_t stack_size;

@@ -3,8 +3,8 @@
 //
 // Entered by SYSCALL with the number in rax. The kernel keeps rsp, rip and rflags; every other
 // register is either part of the message below or comes back as zero or as it was passed, so a
-// caller treats them all as lost. Vector registers are dead across a call: the caller clears what it used, the callee
-// loads its own control words.
+// caller treats them all as lost. Vector registers are dead across a call: the caller clears what
+// it used, the callee loads its own control words.
 //
 // call            in:  rdi handle, rsi operation word, rdx r8 r9 r10 r12 r13 words 0-5,
 //                      r14 deadline, r15 buffer, rbx bytes in | capacity out << 32
@@ -75,9 +75,9 @@ constexpr uint32_t request_slot(uint64_t id) { return static_cast<uint32_t>(id);
 inline constexpr uint64_t reply_only = uint64_t{1} << 48;  // answer, do not wait
 
 // What reply_and_wait's status says beside its code (in detail): the outcome of the reply half.
-inline constexpr uint16_t delivery_client_gone = 1;  // the reply's client had left
-inline constexpr uint16_t delivery_close = 2;        // this is a close notice, not a request
-inline constexpr uint16_t delivery_reply_failed = 4; // extra: the Error; nothing was answered
+inline constexpr uint16_t delivery_client_gone = 1;   // the reply's client had left
+inline constexpr uint16_t delivery_close = 2;         // this is a close notice, not a request
+inline constexpr uint16_t delivery_reply_failed = 4;  // extra: the Error; nothing was answered
 
 // One entry of wait_any's list.
 struct WaitEntry {

@@ -93,9 +93,9 @@ private:
 }  // namespace annulus
 
 // Evaluates to the value of a Result, or returns its status from the enclosing function.
-#define TRY(expression)                                          \
-    ({                                                           \
-        auto try_result_ = (expression);                         \
-        if (!try_result_.ok()) return try_result_.status();      \
-        std::move(try_result_).value();                          \
+#define TRY(expression)                                     \
+    ({                                                      \
+        auto try_result_ = (expression);                    \
+        if (!try_result_.ok()) return try_result_.status(); \
+        std::move(try_result_).value();                     \
     })

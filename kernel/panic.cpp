@@ -16,7 +16,8 @@ void annulus_library_assertion_failed(const char* message) {
 
 void __cxa_pure_virtual() { annulus::kernel::panic("pure virtual function called"); }
 
-// What libc++ calls instead of throwing. In its own inline namespace, whose name is part of its ABI.
+// What libc++ calls instead of throwing. In its own inline namespace, whose name is part of its
+// ABI.
 namespace std {
 inline namespace __1 {
 [[noreturn]] void __libcpp_verbose_abort(const char* format, ...);

@@ -25,8 +25,8 @@ uint64_t kernel_static_pages() { return static_pages; }
 void init_kernel_memory(const BootInfo& info) {
     auto table = PageAllocator::choose_frame_table(info.usable);
     if (!table.ok()) panic("no memory range holds the table of page frames");
-    const auto ready = the_page_allocator.init(info.usable, *table,
-                                               arch::physical_to_pointer<std::byte>(0));
+    const auto ready =
+        the_page_allocator.init(info.usable, *table, arch::physical_to_pointer<std::byte>(0));
     if (!ready.ok()) panic("the memory map is not usable: error {}", ready.status().bits);
     static_pages = info.kernel_static_pages + table->size() / abi::page_size;
     the_object_heap.init(the_page_allocator, arch::read_random());

@@ -55,8 +55,7 @@ struct SemaphoreEnd {
         auto* page = static_cast<std::byte*>(memory.pinned_address(offset / abi::page_size));
         // Safety: a pinned page; the offset is aligned and within it. Programs change the word at
         // any time, so it is only ever accessed as an atomic.
-        semaphore.word_ =
-            reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
+        semaphore.word_ = reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
         const auto registered = register_semaphore_word(semaphore);
         if (!registered.ok()) {
             memory.unpin(*semaphore.budget, offset / abi::page_size, 1);
@@ -134,8 +133,8 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
         // A thread that waits for several claims its own wait before it takes the unit: another
         // semaphore may have granted already.
         WaitRecord arming = WaitRecord::arming;
-        if (!link.thread->wait_record.compare_exchange_strong(
-                arming, granted_through(link.index), std::memory_order_acq_rel) &&
+        if (!link.thread->wait_record.compare_exchange_strong(arming, granted_through(link.index),
+                                                              std::memory_order_acq_rel) &&
             is_granted(arming)) {
             leave_word_locked(value);
             return Error::busy;

@@ -36,8 +36,8 @@ public:
     static Result<Ref<Semaphore>> create(Budget& budget, SemaphoreMode mode, uint64_t initial,
                                          MemoryObject* memory, uint64_t offset);
 
-    // Adds `units` (binary: rings; sequence: adds one). Waiters beyond abi::chunk_items are woken by
-    // the reaper. limit: the count would exceed abi::semaphore_max; closed: it died.
+    // Adds `units` (binary: rings; sequence: adds one). Waiters beyond abi::chunk_items are woken
+    // by the reaper. limit: the count would exceed abi::semaphore_max; closed: it died.
     Result<void> signal(uint64_t units = 1);
 
     // Takes a unit (or sees a new value) if it can be had now: then the value for the caller.
@@ -49,8 +49,8 @@ public:
     // Takes a link that lost its wait out of the queue, if it still is in it.
     void unqueue(WaitLink& link);
 
-    // Like signal(1), but the first waiter is returned instead of made ready, so that the caller can
-    // hand the CPU over. Null: the unit was added, or more than one waiter was woken.
+    // Like signal(1), but the first waiter is returned instead of made ready, so that the caller
+    // can hand the CPU over. Null: the unit was added, or more than one waiter was woken.
     Result<Thread*> signal_for_hand_off();
 
     SemaphoreMode mode() const { return mode_; }
@@ -80,7 +80,8 @@ private:
         return word_->fetch_or(semaphore_kernel_bit) & ~semaphore_kernel_bit;
     }
     void leave_word_locked(uint64_t value) REQUIRES(lock_) {
-        // Release: pairs with the acquire of a program's take: it sees what the signaller did before.
+        // Release: pairs with the acquire of a program's take: it sees what the signaller did
+        // before.
         word_->store(value | keep_locked(), std::memory_order_release);
     }
     struct Popped {
@@ -94,7 +95,7 @@ private:
     void wake_rest();
 
     SpinLock lock_{LockRank::semaphore};
-    std::atomic<uint64_t>* word_;   // in memory that programs may write, or own_word_
+    std::atomic<uint64_t>* word_;  // in memory that programs may write, or own_word_
     std::atomic<uint64_t> own_word_{0};
     IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
     uint64_t owed_units_ GUARDED_BY(lock_) = 0;  // signalled, to be handed out by the reaper

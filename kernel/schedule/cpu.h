@@ -28,14 +28,14 @@ struct CpuCounters {
 struct alignas(128) Cpu {
     arch::CpuLocal local{};
     // Offsets of these are known to assembly.
-    Thread* current = nullptr;       // null: idle or a kernel task
-    uint64_t loaded_root = 0;        // page table in CR3
+    Thread* current = nullptr;  // null: idle or a kernel task
+    uint64_t loaded_root = 0;   // page table in CR3
     CpuCounters counters;
 
     // The run queue and what the scheduler keeps; lock rank `run_queue`.
     SpinLock queue_lock{LockRank::run_queue};
     RunQueue run_queue;
-    uint64_t slice_end = 0;          // 0: nobody else wants this CPU
+    uint64_t slice_end = 0;  // 0: nobody else wants this CPU
     std::atomic<bool> idle{false};
     std::atomic<bool> resched{false};
 
@@ -54,9 +54,9 @@ struct alignas(128) Cpu {
     // The kernel's own account.
     uint64_t idle_ns = 0;
     uint64_t wakeups = 0;
-    uint64_t slice_cycles = 0;       // cycle counter when `current` was switched in
+    uint64_t slice_cycles = 0;  // cycle counter when `current` was switched in
 
-    bool withholds_cycles = false;   // the cycle counter is withheld right now
+    bool withholds_cycles = false;  // the cycle counter is withheld right now
 
     HeldRanks held_ranks;
     bool online = false;

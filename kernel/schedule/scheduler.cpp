@@ -2,9 +2,9 @@
 // The scheduler's decisions: which thread runs where. Switching itself is in switch.cpp.
 #include "kernel/schedule/scheduler.h"
 
-#include "arch/interrupts.h"
 #include "arch/clock.h"
 #include "arch/cpu.h"
+#include "arch/interrupts.h"
 #include "kernel/assert.h"
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/kernel_stack.h"
@@ -208,8 +208,8 @@ void set_priority(Thread& thread, uint8_t priority) {
     bool ready;
     {
         SpinGuard guard(cpu->queue_lock);
-        ready = thread.cpu.load(std::memory_order_relaxed) == cpu &&
-                cpu->run_queue.contains(thread);
+        ready =
+            thread.cpu.load(std::memory_order_relaxed) == cpu && cpu->run_queue.contains(thread);
         if (ready) cpu->run_queue.remove(thread);
         thread.priority = priority;
         if (ready) cpu->run_queue.push_back(thread);

@@ -3,7 +3,8 @@
 //
 // The highest ready priority runs; equals share the CPU by time slices. A time slice is armed only
 // while somebody else of the same priority waits (tickless). A direct hand-off (call, reply,
-// signal_and_wait) lends the rest of the slice. A CPU that runs out of work takes some from another.
+// signal_and_wait) lends the rest of the slice. A CPU that runs out of work takes some from
+// another.
 #pragma once
 
 #include "kernel/schedule/cpu.h"
@@ -58,7 +59,7 @@ bool remove_ready(Thread& thread);
 // Changes the effective priority; moves it within its run queue if ready.
 void set_priority(Thread& thread, uint8_t priority);
 
-// --- blocking -----------------------------------------------------------------------------------
+// --- blocking
 
 // Arms the thread's deadline timer on this CPU; never when deadline_never. When it fires,
 // wait_timed_out(thread) is called without locks.
@@ -71,15 +72,16 @@ void disarm_deadline(Thread& thread);
 // it is neither ready nor running: the caller makes it ready or buries it.
 bool cancel_wait(Thread& thread, abi::Error error);
 
-// --- timers -------------------------------------------------------------------------------------
+// --- timers
 
 // Adds to this CPU's wheel and sets the hardware timer if it is the earliest; `where` becomes this
 // CPU. The timer is in no wheel.
 void start_timer(Timer& timer, uint64_t deadline, Cpu*& where);
-// Takes it out of `where`'s wheel. False: it was not there (never armed, fired or firing right now).
+// Takes it out of `where`'s wheel. False: it was not there (never armed, fired or firing right
+// now).
 bool stop_timer(Timer& timer, Cpu* where);
 
-// --- entry points ---------------------------------------------------------------------------------
+// --- entry points
 
 void scheduler_timer_interrupt(Cpu& cpu);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Switching to a thread: page table, segment bases, and the way its state says it returns.
+#include "arch/switch.h"
 #include "arch/clock.h"
 #include "arch/cpu.h"
-#include "arch/switch.h"
 #include "arch/tlb.h"
 #include "arch/trap.h"
 #include "arch/vector_state.h"

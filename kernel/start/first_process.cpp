@@ -164,9 +164,9 @@ void start_first_process(const BootInfo& info) {
            abi::map_read | abi::map_write);
 
     StartPage page;
-    const abi::Rights readable =
-        abi::right_of(abi::Verb::read) | abi::right_of(abi::Verb::get) |
-        abi::right_of(abi::Verb::map) | abi::right_of(abi::Verb::create) | abi::right_execute;
+    const abi::Rights readable = abi::right_of(abi::Verb::read) | abi::right_of(abi::Verb::get) |
+                                 abi::right_of(abi::Verb::map) | abi::right_of(abi::Verb::create) |
+                                 abi::right_execute;
     page.add(*process, "budget", object_of(Ref<Budget>::share(root)), abi::all_rights);
     page.add(*process, "process", object_of(Ref<Process>::share(*process)), abi::all_rights);
     auto archive = must(MemoryObject::create_physical(root, archive_pages(info), MemoryKind::fixed),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Invocation: one operation on a kernel object, as its handler sees it.
 //
-// The dispatcher has checked, from abi/operations.h alone: the operation exists; the handle is valid
-// and has the right; absent words are zero; moved words are named by the mask, and no others; the
-// transfer has the described direction. A handler checks the meaning of its operands, changes
+// The dispatcher has checked, from abi/operations.h alone: the operation exists; the handle is
+// valid and has the right; absent words are zero; moved words are named by the mask, and no others;
+// the transfer has the described direction. A handler checks the meaning of its operands, changes
 // nothing until all its checks passed, and returns a status. Handlers run with interrupts off,
 // without locks, on the caller's page table.
 #pragma once
@@ -60,7 +60,8 @@ public:
         return give_object(index, Ref<Object>::adopt(*object.leak()), rights, lease);
     }
 
-    // The caller's record of the described type. bad_address; bad_argument when bytes_in is shorter.
+    // The caller's record of the described type. bad_address; bad_argument when bytes_in is
+    // shorter.
     template <typename T>
         requires std::is_trivially_copyable_v<T>
     Result<void> read_record(T& to) const {
@@ -77,16 +78,16 @@ public:
     Process& process;
     Found target;
     const abi::Operation& operation;
-    uint64_t words[6] = {};         // operands; then results (zeroed before the handler's results)
-    unsigned arrived_mask = 0;      // result words that are handles
+    uint64_t words[6] = {};     // operands; then results (zeroed before the handler's results)
+    unsigned arrived_mask = 0;  // result words that are handles
     arch::UserAddress buffer{};
     uint32_t bytes_in = 0;
     uint32_t capacity_out = 0;
-    uint32_t bytes_out = 0;         // result: bytes written to the buffer
+    uint32_t bytes_out = 0;  // result: bytes written to the buffer
 
     // Result words. A handler that succeeds sets them all at once, after its last look at operands.
-    void set_results(uint64_t w0, uint64_t w1 = 0, uint64_t w2 = 0, uint64_t w3 = 0, uint64_t w4 = 0,
-                     uint64_t w5 = 0) {
+    void set_results(uint64_t w0, uint64_t w1 = 0, uint64_t w2 = 0, uint64_t w3 = 0,
+                     uint64_t w4 = 0, uint64_t w5 = 0) {
         words[0] = w0, words[1] = w1, words[2] = w2, words[3] = w3, words[4] = w4, words[5] = w5;
         arrived_mask = 0;
     }
@@ -103,17 +104,18 @@ private:
 using Handler = Status (*)(Invocation&);
 
 // Long operations. A handler that has to wait or to work in chunks calls one of these as its last
-// act; neither returns. The caller is blocked (or ready again), later runs `step` in its own address
-// space, and step again ends with one of these, or with finish_operation.
-// Lets others run (preemption point), then calls step.
+// act; neither returns. The caller is blocked (or ready again), later runs `step` in its own
+// address space, and step again ends with one of these, or with finish_operation. Lets others run
+// (preemption point), then calls step.
 [[noreturn]] void continue_later(Thread& thread, const LongOperation& operation);
 // Calls step after a grace period (with TLB flush when asked).
 [[noreturn]] void continue_after_grace(Thread& thread, const LongOperation& operation, bool flush);
-// Ends the operation with a status and at most two result words; the words in `arrived` are handles.
+// Ends the operation with a status and at most two result words; the words in `arrived` are
+// handles.
 [[noreturn]] void finish_operation(Thread& thread, Status status, uint64_t w0 = 0, uint64_t w1 = 0,
                                    unsigned arrived = 0);
 
-// --- handlers, one for each entry of abi::operations, named object_verb_selector -------------------
+// --- handlers, one for each entry of abi::operations, named object_verb_selector
 // universal.cpp
 Status any_get_info(Invocation&);
 Status any_get_duplicate(Invocation&);

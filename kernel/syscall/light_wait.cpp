@@ -32,7 +32,8 @@ struct LightOperands {
 // A friend of Semaphore.
 struct LightSemaphore {
     // The counting semaphore that the handle names, or null if anything about it is not plain.
-    [[gnu::always_inline]] static Semaphore* find(const Thread& self, abi::Handle handle, abi::Rights right) {
+    [[gnu::always_inline]] static Semaphore* find(const Thread& self, abi::Handle handle,
+                                                  abi::Rights right) {
         const uint32_t slot = abi::slot_of(handle);
         if (slot >= self.fast_handle_count) return nullptr;
         const HandleEntry& entry = self.handles[slot];
@@ -43,8 +44,7 @@ struct LightSemaphore {
         // difference is the busy bit and the type.
         if ((word ^ handle) >> 24 != type || (word & right) == 0) return nullptr;
         if (entry.lease.load(std::memory_order_acquire) != 0) return nullptr;
-        auto* semaphore =
-            static_cast<Semaphore*>(entry.object.load(std::memory_order_acquire));
+        auto* semaphore = static_cast<Semaphore*>(entry.object.load(std::memory_order_acquire));
         if (entry.word.load(std::memory_order_relaxed) != word) return nullptr;
         return semaphore->mode_ == SemaphoreMode::counting ? semaphore : nullptr;
     }
@@ -127,9 +127,7 @@ bool plain(const Thread& thread) {
 }
 
 // A thread that returns with nothing but a status, and needs nothing special to be switched to.
-bool may_switch(const Thread& thread) {
-    return plain(thread) && thread.resume == Resume::status;
-}
+bool may_switch(const Thread& thread) { return plain(thread) && thread.resume == Resume::status; }
 
 [[noreturn]] void switch_light(Thread& thread) {
     thread.status.store(ThreadStatus::running, std::memory_order_relaxed);

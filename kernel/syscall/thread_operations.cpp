@@ -43,12 +43,26 @@ Status thread_get_registers(Invocation& invocation) {
     if (!stopped(thread)) return Error::wrong_state;
     const arch::TrapFrame& frame = thread.frame;
     const abi::ThreadRegisters registers{
-        .rax = frame.rax, .rbx = frame.rbx, .rcx = frame.rcx, .rdx = frame.rdx,
-        .rsi = frame.rsi, .rdi = frame.rdi, .rbp = frame.rbp, .rsp = frame.rsp,
-        .r8 = frame.r8,   .r9 = frame.r9,   .r10 = frame.r10, .r11 = frame.r11,
-        .r12 = frame.r12, .r13 = frame.r13, .r14 = frame.r14, .r15 = frame.r15,
-        .rip = frame.rip, .rflags = frame.rflags,
-        .fs_base = thread.fs_base, .gs_base = thread.gs_base,
+        .rax = frame.rax,
+        .rbx = frame.rbx,
+        .rcx = frame.rcx,
+        .rdx = frame.rdx,
+        .rsi = frame.rsi,
+        .rdi = frame.rdi,
+        .rbp = frame.rbp,
+        .rsp = frame.rsp,
+        .r8 = frame.r8,
+        .r9 = frame.r9,
+        .r10 = frame.r10,
+        .r11 = frame.r11,
+        .r12 = frame.r12,
+        .r13 = frame.r13,
+        .r14 = frame.r14,
+        .r15 = frame.r15,
+        .rip = frame.rip,
+        .rflags = frame.rflags,
+        .fs_base = thread.fs_base,
+        .gs_base = thread.gs_base,
     };
     invocation.set_results(0);
     return invocation.write_record(registers).status();

@@ -30,8 +30,8 @@ Status any_get_duplicate(Invocation& invocation) {
         return Error::bad_handle;
     }
     invocation.set_results(0, revocable ? lease : 0);
-    const auto given = invocation.give(0, Ref<Object>::adopt(*invocation.target.object), rights,
-                                       lease);
+    const auto given =
+        invocation.give(0, Ref<Object>::adopt(*invocation.target.object), rights, lease);
     if (!given.ok()) release_lease(lease);
     return given.status();
 }

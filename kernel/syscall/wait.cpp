@@ -12,7 +12,8 @@ namespace annulus::kernel {
 namespace {
 
 Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Rights right) {
-    const Found found = TRY(thread.process->handles.find(handle, abi::ObjectType::semaphore, right));
+    const Found found =
+        TRY(thread.process->handles.find(handle, abi::ObjectType::semaphore, right));
     return static_cast<Semaphore*>(found.object);
 }
 
@@ -59,7 +60,7 @@ void wait_for_one(Thread& thread, Semaphore& semaphore, uint64_t seen, uint64_t 
     set_status(thread, taken.status(), taken.value_or(0));
 }
 
-// --- wait_any -----------------------------------------------------------------------------------
+// --- wait_any
 
 struct Entries {
     abi::WaitEntry list[abi::wait_any_max];
@@ -132,8 +133,7 @@ bool queue_on_all(Thread& thread, const Entries& entries, uint64_t count, bool p
     for (uint64_t i = 0; i < count; ++i) {
         WaitLink& link = thread.any_links[i];
         thread.any_count = static_cast<uint32_t>(i) + 1;
-        const auto taken =
-            entries.semaphores[i]->take_or_queue(link, entries.list[i].seen, poll);
+        const auto taken = entries.semaphores[i]->take_or_queue(link, entries.list[i].seen, poll);
         if (taken.error() == Error::try_again || (poll && taken.error() == Error::timed_out)) {
             continue;
         }

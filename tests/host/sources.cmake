@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The project's own sources that host tests and fuzz targets link: files without hardware access (patterns).
+# The sources that host tests and fuzz targets link: files without hardware access (patterns).
 
 set(annulus_host_sources
     "base/*.cpp"

@@ -3,7 +3,8 @@
 // so each figure is the same in every run; without it the figures mean nothing.
 //
 // Each loop runs warm-up rounds first, then `rounds` rounds; the figure is the mean, rounded down,
-// and includes the user-mode stub, but not the loop around it. Both sides block, in two address spaces.
+// and includes the user-mode stub, but not the loop around it. Both sides block, in two address
+// spaces.
 #include "base/archive.h"
 #include "runtime/semaphore.h"
 #include "runtime/spawn.h"
@@ -86,8 +87,7 @@ constexpr uint64_t operation = abi::operation_word(abi::Verb::get, 1);
 
 TEST(null_call, "a system call that checks a handle and does nothing stays in its budget") {
     const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    measure(test, 1, "null call with handle check",
-            [&] { system::signal(semaphore.value(), 0); });
+    measure(test, 1, "null call with handle check", [&] { system::signal(semaphore.value(), 0); });
 }
 
 TEST(round_trip, "a call and its answer between two processes stay in their budget") {
@@ -115,8 +115,8 @@ TEST(ping_pong, "a semaphore ping-pong between two processes stays in its budget
     const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     const Grant grants[] = {{"mine", there}, {"yours", back}};
     const std::string_view arguments[] = {"two"};
-    const auto child = MUST(
-        spawn(image, {.budget = test.budget(), .grants = grants, .arguments = arguments}));
+    const auto child =
+        MUST(spawn(image, {.budget = test.budget(), .grants = grants, .arguments = arguments}));
     measure(test, 5, "semaphore ping-pong, both block", [&] {
         system::signal(there.value());
         system::wait(back.value(), 0, abi::deadline_never);
@@ -130,8 +130,7 @@ TEST(hand_off, "a ping-pong by signal_and_wait stays in its budget") {
     const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     const Grant grants[] = {{"mine", there}, {"yours", back}};
     const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
-    measure(test, 6, "ping-pong by signal_and_wait", [&] {
-        system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never);
-    });
+    measure(test, 6, "ping-pong by signal_and_wait",
+            [&] { system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never); });
     EXPECT_OK(child.process.remove_kill(0));
 }

@@ -136,8 +136,8 @@ TEST(raw_calls, "numbers that are no system call answer bad_call") {
 }
 
 TEST(no_writable_code, "no page of the running machine is writable and executable") {
-    // The runner on the host looks at all page tables when it reads this line, and fails the boot if
-    // it finds such a page; the machine stands still meanwhile.
+    // The runner on the host looks at all page tables when it reads this line, and fails the boot
+    // if it finds such a page; the machine stands still meanwhile.
     log("MONITOR wx");
     EXPECT(!test.failed());
 }

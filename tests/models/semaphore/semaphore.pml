@@ -194,7 +194,7 @@ proctype watcher(byte t; byte s) {
 proctype set_taker(byte t; byte n; bit killable) {
     LOCALS;
     do
-    :: n > 0 -> 
+    :: n > 0 ->
        set_wait(t, killable);
        n = (result == TIMED_OUT && killable -> 0 : n - 1)
     :: n == 0 -> result = PENDING; break

@@ -25,13 +25,6 @@ using annulus::kernel::FastPathOffsets;
 using annulus::kernel::SlotState;
 using annulus::kernel::WaitRecord;
 
-// Counting costs instructions: in its own variant only.
-#if ANNULUS_COUNTERS
-#define COUNT(counter) "incq %%gs:%c[" #counter "]\n\t"
-#else
-#define COUNT(counter)
-#endif
-
 extern "C" [[gnu::naked]] void syscall_entry() {
     asm volatile(
         "swapgs\n\t"
@@ -52,7 +45,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "cmpq $0x1003, %%rax\n\t"
         "je light_wait\n"
 
-        // --- any other case: save the message, continue in C++ on an empty kernel stack ----------
+        // --- any other case: save the message, continue in C++ on an empty kernel stack
         "slow_entry:\n\t"
         "movq %%rax, %c[message]+0(%%rsp)\n\t"
         "movq %%rdi, %c[message]+8(%%rsp)\n\t"
@@ -73,7 +66,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "pushq $0\n\t"
         "jmp kernel_system_call\n"
 
-        // --- wait, signal, signal_and_wait: to C++ with the operands in registers -------------------
+        // --- wait, signal, signal_and_wait: to C++ with the operands in registers
         "light_signal_and_wait:\n\t"
         "leaq kernel_light_signal_and_wait(%%rip), %%rax\n\t"
         "jmp light_entry\n"
@@ -101,7 +94,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "swapgs\n\t"
         "sysretq\n"
 
-        // --- to another thread that blocked in one of these: rdi is the thread ------------------------
+        // --- to another thread that blocked in one of these: rdi is the thread
         ".globl switch_with_status\n"
         "switch_with_status:\n\t"
         "movq %%rdi, %%rsp\n\t"
@@ -120,14 +113,15 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "xorl %%r15d, %%r15d\n\t"
         "jmp fast_switch_uncounted\n"
 
-        // --- call ----------------------------------------------------------------------------------
-        // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero), r15.
+        // --- call
+        // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero),
+        // r15.
         ".balign 16\n"
         "fast_call:\n\t"
-        "leaq 1(%%r14), %%rcx\n\t"              // no deadline, no bytes
+        "leaq 1(%%r14), %%rcx\n\t"  // no deadline, no bytes
         "orq %%rbx, %%rcx\n\t"
         "jnz slow_entry\n\t"
-        "testq $-0xff0010, %%rsi\n\t"           // no moved handles, selector below 256
+        "testq $-0xff0010, %%rsi\n\t"  // no moved handles, selector below 256
         "jnz slow_entry\n\t"
         "cmpb %[hops_max], %c[hops](%%rsp)\n\t"
         "jae slow_entry\n\t"
@@ -139,16 +133,16 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "addq %c[handles](%%rsp), %%rcx\n\t"
         "movq %c[entry_word](%%rcx), %%r11\n\t"
         "movq %%r11, %%rbp\n\t"
-        "xorq %%rdi, %%rbp\n\t"                 // slots are below 65536: bits 24-31 of rdi are 0
+        "xorq %%rdi, %%rbp\n\t"  // slots are below 65536: bits 24-31 of rdi are 0
         "shrq $24, %%rbp\n\t"
         "cmpq %[served], %%rbp\n\t"
         "jne slow_entry\n\t"
-        "btl %%esi, %%r11d\n\t"                 // bit number modulo 32: the verb
+        "btl %%esi, %%r11d\n\t"  // bit number modulo 32: the verb
         "jnc slow_entry\n\t"
         "cmpq $0, %c[entry_lease](%%rcx)\n\t"
         "jne slow_entry\n\t"
         "movq %c[entry_object](%%rcx), %%rax\n\t"
-        "cmpq %%r11, %c[entry_word](%%rcx)\n\t" // the entry did not change meanwhile
+        "cmpq %%r11, %c[entry_word](%%rcx)\n\t"  // the entry did not change meanwhile
         "jne slow_call_early\n\t"
         "movq %c[object_table](%%rax), %%rbp\n\t"
         "testq %%rbp, %%rbp\n\t"
@@ -187,7 +181,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movl %[granted_record], %%ebx\n\t"
         "lock cmpxchgq %%rbx, %c[wait_record]-%c[link](%%rcx)\n\t"
         "jne unlock_slow_call\n\t"
-        "movq (%%rcx), %%rax\n\t"               // out of the list of waiting threads
+        "movq (%%rcx), %%rax\n\t"  // out of the list of waiting threads
         "leaq %c[waiting](%%rbp), %%rbx\n\t"
         "movq %%rax, (%%rbx)\n\t"
         "movq %%rbx, 8(%%rax)\n\t"
@@ -217,7 +211,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "incl %%eax\n\t"
         "movb %%al, %c[hops]-%c[link](%%rcx)\n\t"
         "shll $8, %%eax\n\t"
-        "shlq $40, %%r11\n\t"                   // rights: bits 0-23 to 32-55
+        "shlq $40, %%r11\n\t"  // rights: bits 0-23 to 32-55
         "shrq $8, %%r11\n\t"
         "orq %%rsi, %%rax\n\t"
         "orq %%r11, %%rax\n\t"
@@ -228,16 +222,18 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movl %[running], %c[wait_state]-%c[link](%%rcx)\n\t"
         "movq %c[object_cookie](%%r15), %%rdi\n\t"
         "movq %c[client_key](%%r11), %%r15\n\t"
-        "incl %c[lock_serving](%%rbp)\n\t"      // a release, as every store here
+        "incl %c[lock_serving](%%rbp)\n\t"  // a release, as every store here
         "leaq -%c[link](%%rcx), %%rsp\n\t"
         "xorl %%ebp, %%ebp\n\t"
         "orq $-1, %%r14\n\t"
         "xorl %%eax, %%eax\n"
 
-        // --- the rest of a switch: to the thread in rsp, with rax as its status -----------------------
+        // --- the rest of a switch: to the thread in rsp, with rax as its status
         // Free: rcx r11.
         "fast_switch:\n\t"
-        COUNT(entries)
+        ".if %c[counting]\n\t"  // costs instructions: in its own variant only
+        "incq %%gs:%c[entries]\n\t"
+        ".endif\n\t"
         "fast_switch_uncounted:\n\t"
         "movq %%gs:%c[self], %%rcx\n\t"
         "movq %%rsp, %%gs:%c[current]\n\t"
@@ -246,7 +242,9 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "cmpq %%gs:%c[loaded_root], %%rcx\n\t"
         "je fast_same_space\n\t"
         "movq %%rcx, %%gs:%c[loaded_root]\n\t"
-        COUNT(root_loads)
+        ".if %c[counting]\n\t"  // costs instructions: in its own variant only
+        "incq %%gs:%c[root_loads]\n\t"
+        ".endif\n\t"
         "movq %%rcx, %%cr3\n"
         "fast_same_space:\n\t"
         "movq %c[fs_base](%%rsp), %%rcx\n\t"
@@ -254,7 +252,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %c[gs_base](%%rsp), %%r11\n\t"
         "movq %c[rip](%%rsp), %%rcx\n\t"
         "swapgs\n\t"
-        "wrgsbase %%r11\n\t"                    // the user's, now that it is in place
+        "wrgsbase %%r11\n\t"  // the user's, now that it is in place
         "movq %c[rflags](%%rsp), %%r11\n\t"
         "movq %c[rsp](%%rsp), %%rsp\n\t"
         "sysretq\n"
@@ -283,11 +281,11 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movl $0x1000, %%eax\n\t"
         "jmp slow_entry\n"
 
-        // --- reply_and_wait --------------------------------------------------------------------------
+        // --- reply_and_wait
         // Free: rax rcx r11 r15; after the first checks also r14 (all ones) and rbx (zero).
         ".balign 16\n"
         "fast_reply:\n\t"
-        "leaq 1(%%r14), %%rcx\n\t"              // no deadline, no bytes, handles or flags
+        "leaq 1(%%r14), %%rcx\n\t"  // no deadline, no bytes, handles or flags
         "orq %%rbx, %%rcx\n\t"
         "jnz slow_entry\n\t"
         "movl %%edi, %%ecx\n\t"
@@ -301,14 +299,14 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "shrq $24, %%r15\n\t"
         "cmpq %[table_type], %%r15\n\t"
         "jne slow_entry\n\t"
-        "btl $16, %%r11d\n\t"                   // the right to serve
+        "btl $16, %%r11d\n\t"  // the right to serve
         "jnc slow_entry\n\t"
         "cmpq $0, %c[entry_lease](%%rcx)\n\t"
         "jne slow_entry\n\t"
         "movq %c[entry_object](%%rcx), %%r15\n\t"
         "cmpq %%r11, %c[entry_word](%%rcx)\n\t"
         "jne slow_entry\n\t"
-        "cmpq %%r15, %c[serving](%%rsp)\n\t"    // among the table's servers already
+        "cmpq %%r15, %c[serving](%%rsp)\n\t"  // among the table's servers already
         "jne slow_entry\n\t"
         "movl %c[lock_serving](%%r15), %%eax\n\t"
         "leal 1(%%rax), %%ecx\n\t"
@@ -386,52 +384,52 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "orq $-1, %%r14\n\t"
         "movl $0x1001, %%eax\n\t"
         "jmp slow_entry\n"
-        "reply_epoch:\n\t"                      // epochs are never 0
+        "reply_epoch:\n\t"  // epochs are never 0
         "incl %c[slot_epoch](%%r14)\n\t"
         "jmp reply_epoch_done"
         :
-        : [ceiling] "i"(FastPathOffsets::ceiling), [client_held] "i"(FastPathOffsets::client_held),
-          [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
-          [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
-          [entry_lease] "i"(FastPathOffsets::entry_lease),
-          [entry_object] "i"(FastPathOffsets::entry_object),
-          [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
-          [granted_record] "i"(WaitRecord::granted), [gs_base] "i"(FastPathOffsets::gs_base),
-          [half] "i"(FastPathOffsets::half), [handle_count] "i"(FastPathOffsets::handle_count),
-          [handles] "i"(FastPathOffsets::handles), [hops] "i"(FastPathOffsets::hops),
-          [hops_max] "i"(annulus::abi::hops_max), [in_request] "i"(FastPathOffsets::in_request),
-          [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
-          [loaded_root] "i"(FastPathOffsets::loaded_root),
-          [lock_next] "i"(FastPathOffsets::lock_next),
-          [lock_serving] "i"(FastPathOffsets::lock_serving),
-          [message] "i"(FastPathOffsets::message),
-          [object_client] "i"(FastPathOffsets::object_client),
-          [object_cookie] "i"(FastPathOffsets::object_cookie),
-          [object_table] "i"(FastPathOffsets::object_table),
-          [own_priority] "i"(FastPathOffsets::own_priority),
-          [page_table] "i"(FastPathOffsets::page_table), [plain] "i"(FastPathOffsets::plain),
-          [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
-          [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
-          [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
-          [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
-          [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
-          [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
-          [slot_account] "i"(FastPathOffsets::slot_account),
-          [slot_client] "i"(FastPathOffsets::slot_client),
-          [slot_count] "i"(FastPathOffsets::slot_count),
-          [slot_epoch] "i"(FastPathOffsets::slot_epoch),
-          [slot_lengths] "i"(FastPathOffsets::slot_lengths),
-          [slot_size] "i"(FastPathOffsets::slot_size),
-          [slot_state] "i"(FastPathOffsets::slot_state), [slots] "i"(FastPathOffsets::slots),
-          [slow_reasons] "i"(FastPathOffsets::slow_reasons),
-          [stack_top] "i"(FastPathOffsets::stack_top),
-          [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
-          [thread_epoch] "i"(FastPathOffsets::thread_epoch),
-          [thread_slot] "i"(FastPathOffsets::thread_slot),
-          [thread_table] "i"(FastPathOffsets::thread_table), [used] "i"(FastPathOffsets::used),
-          [wait_record] "i"(FastPathOffsets::wait_record),
-          [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
-          [waiting_record] "i"(WaitRecord::waiting));
+        :
+        [ceiling] "i"(FastPathOffsets::ceiling), [client_held] "i"(FastPathOffsets::client_held),
+        [counting] "i"(annulus::kernel::counters ? 1 : 0),
+        [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
+        [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
+        [entry_lease] "i"(FastPathOffsets::entry_lease),
+        [entry_object] "i"(FastPathOffsets::entry_object),
+        [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
+        [granted_record] "i"(WaitRecord::granted), [gs_base] "i"(FastPathOffsets::gs_base),
+        [half] "i"(FastPathOffsets::half), [handle_count] "i"(FastPathOffsets::handle_count),
+        [handles] "i"(FastPathOffsets::handles), [hops] "i"(FastPathOffsets::hops),
+        [hops_max] "i"(annulus::abi::hops_max), [in_request] "i"(FastPathOffsets::in_request),
+        [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
+        [loaded_root] "i"(FastPathOffsets::loaded_root),
+        [lock_next] "i"(FastPathOffsets::lock_next),
+        [lock_serving] "i"(FastPathOffsets::lock_serving), [message] "i"(FastPathOffsets::message),
+        [object_client] "i"(FastPathOffsets::object_client),
+        [object_cookie] "i"(FastPathOffsets::object_cookie),
+        [object_table] "i"(FastPathOffsets::object_table),
+        [own_priority] "i"(FastPathOffsets::own_priority),
+        [page_table] "i"(FastPathOffsets::page_table), [plain] "i"(FastPathOffsets::plain),
+        [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
+        [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
+        [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
+        [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
+        [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
+        [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
+        [slot_account] "i"(FastPathOffsets::slot_account),
+        [slot_client] "i"(FastPathOffsets::slot_client),
+        [slot_count] "i"(FastPathOffsets::slot_count),
+        [slot_epoch] "i"(FastPathOffsets::slot_epoch),
+        [slot_lengths] "i"(FastPathOffsets::slot_lengths),
+        [slot_size] "i"(FastPathOffsets::slot_size), [slot_state] "i"(FastPathOffsets::slot_state),
+        [slots] "i"(FastPathOffsets::slots), [slow_reasons] "i"(FastPathOffsets::slow_reasons),
+        [stack_top] "i"(FastPathOffsets::stack_top),
+        [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
+        [thread_epoch] "i"(FastPathOffsets::thread_epoch),
+        [thread_slot] "i"(FastPathOffsets::thread_slot),
+        [thread_table] "i"(FastPathOffsets::thread_table), [used] "i"(FastPathOffsets::used),
+        [wait_record] "i"(FastPathOffsets::wait_record),
+        [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
+        [waiting_record] "i"(WaitRecord::waiting));
 }
 
 extern "C" [[gnu::naked]] void return_with_message(const void*, const annulus::arch::ReturnState*) {

@@ -23,7 +23,8 @@ PciWindow pci_window();
 bool kernel_owns_registers(const kernel::PhysicalRange& range);
 // True when a part of the physical range is RAM: seen through the direct map.
 bool any_ram(const kernel::PhysicalRange& range);
-// True when the kernel keeps one of the I/O ports [first, first + count): interrupt controller, timer, exit device.
+// True when the kernel keeps one of the I/O ports [first, first + count): interrupt controller,
+// timer, exit device.
 bool kernel_owns_ports(uint32_t first, uint32_t count);
 
 // Ports below 0x10000. Only for ports that were granted to whoever asks.

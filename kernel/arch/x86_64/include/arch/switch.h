@@ -40,8 +40,8 @@ extern "C" [[noreturn]] void return_with_message(const void* message, const Retu
 extern "C" [[noreturn]] void return_with_status(uint64_t rax, uint64_t rdx,
                                                 const ReturnState* state);
 
-// Switches this CPU to a kernel::Thread whose way back is Resume::status: page table, segment bases,
-// registers. It is in no queue and has no reason for the slow paths.
+// Switches this CPU to a kernel::Thread whose way back is Resume::status: page table, segment
+// bases, registers. It is in no queue and has no reason for the slow paths.
 extern "C" [[noreturn]] void switch_with_status(void* thread);
 
 }  // namespace annulus::arch
