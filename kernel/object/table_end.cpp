@@ -220,7 +220,8 @@ struct TableEnd {
             if (woken != nullptr) make_ready(*woken);
             return true;
         }
-        if (table.end_cursor_ < table.slot_count_) {
+        // A table that could not be made has no slots.
+        if (table.slots_ != nullptr && table.end_cursor_ < table.slot_count_) {
             stuck = !end_slot(table, table.slots_[table.end_cursor_]);
             if (!stuck) ++table.end_cursor_;
             return true;
