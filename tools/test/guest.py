@@ -94,7 +94,6 @@ class Run:
         self.status = None
         self.checked = {}  # check -> (problem, counters)
         self.steps_done = 0
-        self.started = time.monotonic()  # Anew once the boot has its slot.
         self._socket = f"{folder}/monitor"
         self._pending = ""  # The line that has not ended yet.
         self._unmatched = ""  # What the script's next step has not matched yet.
@@ -121,7 +120,6 @@ class Run:
                 self.problem = f"{path.relative_to(project.root)} was not built"
                 return
         with jobs.heavy(1 if self.boot.cpus == 1 else jobs.slots):
-            self.started = time.monotonic()
             process = jobs.start(machine.arguments(), stdin=subprocess.PIPE, bufsize=0,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             try:
@@ -234,7 +232,6 @@ def run(report, boot):
     """Runs one boot; returns its measurements when they can be trusted."""
     with report.suite(f"guest-{boot.name}") as suite:
         first = _execute(boot, boot.name)
-        suite.started = first.started
         judge(first, suite)
         if boot.icount:
             second = _execute(boot, f"{boot.name}-again")

@@ -16,7 +16,13 @@ _free = slots
 _change = threading.Condition()
 _running = set()
 _ending = False
+_here = threading.local()
 _waiting = collections.deque()
+
+
+def waited():
+    """Seconds for which this thread has waited for slots."""
+    return getattr(_here, "waited", 0.0)
 
 
 @contextlib.contextmanager
@@ -27,9 +33,11 @@ def heavy(weight=1):
     """
     global _free
     ticket = object()
+    began = time.monotonic()
     with _change:
         _waiting.append(ticket)
         _change.wait_for(lambda: _waiting[0] is ticket and _free >= weight)
+        _here.waited = waited() + time.monotonic() - began
         _waiting.popleft()
         _free -= weight
         _change.notify_all()

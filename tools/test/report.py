@@ -7,6 +7,8 @@ import json
 import threading
 import time
 
+import jobs
+
 
 class Suite:
     """Cases of one kind. A suite that ends without any case counts as one failure."""
@@ -18,7 +20,7 @@ class Suite:
         self.skipped = []  # (case, reason)
         self.counters = {}
         self.seconds = 0.0
-        self.started = time.monotonic()
+        self._began = time.monotonic() - jobs.waited()
 
     def passes(self, case):
         self.passed.append(case)
@@ -37,7 +39,7 @@ class Suite:
             self.passes(case)
 
     def finish(self):
-        self.seconds = time.monotonic() - self.started
+        self.seconds = time.monotonic() - jobs.waited() - self._began
         if not self.passed and not self.failed:
             self.fails("runs", "no case of this suite ran")
 
