@@ -38,10 +38,10 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "je fast_call\n\t"
         "cmpq $0x1001, %%rax\n\t"
         "je fast_reply\n\t"
-        "cmpq $0x1006, %%rax\n\t"
-        "je light_signal_and_wait\n\t"
         "cmpq $0x1005, %%rax\n\t"
         "je light_signal\n\t"
+        "cmpq $0x1006, %%rax\n\t"
+        "je light_signal_and_wait\n\t"
         "cmpq $0x1003, %%rax\n\t"
         "je light_wait\n"
 
@@ -74,6 +74,9 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "leaq kernel_light_wait(%%rip), %%rax\n\t"
         "jmp light_entry\n"
         "light_signal:\n\t"
+        "testq %%rsi, %%rsi\n\t"
+        "jz check_handle\n"
+        "light_signal_units:\n\t"
         "leaq kernel_light_signal(%%rip), %%rax\n"
         "light_entry:\n\t"
         "movq %%rsp, %%r8\n\t"
@@ -90,6 +93,33 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "xorl %%r8d, %%r8d\n\t"
         "xorl %%r9d, %%r9d\n\t"
         "xorl %%r10d, %%r10d\n\t"
+        "movq %c[rsp](%%rsp), %%rsp\n\t"
+        "swapgs\n\t"
+        "sysretq\n"
+
+        // --- no units: only the handle is checked (kernel_light_signal does the same)
+        "check_handle:\n\t"
+        "movl %%edi, %%ecx\n\t"
+        "cmpl %c[handle_count](%%rsp), %%ecx\n\t"
+        "jae light_signal_units\n\t"
+        "shlq $5, %%rcx\n\t"
+        "addq %c[handles](%%rsp), %%rcx\n\t"
+        "movq %c[entry_word](%%rcx), %%r11\n\t"
+        "movq %%r11, %%rax\n\t"
+        "xorq %%rdi, %%rax\n\t"
+        "shrq $24, %%rax\n\t"
+        "cmpq %[semaphore], %%rax\n\t"
+        "jne light_signal_units\n\t"
+        "btl $16, %%r11d\n\t"  // the right to signal
+        "jnc light_signal_units\n\t"
+        "cmpq $0, %c[entry_lease](%%rcx)\n\t"
+        "jne light_signal_units\n\t"
+        ".if %c[counting]\n\t"
+        "incq %%gs:%c[entries]\n\t"
+        ".endif\n\t"
+        "xorl %%eax, %%eax\n\t"
+        "movq %c[rip](%%rsp), %%rcx\n\t"
+        "movq %c[rflags](%%rsp), %%r11\n\t"
         "movq %c[rsp](%%rsp), %%rsp\n\t"
         "swapgs\n\t"
         "sysretq\n"
@@ -415,6 +445,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
         [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
         [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
+        [semaphore] "i"(annulus::abi::ObjectType::semaphore),
         [slot_account] "i"(FastPathOffsets::slot_account),
         [slot_client] "i"(FastPathOffsets::slot_client),
         [slot_count] "i"(FastPathOffsets::slot_count),
