@@ -15,9 +15,9 @@ namespace annulus::test {
 
 namespace {
 
-constexpr Duration pause = milliseconds(2);
-constexpr unsigned quiet_readings = 4;
-constexpr unsigned readings_max = 5000;
+constexpr Duration pause = milliseconds(4);
+constexpr unsigned quiet_readings = 6;
+constexpr unsigned readings_max = 2500;
 
 // What an account says, without what does not come back: times, and the number of readings.
 bool same(const abi::BudgetLedger& one, const abi::BudgetLedger& other) {
@@ -78,8 +78,9 @@ void expect_returned(Context& test, BudgetReference budget, const abi::BudgetLed
     }
     for (unsigned i = 0; i < abi::resource_count; ++i) {
         if (now.used[i] == before.used[i] && now.lent[i] == before.lent[i]) continue;
-        test.fail("{}: {} used {} lent {}, before {} and {}", what, abi::resource_names[i],
-                  now.used[i], now.lent[i], before.used[i], before.lent[i]);
+        test.fail("{}: {} used {} lent {}, before {} and {}; {} objects, before {}", what,
+                  abi::resource_names[i], now.used[i], now.lent[i], before.used[i], before.lent[i],
+                  now.objects, before.objects);
     }
     if (now.objects != before.objects || now.children != before.children) {
         test.fail("{}: {} objects and {} children, before {} and {}", what, now.objects,

@@ -41,6 +41,8 @@ Result<Memory> make_small_code(BudgetReference budget);
 
 class SmallProcess {
 public:
+    SmallProcess() = default;  // none
+
     // `budget` pays for the process and its stack.
     static Result<SmallProcess> create(BudgetReference budget, MemoryReference code,
                                        uint64_t handles = 16, uint64_t flags = 0);
