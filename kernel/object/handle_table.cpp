@@ -18,9 +18,7 @@ constexpr uint64_t pages_for(uint32_t slots) {
     return (uint64_t{slots} * sizeof(HandleEntry) + abi::page_size - 1) / abi::page_size;
 }
 
-abi::ObjectType type_in(uint64_t word) {
-    return static_cast<abi::ObjectType>(word >> 24 & 0x7f);
-}
+abi::ObjectType type_in(uint64_t word) { return static_cast<abi::ObjectType>(word >> 24 & 0x7f); }
 
 // Sets or clears the busy bit. The table's lock is held.
 void set_busy(HandleEntry& entry, bool busy) {
@@ -92,8 +90,7 @@ Result<abi::Handle> HandleTable::insert(Ref<Object> object, abi::Rights rights, 
     const uint32_t slot = take_free_locked(landing);
     if (slot == 0) return Error::no_room;
     HandleEntry& entry = entries_[slot];
-    const auto generation =
-        static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
+    const auto generation = static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
     const abi::ObjectType type = object->type();
     entry.object.store(object.leak(), std::memory_order_relaxed);
     entry.lease.store(lease, std::memory_order_relaxed);
@@ -163,8 +160,8 @@ Result<void> HandleTable::mark_busy(const uint64_t* words, unsigned mask) {
                 failure = Status(Error::bad_argument, static_cast<uint16_t>(i));
             }
         }
-        auto found = failure.ok() ? find(words[i], abi::ObjectType::any, 0)
-                                  : Result<Found>(failure);
+        auto found =
+            failure.ok() ? find(words[i], abi::ObjectType::any, 0) : Result<Found>(failure);
         if (!found.ok()) {
             failure = found.status();
             break;
@@ -182,56 +179,79 @@ Result<void> HandleTable::mark_busy(const uint64_t* words, unsigned mask) {
 void HandleTable::unmark_busy(const uint64_t* words, unsigned mask) {
     SpinGuard guard(lock_);
     for (unsigned i = 0; i < abi::message_words; ++i) {
-        if (mask >> i & 1) set_busy(entries_[abi::slot_of(words[i])], false);
+        if ((mask >> i & 1) && still_busy_locked(words[i])) {
+            set_busy(entries_[abi::slot_of(words[i])], false);
+        }
     }
 }
 
-Result<void> HandleTable::move(HandleTable& from, HandleTable& to, uint64_t* words,
-                               unsigned mask) {
-    // Busy handles cannot change, so the two tables are locked one after the other.
-    struct Moving {
-        Object* object;
-        abi::Rights rights;
-        uint64_t lease;
-    } moving[abi::message_words] = {};
+// Nobody can close or move a busy handle, but the end of its object takes it away (drop_dead).
+bool HandleTable::still_busy_locked(abi::Handle handle) const {
+    const uint64_t word = entries_[abi::slot_of(handle)].word.load(std::memory_order_relaxed);
+    return word >> 32 == abi::generation_of(handle) && (word & handle_busy) != 0;
+}
+
+// References to what the busy handles name and to their leases. closed: one was taken away.
+Result<void> HandleTable::hold_busy(const uint64_t* words, unsigned mask, Moving* moving) {
+    SpinGuard guard(lock_);
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if ((mask >> i & 1) && !still_busy_locked(words[i])) return Error::closed;
+    }
     for (unsigned i = 0; i < abi::message_words; ++i) {
         if (!(mask >> i & 1)) continue;
-        const HandleEntry& entry = from.entries_[abi::slot_of(words[i])];
+        const HandleEntry& entry = entries_[abi::slot_of(words[i])];
+        const uint64_t word = entry.word.load(std::memory_order_relaxed);
         moving[i] = {entry.object.load(std::memory_order_relaxed),
-                     static_cast<abi::Rights>(entry.word.load(std::memory_order_relaxed) &
-                                              abi::all_rights),
+                     static_cast<abi::Rights>(word & abi::all_rights),
                      entry.lease.load(std::memory_order_relaxed)};
-    }
-    uint64_t arrived[abi::message_words] = {};
-    {
-        SpinGuard guard(to.lock_);
-        if (to.free_count_ < static_cast<unsigned>(std::popcount(mask))) return Error::no_room;
-        for (unsigned i = 0; i < abi::message_words; ++i) {
-            if (!(mask >> i & 1)) continue;
-            const uint32_t slot = to.take_free_locked(true);
-            HandleEntry& entry = to.entries_[slot];
-            const auto generation =
-                static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
-            // Each entry counts by itself; the old one's go when it is removed below.
-            retain(*moving[i].object);
-            retain_lease(moving[i].lease);
-            entry.object.store(moving[i].object, std::memory_order_relaxed);
-            entry.lease.store(moving[i].lease, std::memory_order_relaxed);
-            entry.word.store(entry_word(generation, moving[i].object->type(), moving[i].rights),
-                             std::memory_order_release);
-            arrived[i] = abi::make_handle(slot, generation);
-        }
-    }
-    for (unsigned i = 0; i < abi::message_words; ++i) {
-        if (!(mask >> i & 1)) continue;
-        Ref<Object> object;
-        SpinGuard guard(from.lock_);
-        from.remove_locked(abi::slot_of(words[i]), object);
-        // Never the last reference: the new entry has one.
-        object.leak()->references.fetch_sub(1, std::memory_order_release);
-        words[i] = arrived[i];
+        retain(*moving[i].object);
+        retain_lease(moving[i].lease);
     }
     return {};
+}
+
+// Enters what is held, in the place of the words. no_room.
+Result<void> HandleTable::insert_held(const Moving* moving, unsigned mask, uint64_t* words) {
+    SpinGuard guard(lock_);
+    if (free_count_ < static_cast<unsigned>(std::popcount(mask))) return Error::no_room;
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (!(mask >> i & 1)) continue;
+        const uint32_t slot = take_free_locked(true);
+        HandleEntry& entry = entries_[slot];
+        const auto generation =
+            static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
+        entry.object.store(moving[i].object, std::memory_order_relaxed);
+        entry.lease.store(moving[i].lease, std::memory_order_relaxed);
+        entry.word.store(entry_word(generation, moving[i].object->type(), moving[i].rights),
+                         std::memory_order_release);
+        words[i] = abi::make_handle(slot, generation);
+    }
+    return {};
+}
+
+// The two tables are locked one after the other.
+Result<void> HandleTable::move(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask) {
+    Moving moving[abi::message_words] = {};
+    TRY(from.hold_busy(words, mask, moving));
+    uint64_t old_words[abi::message_words];
+    for (unsigned i = 0; i < abi::message_words; ++i) old_words[i] = words[i];
+    const auto inserted = to.insert_held(moving, mask, words);
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (!(mask >> i & 1)) continue;
+        Object* given_up = moving[i].object;
+        if (inserted.ok()) {
+            Ref<Object> object;
+            SpinGuard guard(from.lock_);
+            if (!from.still_busy_locked(old_words[i])) continue;
+            from.remove_locked(abi::slot_of(old_words[i]), object);
+            given_up = object.leak();
+        } else {
+            release_lease(moving[i].lease);
+        }
+        // Later: the caller may hold the lock of a table whose object this is.
+        release_later(*given_up);
+    }
+    return inserted;
 }
 
 bool HandleTable::close_some(uint32_t& cursor, uint32_t limit) {

@@ -63,7 +63,8 @@ public:
 
     // Enters an object and takes over the caller's reference to it. no_room.
     // `landing`: for an arriving handle, may use slots that others may not (reserve()).
-    Result<abi::Handle> insert(Ref<Object> object, abi::Rights rights, uint64_t lease, bool landing);
+    Result<abi::Handle> insert(Ref<Object> object, abi::Rights rights, uint64_t lease,
+                               bool landing);
 
     // Sets slots aside for arriving handles; each arrival uses one and, while there is room, sets
     // the next one aside. no_room.
@@ -79,7 +80,8 @@ public:
     void unmark_busy(const uint64_t* words, unsigned mask);
 
     // Moves the busy handles of `from` into `to`, all or none, and rewrites the words to the new
-    // values. no_room: nothing changed, they are still busy in `from`.
+    // values. no_room, closed (an object ended, and its handle with it): nothing changed, they are
+    // still busy in `from`.
     static Result<void> move(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask);
 
     // Closes up to `limit` entries from `cursor` on; true when the end is reached.
@@ -98,12 +100,20 @@ public:
     uint32_t free_slots() const { return free_count_; }
 
 private:
+    struct Moving {
+        Object* object;
+        abi::Rights rights;
+        uint64_t lease;
+    };
+    bool still_busy_locked(abi::Handle handle) const REQUIRES(lock_);
+    Result<void> hold_busy(const uint64_t* words, unsigned mask, Moving* moving);
+    Result<void> insert_held(const Moving* moving, unsigned mask, uint64_t* words);
     bool remove_locked(uint32_t slot, Ref<Object>& object) REQUIRES(lock_);
     uint32_t take_free_locked(bool landing) REQUIRES(lock_);
 
     HandleEntry* entries_ = nullptr;
     uint32_t size_ = 0;
-    uint32_t free_head_ = 0;   // slot 0 is never used: 0 ends the list
+    uint32_t free_head_ = 0;  // slot 0 is never used: 0 ends the list
     uint32_t free_count_ = 0;
     uint32_t reserved_ = 0;
     uint32_t used_ = 0;
