@@ -64,8 +64,8 @@ Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
 
 std::byte* Table::block_at(uint32_t slot, uint64_t offset) const {
     const uint64_t at = slot * block_ + offset;
-    auto* page = static_cast<std::byte*>(
-        memory_->pinned_address(first_page_ + at / abi::page_size));
+    auto* page =
+        static_cast<std::byte*>(memory_->pinned_address(first_page_ + at / abi::page_size));
     return page + at % abi::page_size;
 }
 
@@ -73,7 +73,7 @@ uint32_t Table::index_of(const RequestSlot& slot) const {
     return static_cast<uint32_t>(&slot - slots_);
 }
 
-// Above half full a client may hold its part of the other half, and always one.
+// Above half full a client may hold its share, a part of half the slots, and always one.
 bool Table::over_share_locked(const TableClient& account) const {
     if (used_ < half_ || account.held == 0) return false;
     return account.held >= half_ / (client_count_ == 0 ? 1 : client_count_);
@@ -141,8 +141,8 @@ void Table::unreserve_slot_locked(Thread& server) {
     if (!slot_waiters_.empty()) admit_clients_locked();
 }
 
-// Gives free slots to clients that wait for one, in order, passing over those above their share
-// (at most chunk_items); if all are, the first one gets it.
+// Gives free slots to clients that wait for one, in order, passing over those above their share (at
+// most chunk_items). Who is passed over holds a slot, and is looked at again when that is free.
 void Table::admit_clients_locked() {
     while (free_head_ != 0 && !slot_waiters_.empty() && state_ == TableState::live) {
         WaitLink* chosen = nullptr;
@@ -153,7 +153,7 @@ void Table::admit_clients_locked() {
             chosen = &link;
             break;
         }
-        if (chosen == nullptr) chosen = slot_waiters_.front();
+        if (chosen == nullptr) break;
         slot_waiters_.remove(*chosen);
         Thread& client = *chosen->thread;
         WaitRecord waiting = WaitRecord::waiting;
@@ -177,12 +177,13 @@ void Table::admit_clients_locked() {
 }
 
 void Table::update_plain_locked() {
-    plain_ = state_ == TableState::live && slot_waiters_.empty() && closes_.empty() &&
-             queue_.empty();
+    plain_ =
+        state_ == TableState::live && slot_waiters_.empty() && closes_.empty() && queue_.empty();
 }
 
 TableClient* Table::find_client_locked(const Budget& budget) {
-    for (TableClient& client : clients_[reinterpret_cast<uint64_t>(&budget) / 64 % client_buckets]) {
+    for (TableClient& client :
+         clients_[reinterpret_cast<uint64_t>(&budget) / 64 % client_buckets]) {
         if (client.budget == &budget) return &client;
     }
     return nullptr;

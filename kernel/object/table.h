@@ -10,12 +10,13 @@
 // Requests. A client that finds a waiting server thread hands the CPU to it; otherwise its request
 // is queued in order; without a free slot the client itself is queued. Above half full no client
 // (the budget that pays for the object) holds more than its share of the slots.
+// A close notice comes when no request for its object is queued any more, so a server may forget an
+// object that it was told of.
 // Copies happen only in the client's address space, without locks: bytes in before the request is
 // queued, bytes out as the client's own last step. So a slot being copied belongs to its client.
-// The end of a table (its last handle, shutdown, a broken protocol) completes every request; objects
-// that it served answer server_died (or faulted).
-// Locking: `lock_` (rank `table`). Who ends a client's or server thread's wait changes the thread's
-// wait_record first (thread.h).
+// The end of a table (its last handle, shutdown, a broken protocol) completes every request;
+// objects that it served answer server_died (or faulted). Locking: `lock_` (rank `table`). Who ends
+// a client's or server thread's wait changes the thread's wait_record first (thread.h).
 #pragma once
 
 #include "kernel/object/object.h"
@@ -33,7 +34,7 @@ struct SlotQueue;
 
 // What a table knows of one client (a budget): how many slots it holds.
 struct TableClient : ListNode<ClientOfTable> {
-    uint64_t key = 0;      // names the client to the server; never reused
+    uint64_t key = 0;  // names the client to the server; never reused
     Budget* budget = nullptr;
     uint32_t held = 0;
     uint32_t records = 0;  // served objects that refer to this; freed with the last
@@ -47,10 +48,11 @@ public:
     ServedObject(Budget* payer, uint32_t size);
 
     // Offsets of the first three are known to assembly.
-    Table* table = nullptr;      // null after the table's end; changed under the table's lock
+    Table* table = nullptr;  // null after the table's end; changed under the table's lock
     uint64_t cookie = 0;
     TableClient* client = nullptr;
-    Status end_status;           // once table is null: what calls answer
+    Status end_status;    // once table is null: what calls answer
+    uint32_t queued = 0;  // requests for it in the table's queue; guarded by its lock
     WatchList death_watches;
 
     static const ObjectKind kind_table;
@@ -60,21 +62,22 @@ enum class SlotState : uint8_t { free, reserved, granted, queued, taken, replied
 
 struct RequestSlot : ListNode<SlotQueue> {
     // Offsets of these are known to assembly.
-    uint32_t epoch = 1;          // of the request in it, or the next one; never 0
+    uint32_t epoch = 1;  // of the request in it, or the next one; never 0
     SlotState state = SlotState::free;
-    uint8_t moved_mask = 0;      // queued: words that are busy handles of the client
+    uint8_t moved_mask = 0;  // queued: words that are busy handles of the client
     uint8_t priority = 0;
     uint8_t hops = 0;
-    Thread* client = nullptr;    // blocked; null for an orphan
+    Thread* client = nullptr;  // blocked; null for an orphan
     TableClient* account = nullptr;
     uint64_t cookie = 0;
     uint64_t header = 0;
-    uint64_t lengths = 0;        // bytes in | capacity out << 32
+    uint64_t lengths = 0;  // bytes in | capacity out << 32
     uint64_t words[6] = {};
     uint64_t deadline = 0;
-    uint32_t next_free = 0;      // index + 1 while free
-    uint32_t bytes_out = 0;      // replied: to be copied to the client
-    bool copying = false;        // the client is copying bytes right now, in the kernel
+    uint32_t next_free = 0;          // index + 1 while free
+    uint32_t bytes_out = 0;          // replied: to be copied to the client
+    bool copying = false;            // the client is copying bytes right now, in the kernel
+    ServedObject* object = nullptr;  // queued: what it is for
 };
 
 enum class TableState : uint8_t { live, faulted, dead };
@@ -100,10 +103,11 @@ public:
     void reply_and_wait(Thread& server);
 
     // Ends the table: every request completes with `status`, in chunks by the reaper.
-    void end(TableState state, Status status);
+    // `unreferenced`: nobody can reach it any more; then its memory goes, too.
+    void end(TableState state, Status status, bool unreferenced = false);
 
-    // The winner of a wait that ended by deadline or kill (wait_record is dead) takes the thread out
-    // of the table and sets its message.
+    // The winner of a wait that ended by deadline or kill (wait_record is dead) takes the thread
+    // out of the table and sets its message.
     void cancel(Thread& thread, Error error);
 
     struct Counts {
@@ -141,14 +145,17 @@ private:
 
     // table_call.cpp: the client's side
     void begin(Thread& client, ServedObject& object, abi::Rights rights);
-    void submit(Thread& client, RequestSlot& slot, ServedObject& object, abi::Rights rights);
+    void submit(Thread& client, RequestSlot& slot, ServedObject& object, abi::Rights rights,
+                Ref<ServedObject> held);
     void fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObject& object,
                           abi::Rights rights) REQUIRES(lock_);
     struct Offered {
         Thread* server = nullptr;  // to hand the CPU to
         Status refusal;            // not ok: the request was not accepted
     };
-    Offered offer_locked(RequestSlot& slot) REQUIRES(lock_);
+    Offered offer_locked(RequestSlot& slot, ServedObject& object) REQUIRES(lock_);
+    void left_queue_locked(RequestSlot& slot) REQUIRES(lock_);
+    RequestSlot* take_grant(Thread& client);
     void wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights)
         REQUIRES(lock_);
     bool copy_in(const Message& message, const RequestSlot& slot);
@@ -164,6 +171,7 @@ private:
     static Result<void> move_request_handles(Thread& server, RequestSlot& slot);
     void deliver_locked(Thread& server, RequestSlot& slot) REQUIRES(lock_);
     bool deliver_next_locked(Thread& server, ServedObject*& closed) REQUIRES(lock_);
+    void run_at_highest_locked(Thread& server) REQUIRES(lock_);
     void deliver_close_locked(Thread& server, ServedObject& object) REQUIRES(lock_);
     void wait_for_request_locked(Thread& server, uint64_t deadline) REQUIRES(lock_);
     void leave_lists_locked(Thread& server) REQUIRES(lock_);
@@ -173,6 +181,11 @@ private:
         bool broken = false;       // the server broke the protocol
     };
     Reply reply_locked(Thread& server) REQUIRES(lock_);
+    struct Claim {
+        bool gone = false;  // the client's wait had ended otherwise
+        Status failure;     // not ok: its handles cannot arrive, and the client waits on
+    };
+    static Claim claim_client(Thread& server, Thread& client, uint64_t* words, unsigned mask);
     struct Served {
         enum class Next : uint8_t { fail, deliver, wait } next = Next::fail;
         Reply reply;
@@ -186,9 +199,9 @@ private:
     // Offsets of these are known to assembly.
     SpinLock lock_{LockRank::table};
     TableState state_ = TableState::live;
-    bool plain_ = true;     // live, and neither requests, clients nor close notices are queued
-    uint32_t used_ = 0;     // slots that requests hold
-    uint32_t half_ = 0;     // slots / 2
+    bool plain_ = true;  // live, and neither requests, clients nor close notices are queued
+    uint32_t used_ = 0;  // slots that requests hold
+    uint32_t half_ = 0;  // slots / 2
     RequestSlot* slots_ = nullptr;
     IntrusiveList<Thread, TableThreadLink> waiting_ GUARDED_BY(lock_);
 
@@ -207,12 +220,14 @@ private:
     uint32_t epoch_ = 0;
     uint64_t block_ = 0;
     Status end_status_ GUARDED_BY(lock_);
-    bool ending_ GUARDED_BY(lock_) = false;  // the reaper has end_work_
+    bool ending_ GUARDED_BY(lock_) = false;        // the reaper has end_work_
+    bool unreferenced_ GUARDED_BY(lock_) = false;  // its record goes when it has ended
     uint32_t end_cursor_ GUARDED_BY(lock_) = 0;
     Ref<MemoryObject> memory_;
     uint64_t first_page_ = 0, page_count_ = 0;
     Process* landing_ = nullptr;  // holds a reference
     Work end_work_;
+    GraceItem end_grace_;
 };
 
 // A thread dies: it leaves the list of servers it may stand in.

@@ -92,7 +92,9 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
         SpinGuard guard(lock_);
         if (state_ != TableState::live) {
             refusal = end_status_;
-        } else if (slot_waiters_.empty()) {
+        } else {
+            // Clients wait while a slot is free only if they are above their share: this one does
+            // not have to wait for them.
             slot = take_slot_locked(*object.client);
         }
         if (refusal.ok() && slot == nullptr) {
@@ -102,7 +104,7 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
     client.hops -= 1;
     if (!refusal.ok()) return fail_keeping(client, refusal);
     if (slot == nullptr) schedule();
-    submit(client, *slot, object, rights);
+    submit(client, *slot, object, rights, {});
 }
 
 // The client queues for a slot. It holds a reference to the object, whose handle may be closed
@@ -127,35 +129,51 @@ void Table::wait_for_slot_locked(Thread& client, ServedObject& object, abi::Righ
 // The client runs again: it owns a slot, unless the table ended since (its `table` is null).
 void Table::slot_granted(Thread& client) {
     client.operation = nullptr;
-    Ref<ServedObject> object = Ref<ServedObject>::adopt(*client.called);
+    Ref<ServedObject> held = Ref<ServedObject>::adopt(*client.called);
     client.called = nullptr;
     client.wait_kind = WaitKind::none;
-    Table* table = client.table.exchange(nullptr, std::memory_order_acquire);
-    if (table == nullptr) {
+    // Safety: the table's memory lasts until the kernel is left, also if it ends meanwhile.
+    Table* table = client.table.load(std::memory_order_acquire);
+    RequestSlot* slot = table == nullptr ? nullptr : table->take_grant(client);
+    if (slot == nullptr) {
         fail_keeping(client, client.cancelled);
+        held.reset();
     } else {
-        table->submit(client, table->slots_[client.slot], *object, client.called_rights);
+        ServedObject& object = *held;
+        table->submit(client, *slot, object, client.called_rights, std::move(held));
     }
-    object.reset();
     leave_kernel(client);
     return_to_thread(client);
+}
+
+// The slot that a client was granted while it waited; from here on it is in the running client's
+// hands. Null: the table ended since, and took it back.
+RequestSlot* Table::take_grant(Thread& client) {
+    SpinGuard guard(lock_);
+    if (client.table.load(std::memory_order_relaxed) != this) return nullptr;
+    client.table.store(nullptr, std::memory_order_relaxed);
+    RequestSlot& slot = slots_[client.slot];
+    slot.client = nullptr;
+    return &slot;
 }
 
 void Table::abandon_granted(Thread& client) {
     Ref<ServedObject> object = Ref<ServedObject>::adopt(*client.called);
     client.called = nullptr;
-    if (Table* table = client.table.exchange(nullptr, std::memory_order_acquire)) {
-        SpinGuard guard(table->lock_);
-        RequestSlot& slot = table->slots_[client.slot];
-        if (slot.client == &client && slot.state == SlotState::granted) {
-            table->drop_slot_locked(slot);
+    if (Table* table = client.table.load(std::memory_order_acquire)) {
+        if (RequestSlot* slot = table->take_grant(client)) {
+            SpinGuard guard(table->lock_);
+            table->drop_slot_locked(*slot);
         }
     }
+    fail_keeping(client, Error::cancelled);
 }
 
-// Copies the bytes in and queues the request or hands over to a server thread. Returns only if the
-// call failed.
-void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi::Rights rights) {
+// Copies the bytes in and queues the request or hands over to a server thread. `held`: a reference
+// to the object, or none, that goes when the request is on its way. Returns only if the call
+// failed.
+void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi::Rights rights,
+                   Ref<ServedObject> held) {
     const bool copied = bytes_in(client.message) == 0 || copy_in(client.message, slot);
     Offered offered;
     {
@@ -164,7 +182,7 @@ void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi:
             offered.refusal = copied ? end_status_ : Status(Error::bad_address);
         } else {
             fill_slot_locked(client, slot, object, rights);
-            offered = offer_locked(slot);
+            offered = offer_locked(slot, object);
         }
         if (!offered.refusal.ok()) {
             client.wait_record.store(WaitRecord::idle, std::memory_order_relaxed);
@@ -178,6 +196,7 @@ void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi:
         client.status = ThreadStatus::running;
         return fail_keeping(client, offered.refusal);
     }
+    held.reset();
     if (offered.server != nullptr) hand_off(*offered.server);
     schedule();
 }
@@ -207,7 +226,7 @@ void Table::fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObje
 
 // Gives the request to a waiting server thread, or queues it. From here on others may end the
 // client's wait.
-Table::Offered Table::offer_locked(RequestSlot& slot) {
+Table::Offered Table::offer_locked(RequestSlot& slot, ServedObject& object) {
     Thread& client = *slot.client;
     for (Thread* server = waiting_.front(); server != nullptr; server = waiting_.front()) {
         WaitRecord waiting = WaitRecord::waiting;
@@ -220,8 +239,9 @@ Table::Offered Table::offer_locked(RequestSlot& slot) {
         if (const auto moved = move_request_handles(*server, slot); !moved.ok()) {
             // The request is refused, and the server thread waits on as before.
             waiting_.push_front(*server);
+            const uint64_t deadline = server->wait_deadline;
             disarm_deadline(*server);
-            arm_deadline(*server, server->wait_deadline);
+            arm_deadline(*server, deadline);
             server->wait_record.store(WaitRecord::waiting, std::memory_order_release);
             return {nullptr, moved.status()};
         }
@@ -233,6 +253,8 @@ Table::Offered Table::offer_locked(RequestSlot& slot) {
         return {server, {}};
     }
     slot.state = SlotState::queued;
+    slot.object = &object;
+    ++object.queued;
     queue_.push_back(slot);
     plain_ = false;
     client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
@@ -240,12 +262,21 @@ Table::Offered Table::offer_locked(RequestSlot& slot) {
     return {nullptr, {}};
 }
 
+// The request is not in the queue any more. Its object's close notice had to stay behind it.
+void Table::left_queue_locked(RequestSlot& slot) {
+    ServedObject& object = *slot.object;
+    slot.object = nullptr;
+    // Without a client: the last handle is closed.
+    if (--object.queued == 0 && object.client == nullptr) closes_.push_back(object);
+    update_plain_locked();
+}
+
 bool Table::copy_in(const Message& message, const RequestSlot& slot) {
     const uint32_t size = bytes_in(message);
     for (uint32_t done = 0; done < size;) {
         std::byte* to = block_at(index_of(slot), done);
-        const auto room = static_cast<uint32_t>(abi::page_size -
-                                                reinterpret_cast<uint64_t>(to) % abi::page_size);
+        const auto room =
+            static_cast<uint32_t>(abi::page_size - reinterpret_cast<uint64_t>(to) % abi::page_size);
         const uint32_t part = std::min(size - done, room);
         if (!arch::copy_from_user(to, {message.r15 + done}, part)) return false;
         done += part;
@@ -256,8 +287,8 @@ bool Table::copy_in(const Message& message, const RequestSlot& slot) {
 bool Table::copy_out(uint64_t buffer, const RequestSlot& slot) {
     for (uint32_t done = 0; done < slot.bytes_out;) {
         const std::byte* from = block_at(index_of(slot), done);
-        const auto room = static_cast<uint32_t>(
-            abi::page_size - reinterpret_cast<uint64_t>(from) % abi::page_size);
+        const auto room = static_cast<uint32_t>(abi::page_size -
+                                                reinterpret_cast<uint64_t>(from) % abi::page_size);
         const uint32_t part = std::min(slot.bytes_out - done, room);
         if (!arch::copy_to_user({buffer + done}, from, part)) return false;
         done += part;

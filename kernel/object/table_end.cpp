@@ -57,7 +57,7 @@ void Table::cancel(Thread& thread, Error error) {
         const bool ours = slot.client == &thread && slot.epoch == thread.slot_epoch;
         if (ours && slot.state == SlotState::queued) {
             queue_.remove(slot);
-            update_plain_locked();
+            left_queue_locked(slot);
             keep_handles(thread);
             drop_slot_locked(slot);
         } else {
@@ -74,7 +74,8 @@ void Table::cancel(Thread& thread, Error error) {
     thread.table.store(nullptr, std::memory_order_relaxed);
 }
 
-// --- served objects -------------------------------------------------------------------------------
+// --- served objects
+// -------------------------------------------------------------------------------
 
 struct ServedEnd {
     // The last handle went: the server is told, as soon as it asks. True: nothing is due.
@@ -91,7 +92,11 @@ struct ServedEnd {
             if (object.table == nullptr) return true;
             table->records_.remove(object);
             unused = forget_client_locked(*table, object);
-            if (table->state_ == TableState::live) server = notify_locked(*table, object, done);
+            if (object.queued > 0) {
+                done = false;  // left_queue_locked() sees to the notice
+            } else if (table->state_ == TableState::live) {
+                server = notify_locked(*table, object, done);
+            }
         }
         if (unused != nullptr) object.budget->free_bytes(unused, sizeof(TableClient));
         if (server != nullptr) make_ready(*server);
@@ -138,9 +143,10 @@ const ObjectKind ServedObject::kind_table = {abi::ObjectType::served, ServedEnd:
 
 ServedObject::ServedObject(Budget* payer, uint32_t size) : Object(kind_table, payer, size) {}
 
-// --- the end of a table ---------------------------------------------------------------------------
+// --- the end of a table
+// ---------------------------------------------------------------------------
 
-void Table::end(TableState state, Status status) {
+void Table::end(TableState state, Status status, bool unreferenced) {
     {
         SpinGuard guard(lock_);
         if (state_ == TableState::live) {
@@ -151,6 +157,8 @@ void Table::end(TableState state, Status status) {
             state_ = TableState::dead;
         }
         end_cursor_ = 0;
+        // With `ending_`: the end that is under way sees it, or another one begins; never both.
+        unreferenced_ = unreferenced_ || unreferenced;
         if (ending_) return;
         ending_ = true;
     }
@@ -192,6 +200,7 @@ struct TableEnd {
         switch (slot.state) {
             case SlotState::queued:
                 table.queue_.remove(slot);
+                table.left_queue_locked(slot);
                 keep_handles(*slot.client);
                 table.answer_locked(slot, table.end_status_);
                 break;
@@ -266,15 +275,17 @@ struct TableEnd {
             {
                 SpinGuard guard(table.lock_);
                 table.ending_ = false;
-                retired = table.references.load(std::memory_order_acquire) == 0;
+                retired = table.unreferenced_;
             }
-            if (retired) free_resources(table);
+            // Who lost a thread's wait to us may be on the way to its slot.
+            if (retired) grace_after(table.end_grace_);
             return Work::Step::done;
         }
         return Work::Step::more;
     }
 
-    static void free_resources(Table& table) {
+    static void free_resources(GraceItem& item) {
+        Table& table = container_of(item, &Table::end_grace_);
         Budget& budget = *table.budget;
         if (table.memory_) {
             table.memory_->unpin(budget, table.first_page_, table.page_count_);
@@ -291,14 +302,15 @@ struct TableEnd {
         finish_retire(table);
     }
 
+    static Status died(const Table& table) { return Status(Error::server_died, 0, table.epoch_); }
     static void die(Object& object) {
-        static_cast<Table&>(object).end(TableState::dead,
-                                        Status(Error::server_died, 0,
-                                               static_cast<Table&>(object).epoch_));
+        auto& table = static_cast<Table&>(object);
+        table.end(TableState::dead, died(table));
     }
     // The reaper finishes the retirement.
     static bool detach(Object& object) {
-        die(object);
+        auto& table = static_cast<Table&>(object);
+        table.end(TableState::dead, died(table), true);
         return false;
     }
     static void destruct(Object& object) { static_cast<Table&>(object).~Table(); }
@@ -311,6 +323,7 @@ Table::Table(Budget* payer, uint32_t size)
     : Object(kind_table, payer, size),
       epoch_(next_table_epoch.fetch_add(1, std::memory_order_relaxed)) {
     end_work_.step = TableEnd::step;
+    end_grace_.done = TableEnd::free_resources;
 }
 
 }  // namespace annulus::kernel

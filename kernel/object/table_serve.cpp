@@ -64,8 +64,7 @@ void Table::deliver_locked(Thread& server, RequestSlot& slot) {
 // The notice that nobody holds the object any more: no slot, no reply.
 void Table::deliver_close_locked(Thread& server, ServedObject& object) {
     server.message = {};
-    server.message.rax =
-        server.reply_outcome | Status(Error::ok, abi::delivery_close).bits;
+    server.message.rax = server.reply_outcome | Status(Error::ok, abi::delivery_close).bits;
     server.reply_outcome = 0;
     server.remove_slow_reason(SlowReason::outcome);
     server.message.rdi = object.cookie;
@@ -78,25 +77,35 @@ void Table::deliver_close_locked(Thread& server, ServedObject& object) {
 // Delivers what is due, if anything. A close notice's object is `closed`: the caller finishes its
 // retirement without the lock. Requests whose handles find no room here are refused.
 bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
-    closed = closes_.pop_front();
-    if (closed != nullptr) {
-        deliver_close_locked(server, *closed);
-        update_plain_locked();
-        return true;
-    }
-    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+    // At most as often as there are slots: whoever is refused here is out of the queue.
+    for (;;) {
+        closed = closes_.pop_front();
+        if (closed != nullptr) {
+            deliver_close_locked(server, *closed);
+            update_plain_locked();
+            return true;
+        }
         RequestSlot* slot = queue_.pop_front();
-        update_plain_locked();
         if (slot == nullptr) return false;
+        left_queue_locked(*slot);
         const auto moved = move_request_handles(server, *slot);
         if (moved.ok()) {
             deliver_locked(server, *slot);
+            run_at_highest_locked(server);
             return true;
         }
         slot->client->process->handles.unmark_busy(slot->words, slot->moved_mask);
         answer_locked(*slot, moved.status());
     }
-    return false;
+}
+
+// A server thread works for those behind its request, too: they wait until it is done.
+void Table::run_at_highest_locked(Thread& server) {
+    unsigned looked_at = 0;
+    for (const RequestSlot& slot : queue_) {
+        if (++looked_at > abi::chunk_items) return;
+        server.priority = std::max(server.priority, std::min(slot.priority, server.ceiling));
+    }
 }
 
 // Ends the client's wait with a status alone and frees the slot. False: its canceller was first.
@@ -116,6 +125,35 @@ bool Table::answer_locked(RequestSlot& slot, Status status) {
     }
     drop_slot_locked(slot);
     return won;
+}
+
+// Ends the client's wait and moves the reply's handles to it: both, or none.
+Table::Claim Table::claim_client(Thread& server, Thread& client, uint64_t* words, unsigned mask) {
+    HandleTable& mine = server.process->handles;
+    if (mask != 0) {
+        if (std::popcount(mask) > static_cast<int>(abi::moved_handles_max)) {
+            return {.gone = false, .failure = Error::too_many};
+        }
+        const auto marked = mine.mark_busy(words, mask);
+        if (!marked.ok()) return {.gone = false, .failure = marked.status()};
+    }
+    WaitRecord waiting = WaitRecord::waiting;
+    // Acquire-release: the winner sees the client's complete state and publishes the answer.
+    if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                    std::memory_order_acq_rel)) {
+        if (mask != 0) mine.unmark_busy(words, mask);
+        return {.gone = true, .failure = {}};
+    }
+    if (mask == 0) return {};
+    const auto moved = HandleTable::move(mine, client.process->handles, words, mask);
+    if (moved.ok()) return {};
+    mine.unmark_busy(words, mask);
+    // The client waits on as before.
+    const uint64_t deadline = client.wait_deadline;
+    disarm_deadline(client);
+    arm_deadline(client, deadline);
+    client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    return {.gone = false, .failure = moved.status()};
 }
 
 Table::Reply Table::reply_locked(Thread& server) {
@@ -139,25 +177,11 @@ Table::Reply Table::reply_locked(Thread& server) {
     uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
                                           message.r10, message.r12, message.r13};
     const unsigned mask = reply_mask(message);
-    if (mask != 0) {
-        if (std::popcount(mask) > static_cast<int>(abi::moved_handles_max)) {
-            return {.client = nullptr, .outcome = reply_failure(Error::too_many), .broken = false};
-        }
-        HandleTable& mine = server.process->handles;
-        auto moved = mine.mark_busy(words, mask);
-        if (moved.ok()) {
-            moved = HandleTable::move(mine, client.process->handles, words, mask);
-            if (!moved.ok()) mine.unmark_busy(words, mask);
-        }
-        if (!moved.ok()) {
-            return {.client = nullptr, .outcome = reply_failure(moved.error()), .broken = false};
-        }
+    const Claim claim = claim_client(server, client, words, mask);
+    if (!claim.failure.ok()) {
+        return {.client = nullptr, .outcome = reply_failure(claim.failure.code()), .broken = false};
     }
-    WaitRecord waiting = WaitRecord::waiting;
-    // Acquire-release: the winner sees the client's complete state and publishes the answer. The
-    // handles that moved belong to the client's process either way.
-    if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                    std::memory_order_acq_rel)) {
+    if (claim.gone) {
         drop_slot_locked(*slot);
         return {.client = nullptr, .outcome = gone, .broken = false};
     }

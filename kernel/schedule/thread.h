@@ -160,7 +160,8 @@ struct Thread final : Object,
     // Non-null while `continuation` is that of an operation that must be undone if the thread dies.
     const LongOperation* operation = nullptr;
     bool timer_armed = false;
-    uint64_t wait_deadline = 0;       // a timer that fires late, in a later wait, sees by this
+    // A timer that fires late, in a later wait, sees it by this.
+    uint64_t wait_deadline = abi::deadline_never;
     std::atomic<bool> dying{false};
     uint8_t ceiling = 0;
     uint64_t granted_value = 0;       // written by who granted, before make_ready
