@@ -8,6 +8,7 @@ import support  # noqa: F401
 import layering
 import project
 import style
+import tidy
 
 header = "// SPDX-License-Identifier: MIT\n// What it is.\n#pragma once\n"
 
@@ -49,6 +50,13 @@ class Style(unittest.TestCase):
     def test_comments_are_blanked_and_strings_kept(self):
         self.assertEqual(style.without_comments('a /* x\n y */ b "//c" // d'),
                          'a     \n      b "//c"     ')
+
+
+class Lint(unittest.TestCase):
+    def test_precompiled_headers_are_left_out(self):
+        flags = ("-O2 -Winvalid-pch -Xclang -include-pch -Xclang a.pch -Xclang -include -Xclang a.h"
+                 " -Xclang -fother -c").split()
+        self.assertEqual(tidy.without_precompiled(flags), ["-O2", "-Xclang", "-fother", "-c"])
 
 
 class Layering(unittest.TestCase):

@@ -23,6 +23,8 @@ function(annulus_kernel variant)
         $<$<COMPILE_LANGUAGE:CXX>:-Wglobal-constructors>
         ${ARGN})
 
+    target_precompile_headers(${name}-objects PRIVATE ${ANNULUS_PRECOMPILED})
+
     foreach(pass "${name}-unnamed" "${name}")
         add_executable(${pass} $<TARGET_OBJECTS:${name}-objects>)
         target_link_options(${pass} PRIVATE
@@ -47,8 +49,6 @@ function(annulus_kernel variant)
             "$<TARGET_FILE:${name}-unnamed>" "$<TARGET_FILE:${name}>" VERBATIM)
 endfunction()
 
-if(EXISTS "${linker_script}")
-    annulus_kernel(release -O2 -DANNULUS_DEBUG=0 -DANNULUS_COUNTERS=0)
-    annulus_kernel(debug -O1 -mno-omit-leaf-frame-pointer -DANNULUS_DEBUG=1 -DANNULUS_COUNTERS=0)
-    annulus_kernel(counting -O2 -DANNULUS_DEBUG=0 -DANNULUS_COUNTERS=1)
-endif()
+annulus_kernel(release -O2 -DANNULUS_DEBUG=0 -DANNULUS_COUNTERS=0)
+annulus_kernel(debug -O1 -mno-omit-leaf-frame-pointer -DANNULUS_DEBUG=1 -DANNULUS_COUNTERS=0)
+annulus_kernel(counting -O2 -DANNULUS_DEBUG=0 -DANNULUS_COUNTERS=1)

@@ -7,17 +7,23 @@ include(generated)
 set(ANNULUS_PROGRAM_FLAGS
     -O2 -fpie -fvisibility=hidden -ftls-model=local-exec -fno-omit-frame-pointer -mno-red-zone)
 
+# What every source of a program is compiled with.
+function(annulus_program_sources target)
+    annulus_freestanding(${target})
+    annulus_generated(${target})
+    target_compile_options(${target} PRIVATE ${ANNULUS_PROGRAM_FLAGS})
+    if(target STREQUAL "annulus_runtime")
+        target_precompile_headers(${target} PRIVATE ${ANNULUS_PRECOMPILED})
+    else()
+        target_precompile_headers(${target} REUSE_FROM annulus_runtime)
+    endif()
+endfunction()
+
 # A static library for programs from the sources under the given folders.
 function(annulus_library target)
     annulus_sources(sources ${ARGN})
-    if(sources)
-        add_library(${target} STATIC ${sources})
-        annulus_freestanding(${target})
-        annulus_generated(${target})
-        target_compile_options(${target} PRIVATE ${ANNULUS_PROGRAM_FLAGS})
-    else()
-        add_library(${target} INTERFACE)
-    endif()
+    add_library(${target} STATIC ${sources})
+    annulus_program_sources(${target})
 endfunction()
 
 # The program in one folder (a path from the root), under the given name.
@@ -25,9 +31,7 @@ function(annulus_program name folder)
     annulus_sources(sources "${folder}")
     set(target "program-${name}")
     add_executable(${target} ${sources})
-    annulus_freestanding(${target})
-    annulus_generated(${target})
-    target_compile_options(${target} PRIVATE ${ANNULUS_PROGRAM_FLAGS})
+    annulus_program_sources(${target})
     target_link_libraries(${target} PRIVATE ${ARGN} annulus_runtime)
     target_link_options(${target} PRIVATE
         -static -pie --no-dynamic-linker -nostdlib -e _start --gc-sections --build-id=none

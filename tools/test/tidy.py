@@ -45,10 +45,26 @@ def _key(path, command):
     return digest.hexdigest()
 
 
+def without_precompiled(flags):
+    """The flags without precompiled headers, which would hide that a source lacks an include."""
+    kept = []
+    rest = iter(flags)
+    for flag in rest:
+        if flag == "-Xclang":
+            following = next(rest)
+            if following in ("-include-pch", "-include"):
+                next(rest), next(rest)  # -Xclang and the file.
+            else:
+                kept += [flag, following]
+        elif flag not in ("-Winvalid-pch", "-fpch-instantiate-templates"):
+            kept.append(flag)
+    return kept
+
+
 def _examine(path, command):
     """What clang-tidy has to say about one source, a line each."""
     words = shlex.split(command)
-    flags = words[1:words.index("-o")] if "-o" in words else words[1:]
+    flags = without_precompiled(words[1:words.index("-o")])
     result = jobs.run(["clang-tidy-19", "--quiet", str(path), "--", *flags], cwd=project.root,
                       timeout=300)
     if result.ok:
