@@ -63,6 +63,14 @@ class Budgets(unittest.TestCase):
             self.assertFalse(self.judge([measured("1", "null call", released, 0, 0)],
                                         [measured("1", "null call", 0, *counted)])[0])
 
+    def test_a_limit_above_the_budget_passes_but_is_not_met(self):
+        row = {**self.rows[0], "limit": 46}
+        for figure, passes in ((46, True), (47, False)):
+            found, _ = budgets.judge([row], [measured("1", "null call", figure, 0, 0)],
+                                     [measured("1", "null call", 0, 1, 0)])
+            self.assertFalse(found[0].met)
+            self.assertEqual(budgets._explain(row, found[0]) is None, passes)
+
     def test_either_figure_missing(self):
         good = [measured("1", "null call", 1, 1, 0)]
         self.assertFalse(self.judge([], good)[0])

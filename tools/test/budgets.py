@@ -76,3 +76,9 @@ def run(report, measured):
             suite.check(f"row {budget.row} {budget.name}", _explain(row, budget))
         for problem in problems:
             suite.fails("rows", problem)
+        suite.counters["met"] = sum(budget.met for budget in report.budgets)
+        suite.counters["not met"] = len(report.budgets) - suite.counters["met"]
+    for budget in report.budgets:
+        if not budget.met:
+            print(f"       not met: row {budget.row} {budget.name}: "
+                  f"{budget.instructions} instructions, the budget is {budget.budget}", flush=True)
