@@ -10,10 +10,9 @@
 //
 // Exactly one party ends a wait: whoever changes `wait_record` from waiting to granted (a signal, a
 // request, a reply) or dead (deadline, kill). Only then may it touch the rest of the wait. A thread
-// that is still queueing itself in several places (wait_any) is `arming`: it can be granted, which it
-// finds out itself, but not cancelled.
-// Locking: fields of the wait belong to whoever made the state change; priority and CPU to the
-// thread's own CPU or, while ready, to that run queue's lock.
+// that is still queueing itself in several places (wait_any) is `arming`: it can be granted, which
+// it finds out itself, but not cancelled. Locking: fields of the wait belong to whoever made the
+// state change; priority and CPU to the thread's own CPU or, while ready, to that run queue's lock.
 #pragma once
 
 #include "abi/records.h"
@@ -82,13 +81,13 @@ enum class SlowReason : uint8_t {
 // What a blocked thread waits for.
 enum class WaitKind : uint8_t {
     none,
-    semaphore,     // links[0] is queued
-    any,           // several links are queued
-    slot,          // for a free slot of a table
-    request,       // for the answer to a request in a slot
-    serve,         // for a request to serve
-    grace,         // for a grace period (unmap, revoke)
-    work,          // for the reaper (long operation)
+    semaphore,  // links[0] is queued
+    any,        // several links are queued
+    slot,       // for a free slot of a table
+    request,    // for the answer to a request in a slot
+    serve,      // for a request to serve
+    grace,      // for a grace period (unmap, revoke)
+    work,       // for the reaper (long operation)
 };
 
 enum class ThreadStatus : uint8_t { running, ready, blocked, stopped, dead };
@@ -97,8 +96,8 @@ enum class ThreadStatus : uint8_t { running, ready, blocked, stopped, dead };
 enum class WaitRecord : uint64_t { idle = 0, arming = 1, waiting = 2, dead = 3, granted = 4 };
 
 constexpr WaitRecord granted_through(uint32_t index) {
-    return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::granted) |
-                                   uint64_t{index} << 8);
+    return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::granted) | uint64_t{index}
+                                                                                    << 8);
 }
 constexpr bool is_granted(WaitRecord record) {
     return (static_cast<uint64_t>(record) & 0xff) == static_cast<uint64_t>(WaitRecord::granted);
@@ -107,14 +106,14 @@ constexpr uint32_t granted_index(WaitRecord record) {
     return static_cast<uint32_t>(static_cast<uint64_t>(record) >> 8);
 }
 
-// One place in one semaphore's (or table's) queue. Guarded by that object's lock; `semaphore` is set
-// while it stands in a semaphore's queue, and whoever takes it out clears it. So a thread that reads
-// it non-null may take that semaphore's lock: the memory lasts until the kernel is left.
+// One place in one semaphore's (or table's) queue. Guarded by that object's lock; `semaphore` is
+// set while it stands in a semaphore's queue, and whoever takes it out clears it. So a thread that
+// reads it non-null may take that semaphore's lock: the memory lasts until the kernel is left.
 struct WaitLink : ListNode<SemaphoreQueueLink> {
     Thread* thread = nullptr;
     std::atomic<Semaphore*> semaphore{nullptr};
-    uint64_t seen = 0;               // sequence mode
-    uint32_t index = 0;              // in wait_any's list
+    uint64_t seen = 0;   // sequence mode
+    uint32_t index = 0;  // in wait_any's list
 };
 
 // The place of a server thread among those that wait for a table's requests, and its or a client
@@ -135,24 +134,25 @@ struct Thread final : Object,
     uint64_t user_rsp = 0;
     uint64_t fs_base = 0;
     uint64_t gs_base = 0;
-    uint64_t page_table = 0;          // physical root of the process
-    HandleEntry* handles = nullptr;   // of the process; never changes
-    uint32_t fast_handle_count = 0;   // slots of `handles`; 0 keeps the thread off the fast paths
+    uint64_t page_table = 0;         // physical root of the process
+    HandleEntry* handles = nullptr;  // of the process; never changes
+    uint32_t fast_handle_count = 0;  // slots of `handles`; 0 keeps the thread off the fast paths
     // The next four are written together by the fast paths (WaitState).
     Resume resume = Resume::message;
     std::atomic<ThreadStatus> status{ThreadStatus::blocked};
     WaitKind wait_kind = WaitKind::none;
     uint8_t wait_padding = 0;
-    uint8_t own_priority = 0;         // RunQueueNode::priority is the effective one, maybe lent
-    uint8_t hops = 0;                 // of the request that it took last
+    uint8_t own_priority = 0;  // RunQueueNode::priority is the effective one, maybe lent
+    uint8_t hops = 0;          // of the request that it took last
     // Reasons why only the slow paths may switch to the thread: SlowReason bits.
     std::atomic<uint8_t> slow_reasons{0};
-    Table* serving = nullptr;         // the table whose list of servers it stands in
-    // slot, request, serve, and while bytes are to be copied out: the table. Changed under its lock.
+    Table* serving = nullptr;  // the table whose list of servers it stands in
+    // slot, request, serve, and while bytes are to be copied out: the table. Changed under its
+    // lock.
     std::atomic<Table*> table{nullptr};
     std::atomic<WaitRecord> wait_record{WaitRecord::idle};
-    std::atomic<Cpu*> cpu{nullptr};   // where it runs, or ran last
-    Process* process = nullptr;       // holds a reference
+    std::atomic<Cpu*> cpu{nullptr};  // where it runs, or ran last
+    Process* process = nullptr;      // holds a reference
     Message message{};
 
     // The rest is for C++ only.
@@ -164,18 +164,18 @@ struct Thread final : Object,
     uint64_t wait_deadline = abi::deadline_never;
     std::atomic<bool> dying{false};
     uint8_t ceiling = 0;
-    uint64_t granted_value = 0;       // written by who granted, before make_ready
+    uint64_t granted_value = 0;  // written by who granted, before make_ready
     Timer timer;
-    Cpu* timer_cpu = nullptr;         // whose wheel the timer is in
-    WaitLink link;                    // for wait and signal_and_wait
-    WaitLink* any_links = nullptr;    // abi::wait_any_max of them, made at the first wait_any
+    Cpu* timer_cpu = nullptr;       // whose wheel the timer is in
+    WaitLink link;                  // for wait and signal_and_wait
+    WaitLink* any_links = nullptr;  // abi::wait_any_max of them, made at the first wait_any
     uint32_t any_count = 0;
-    uint64_t reply_outcome = 0;       // of the reply half: status bits to be delivered
-    ServedObject* called = nullptr;   // waiting for a slot: holds a reference
+    uint64_t reply_outcome = 0;      // of the reply half: status bits to be delivered
+    ServedObject* called = nullptr;  // waiting for a slot: holds a reference
     uint32_t called_rights = 0;
-    Status cancelled;                 // what it sees when `table` was taken away from it
+    Status cancelled;  // what it sees when `table` was taken away from it
     uint64_t affinity = ~uint64_t{0};
-    uint32_t slice_percent = 100;     // of the default time slice (the budget's CPU weight)
+    uint32_t slice_percent = 100;  // of the default time slice (the budget's CPU weight)
     uint64_t cpu_cycles = 0;
     void* vector_area = nullptr;
     arch::TrapFrame frame{};
