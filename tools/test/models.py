@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The protocol models: tests/models/run.py searches them; unchanged models are not searched again."""
+"""Protocol models: tests/models/run.py searches them and writes a suite of its own."""
 
 import hashlib
 import json

@@ -25,6 +25,7 @@ using annulus::kernel::FastPathOffsets;
 using annulus::kernel::SlotState;
 using annulus::kernel::WaitRecord;
 
+// NOLINTNEXTLINE(readability-function-size): assembly, whose parts are its labels
 extern "C" [[gnu::naked]] void syscall_entry() {
     asm volatile(
         "swapgs\n\t"
