@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Budget: charging, making objects, and the ordinary end of a budget.
 #include "kernel/object/budget.h"
-#include "kernel/memory/kernel_memory.h"
 
 #include "kernel/assert.h"
 #include "kernel/memory/kernel_memory.h"

@@ -6,7 +6,6 @@
 // back to it; its index is used again with a later epoch, and retired when the epoch would come
 // round.
 #include "kernel/object/lease.h"
-#include "kernel/memory/kernel_memory.h"
 
 #include "kernel/lock/spin_lock.h"
 #include "kernel/memory/kernel_memory.h"

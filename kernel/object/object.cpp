@@ -5,7 +5,6 @@
 //
 // Items of after_retired() go the same way, behind the objects that were retired before them.
 #include "kernel/object/object.h"
-#include "kernel/memory/kernel_memory.h"
 
 #include "abi/limits.h"
 #include "kernel/assert.h"
