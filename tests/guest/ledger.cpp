@@ -54,6 +54,10 @@ void sleep_for(Duration span) {
     static_cast<void>(wait_for(SemaphoreReference(silent), Deadline::after(span)));
 }
 
+BudgetReference own_budget(const Context& test) {
+    return test.environment().handle<Budget>("own").value_or(test.budget());
+}
+
 abi::BudgetLedger settled_ledger(BudgetReference budget) {
     return settled<abi::BudgetLedger>([budget] { return budget.get_ledger().value_or({}); });
 }

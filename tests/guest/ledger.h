@@ -18,6 +18,10 @@ abi::BudgetLedger settled_ledger(BudgetReference budget);
 void expect_returned(Context& test, BudgetReference budget, const abi::BudgetLedger& before,
                      const char* what, uint64_t tables = 0);
 
+// The budget that pays for this process, and for what a caller pays itself: leases, watches,
+// mappings, served objects. Handed out as `own` where it is not the one that tests spend from.
+BudgetReference own_budget(const Context& test);
+
 // Free pages and pages of the kernel heap.
 abi::MachineLedger settled_machine(BudgetReference root);
 

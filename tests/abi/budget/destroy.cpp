@@ -140,6 +140,7 @@ TEST(destroy_empty, "an empty budget is destroyed, and refuses everything from t
 TEST(destroy_world, "a budget with everything in it is destroyed, and its parent is as before") {
     const auto code = MUST(make_small_code(test.budget()));
     const auto before = settled_ledger(test.budget());
+    const auto own = settled_ledger(own_budget(test));
     const auto machine = settled_machine(test.budget());
     constexpr unsigned rounds = 20;
     for (unsigned round = 0; round < rounds; ++round) {
@@ -162,6 +163,7 @@ TEST(destroy_world, "a budget with everything in it is destroyed, and its parent
         if (test.failed()) return;
     }
     expect_returned(test, test.budget(), before, "the parent", 2 * rounds);
+    expect_returned(test, own_budget(test), own, "the caller", 2 * rounds);
     const auto after = settled_machine(test.budget());
     EXPECT(machine.free + machine.kernel_heap - after.free - after.kernel_heap <= 2 * rounds);
     report_count("worlds destroyed", rounds);
@@ -208,12 +210,12 @@ TEST(mapped_survives,
         // Safety: mapped just now.
         auto* words = reinterpret_cast<volatile uint64_t*>(address);
         for (unsigned i = 0; i < 20; ++i) words[i * 512] = i + 7;
-        const auto lent = settled_ledger(test.budget());
+        const auto lent = settled_ledger(own_budget(test));
         destroy(test, budget);
         for (unsigned i = 0; i < 20; ++i) EXPECT_EQ(words[i * 512] + 0, i + 7);
         words[0] = 1;
         EXPECT_ERROR(memory.get_size(), Error::bad_handle);
-        const auto after = settled_ledger(test.budget());
+        const auto after = settled_ledger(own_budget(test));
         EXPECT_EQ(used(after, abi::Resource::reserved_pages),
                   used(lent, abi::Resource::reserved_pages) - 20);
         EXPECT_EQ(used(after, abi::Resource::pages), used(lent, abi::Resource::pages) + 20);

@@ -106,12 +106,12 @@ TEST(table_full,
         handles[count++] = made->handle.release();
     }
     EXPECT_EQ(error, Error::no_room);
-    const auto before = MUST(test.budget().get_ledger());
+    const auto before = MUST(own_budget(test).get_ledger());
     EXPECT_ERROR(make_semaphore(test), Error::no_room);
     EXPECT_ERROR(test.budget().create_memory(1, 0), Error::no_room);
     EXPECT_ERROR(test.budget().create_process(16, 0), Error::no_room);
     EXPECT_ERROR(semaphore.get_duplicate(0, abi::duplicate_revocable), Error::no_room);
-    const auto after = MUST(test.budget().get_ledger());
+    const auto after = MUST(own_budget(test).get_ledger());
     EXPECT_EQ(after.used[leases], before.used[leases]);
     if (count > 0) close_handle(handles[--count]);
     EXPECT_OK(semaphore.get_duplicate(0, 0));
@@ -186,11 +186,11 @@ TEST(lease_depth, "leases nest to the named depth, and one deeper answers too_de
         one = MUST(lease_out(above));
         above = one.handle;
     }
-    const auto before = MUST(test.budget().get_ledger());
+    const auto before = MUST(own_budget(test).get_ledger());
     const auto state = MUST(test.process().get_state());
     EXPECT_ERROR(above.get_duplicate(abi::all_rights, abi::duplicate_revocable), Error::too_deep);
     EXPECT_OK(above.get_duplicate(abi::all_rights, 0));
-    const auto after = MUST(test.budget().get_ledger());
+    const auto after = MUST(own_budget(test).get_ledger());
     EXPECT_EQ(after.used[leases], before.used[leases]);
     EXPECT_EQ(after.used[kernel_bytes], before.used[kernel_bytes]);
     EXPECT_EQ(MUST(test.process().get_state()).handles, state.handles);
@@ -209,14 +209,15 @@ TEST(wide_tree,
     constexpr unsigned width = 300;  // several chunks
     const auto below = std::unique_ptr<Leased[]>(new (std::nothrow) Leased[width]);
     if (below == nullptr) return test.fail("no memory");
-    const auto before = settled_ledger(test.budget());
+    const auto before = settled_ledger(own_budget(test));
     {
         const auto semaphore = MUST(make_semaphore(test));
         const auto top = MUST(lease_out(semaphore));
         for (unsigned i = 0; i < width; ++i) {
             below[i] = MUST(lease_out(i % 3 == 2 ? below[i - 1].handle : top.handle));
         }
-        EXPECT_EQ(MUST(test.budget().get_ledger()).used[leases], before.used[leases] + width + 1);
+        EXPECT_EQ(MUST(own_budget(test).get_ledger()).used[leases],
+                  before.used[leases] + width + 1);
         EXPECT_OK(semaphore.close_revoke(top.lease));
         unsigned alive = 0;
         for (unsigned i = 0; i < width; ++i) alive += answer_of(below[i].handle) != Error::revoked;
@@ -224,12 +225,12 @@ TEST(wide_tree,
         EXPECT_EQ(answer_of(top.handle), Error::revoked);
         for (unsigned i = 0; i < width; ++i) below[i].handle.close();
     }
-    expect_returned(test, test.budget(), before, "after the leases");
+    expect_returned(test, own_budget(test), before, "after the leases");
 }
 
 TEST(leases_return, "leases made and dropped in any order leave nothing on the budget") {
     const auto semaphore = MUST(make_semaphore(test));
-    const auto before = settled_ledger(test.budget());
+    const auto before = settled_ledger(own_budget(test));
     for (unsigned round = 0; round < 300; ++round) {
         auto outer = MUST(lease_out(semaphore));
         auto inner = MUST(lease_out(outer.handle));
@@ -238,7 +239,7 @@ TEST(leases_return, "leases made and dropped in any order leave nothing on the b
         if (round % 4 == 2) EXPECT_OK(semaphore.close_revoke(outer.lease));
         if (round % 4 == 0) EXPECT_OK(inner.handle.get_info());
     }
-    expect_returned(test, test.budget(), before, "after the leases");
+    expect_returned(test, own_budget(test), before, "after the leases");
 }
 
 TEST(lease_of_range, "a range made through a leased handle ends with the lease; mappings stay") {
@@ -275,8 +276,7 @@ TEST(busy, "a handle in a queued request is busy for everything, and free again 
         status = system::call_words(served.value(), send, semaphore.value(), moving_memory.value())
                      .status.bits;
     }));
-    while (MUST(table.get_state()).queued == 0)
-        static_cast<void>(wait_for(semaphore, Deadline::poll()));
+    while (MUST(table.get_state()).queued == 0) sleep_for(milliseconds(1));
     constexpr uint64_t close = abi::operation_word(abi::Verb::close, abi::selector_universal);
     for (const abi::Handle handle : {semaphore.value(), moving_memory.value()}) {
         EXPECT_ERROR(ObjectReference(handle).get_info(), Error::busy);

@@ -4,6 +4,7 @@
 #include "tests/abi/handles/specimens.h"
 
 #include "abi/operations.h"
+#include "tests/guest/ledger.h"
 
 namespace annulus::test {
 
@@ -60,6 +61,7 @@ const Specimens* Specimens::get(Context& test) {
 bool Specimens::make(Context& test) {
     const auto made = [&]() -> Result<void> {
         payer_ = test.budget();
+        own_payer_ = own_budget(test);
         own_process_ = test.process();
         abi::BudgetLimits limits = {};
         limits.amount[static_cast<unsigned>(abi::Resource::pages)] = 100;
@@ -117,6 +119,7 @@ bool Specimens::make_hardware(Context& test) {
 uint64_t Specimens::digest() const {
     Digest digest;
     digest.add(payer_);
+    digest.add(own_payer_);
     digest.add(own_process_);
     digest.add(budget_);
     digest.add(process_);

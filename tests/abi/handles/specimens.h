@@ -41,6 +41,7 @@ private:
 
     abi::Handle of_[abi::object_type_count] = {};
     BudgetReference payer_;
+    BudgetReference own_payer_;
     ProcessReference own_process_;
     Budget budget_;
     Process process_;

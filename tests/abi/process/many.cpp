@@ -67,11 +67,13 @@ TEST(ten_thousand, "10,000 processes made and killed leave every account exactly
     sleep_for(milliseconds(1));
     churn(test, test.budget(), code, 80);  // the kernel's heap takes the size it needs
     const auto before = settled_ledger(test.budget());
+    const auto own = settled_ledger(own_budget(test));
     const auto machine = settled_machine(test.budget());
     const uint64_t begun = now();
     churn(test, test.budget(), code, processes);
     report_count("microseconds a process", (now() - begun) / processes / 1000);
     expect_returned(test, test.budget(), before, "after ten thousand processes");
+    expect_returned(test, own_budget(test), own, "the caller");
     const auto after = settled_machine(test.budget());
     EXPECT_EQ(after.charged, machine.charged);
     EXPECT_EQ(after.total, machine.total);
