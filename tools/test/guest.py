@@ -84,6 +84,23 @@ def boots(only=()):
     return found
 
 
+def unused(boots):
+    """Test programs and systems that no boot uses, and boots that expect nothing."""
+    systems = {boot.scenario["system"] for boot in boots}
+    manifests = {path.parts[1]: project.text(path) for path in project.files()
+                 if path.match("system/*/manifest")}
+    started = " ".join(text for name, text in manifests.items() if name in systems)
+    problems = [f"system/{name}: no scenario boots it" for name in sorted(set(manifests) - systems)]
+    for path in project.files():
+        if path.match("tests/abi/*/main.cpp") or path.match("tests/hostile/*/main.cpp"):
+            program = f"test_{path.parent.name}"
+            if not re.search(rf"\b{program}\b", started):
+                problems.append(f"{path}: no scenario runs {program}")
+    problems += [f"{boot.name}: expects nothing" for boot in boots
+                 if not boot.expect and not boot.script]
+    return "\n".join(problems)
+
+
 class Run:
     """One run of one boot: starts QEMU, follows the serial port, ends QEMU."""
 
