@@ -95,12 +95,14 @@ void prepare(Thread& thread, const ThreadStart& start) {
     const bool fast = !process.withholds_cycles() && arch::fast_paths_available();
     thread.fast_handle_count = fast ? process.handles.size() : 0;
     if (process.withholds_cycles()) thread.add_slow_reason(SlowReason::cycles);
-    thread.user_rip = start.entry;
-    thread.user_rsp = start.stack;
-    thread.user_rflags = arch::user_flags_always;
+    // As after a preemption, so that it starts with the clean vector state below, and not with what
+    // another thread left behind in its system call.
+    thread.frame.rip = start.entry;
+    thread.frame.rsp = start.stack;
+    thread.frame.rdi = start.argument;
+    arch::sanitize_user_frame(thread.frame, abi::user_end);
     thread.fs_base = start.fs_base;
-    thread.message.rdi = start.argument;
-    thread.resume = Resume::message;
+    thread.resume = Resume::frame;
     thread.ceiling = static_cast<uint8_t>(process.budget->priority_ceiling());
     thread.own_priority = start.priority;
     thread.priority = start.priority;
