@@ -73,8 +73,13 @@ void TimerObject::fired(Timer& timer) {
         }
         object.armed_ = object.period_ != 0;
         if (object.armed_) {
+            // The last firing that was due; a next one beyond the end of time is never.
             const uint64_t missed = (now - object.deadline_) / object.period_;
-            object.deadline_ += (missed + 1) * object.period_;
+            const uint64_t due = object.deadline_ + missed * object.period_;
+            object.armed_ = object.period_ < abi::deadline_never - due;
+            object.deadline_ = due + object.period_;
+        }
+        if (object.armed_) {
             start_timer(timer, object.deadline_, object.where_);
         }
     }
