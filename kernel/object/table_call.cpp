@@ -85,7 +85,6 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
         const auto marked = client.process->handles.mark_busy(words, mask);
         if (!marked.ok()) return fail(client, marked.status());
     }
-    client.hops += 1;  // of this request; the server's side sets it anew
     RequestSlot* slot = nullptr;
     Status refusal;
     {
@@ -101,7 +100,6 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
             wait_for_slot_locked(client, object, rights);
         }
     }
-    client.hops -= 1;
     if (!refusal.ok()) return fail_keeping(client, refusal);
     if (slot == nullptr) schedule();
     submit(client, *slot, object, rights, {});

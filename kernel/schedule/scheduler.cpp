@@ -37,19 +37,15 @@ Cpu& choose_cpu(const Thread& thread) {
     return cpu_at(static_cast<unsigned>(std::countr_zero(allowed)));
 }
 
-// Makes `cpu` look at its queue if a thread of this priority should run there soon.
-void poke(Cpu& cpu, uint8_t priority) {
+// Makes `cpu` look at its queue: somebody was put there.
+void poke(Cpu& cpu) {
     if (&cpu == &this_cpu()) {
         cpu.resched.store(true, std::memory_order_relaxed);
         return;
     }
-    // Pairs with idle_loop: it says that it is idle, then looks at the queue under its lock; we
-    // have queued under that lock before we look here, so one of us sees the other.
-    const Thread* running = __atomic_load_n(&cpu.current, __ATOMIC_RELAXED);
-    if (cpu.idle.load(std::memory_order_seq_cst) || running == nullptr ||
-        running->priority <= priority) {
-        arch::send_ipi(cpu.local.index, vector_reschedule);
-    }
+    // Always: what runs there may be handing the CPU to somebody less urgent at this moment, on a
+    // fast path that looked at its queue just before.
+    arch::send_ipi(cpu.local.index, vector_reschedule);
 }
 
 void enqueue(Thread& thread, Cpu& cpu, bool front) {
@@ -95,9 +91,8 @@ void run_node(Cpu& cpu, RunQueueNode& node) {
 
 void make_ready(Thread& thread) {
     Cpu& cpu = choose_cpu(thread);
-    const uint8_t priority = thread.priority;
     enqueue(thread, cpu, false);
-    poke(cpu, priority);
+    poke(cpu);
 }
 
 // Runs on an empty kernel stack.
@@ -214,7 +209,7 @@ void set_priority(Thread& thread, uint8_t priority) {
         thread.priority = priority;
         if (ready) cpu->run_queue.push_back(thread);
     }
-    if (ready) poke(*cpu, priority);
+    if (ready) poke(*cpu);
 }
 
 void watch_slice(Cpu& cpu, const Thread& thread) {
@@ -244,7 +239,7 @@ void idle_loop() {
     cpu.slice_end = 0;
     for (;;) {
         grace_settle(cpu);
-        // Sequentially consistent, as poke() explains: first the flag, then the look at the queue.
+        // Sequentially consistent: first the flag, then the look at the queue.
         cpu.idle.store(true, std::memory_order_seq_cst);
         idle_cpus.fetch_or(bit_of(cpu.local.index), std::memory_order_seq_cst);
         bool empty;
