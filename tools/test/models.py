@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Protocol models: tests/models/run.py searches them and writes a suite of its own."""
+"""The protocol models, searched by tests/models/run.py; unchanged ones are not searched again."""
 
 import hashlib
 import json
