@@ -50,5 +50,7 @@ def run(report):
             if not path.exists():
                 suite.fails(path.name, "was not built")
                 continue
-            suite.check(f"{path.name} uses no vector registers", _vector_registers(path))
+            # test_thread tests what preemption does to vector registers, in assembly of its own.
+            if path.name != "test_thread":
+                suite.check(f"{path.name} uses no vector registers", _vector_registers(path))
             suite.check(f"{path.name} has no writable code", _segments(path))
