@@ -20,31 +20,6 @@ _finding = re.compile(rf"^{re.escape(str(project.root))}/(\S+: (?:error|warning)
 _store = project.results / "tidy.json"
 
 
-def _commands():
-    """One compile command for each source: (path, build folder, command)."""
-    chosen = {}
-    for folder in (project.target, project.host):
-        database = folder / "compile_commands.json"
-        if not database.exists():
-            continue
-        for entry in json.loads(database.read_text()):
-            path = pathlib.Path(entry["file"])
-            if path.suffix == ".cpp" and path.is_relative_to(project.root):
-                name = pathlib.PurePosixPath(path.relative_to(project.root))
-                chosen.setdefault(name, (folder, entry["command"]))
-    present = set(project.files())
-    return {name: value for name, value in chosen.items() if name in present}
-
-
-def _key(path, command):
-    digest = hashlib.sha256((project.root / ".clang-tidy").read_bytes())
-    digest.update(command.encode())
-    digest.update(pathlib.Path("/usr/bin/clang-tidy-19").resolve().stat().st_mtime_ns.to_bytes(8))
-    for name in sorted(layering.closure(path)):
-        digest.update(str(name).encode() + b"\0" + (project.root / name).read_bytes())
-    return digest.hexdigest()
-
-
 def without_precompiled(flags):
     """The flags without precompiled headers, which would hide that a source lacks an include."""
     kept = []
@@ -61,10 +36,42 @@ def without_precompiled(flags):
     return kept
 
 
-def _examine(path, command):
-    """What clang-tidy has to say about one source, a line each."""
+def _flags(command, folder):
     words = shlex.split(command)
-    flags = without_precompiled(words[1:words.index("-o")])
+    flags = words[1:words.index("-o")]
+    # Tests keep theirs: GoogleTest's headers would take most of the time again.
+    return without_precompiled(flags) if folder == project.target else flags
+
+
+def _commands():
+    """The compiler's flags for each source that some tree builds."""
+    chosen = {}
+    for folder in (project.target, project.host):
+        database = folder / "compile_commands.json"
+        if not database.exists():
+            continue
+        for entry in json.loads(database.read_text()):
+            path = pathlib.Path(entry["file"])
+            if path.suffix == ".cpp" and path.is_relative_to(project.root):
+                name = pathlib.PurePosixPath(path.relative_to(project.root))
+                if name not in chosen:
+                    chosen[name] = _flags(entry["command"], folder)
+    present = set(project.files())
+    return {name: flags for name, flags in chosen.items() if name in present}
+
+
+def _key(path, flags):
+    digest = hashlib.sha256(b"".join(
+        (project.root / rules).read_bytes() for rules in (".clang-tidy", "tests/host/.clang-tidy")))
+    digest.update("\0".join(flags).encode())
+    digest.update(pathlib.Path("/usr/bin/clang-tidy-19").resolve().stat().st_mtime_ns.to_bytes(8))
+    for name in sorted(layering.closure(path)):
+        digest.update(str(name).encode() + b"\0" + (project.root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _examine(path, flags):
+    """What clang-tidy has to say about one source, a line each."""
     result = jobs.run(["clang-tidy-19", "--quiet", str(path), "--", *flags], cwd=project.root,
                       timeout=300)
     if result.ok:
@@ -78,13 +85,13 @@ def run(report):
         clean = {}
         waiting = {}
         reported = set()
-        for path, (_, command) in sorted(_commands().items()):
-            key = _key(path, command)
+        for path, flags in sorted(_commands().items()):
+            key = _key(path, flags)
             if known.get(str(path)) == key:
                 clean[str(path)] = key
                 suite.passes(str(path))
             else:
-                waiting[path] = (key, command)
+                waiting[path] = (key, flags)
         suite.counters["examined"] = len(waiting)
         with concurrent.futures.ThreadPoolExecutor(jobs.slots) as pool:
             answers = pool.map(lambda item: _examine(item[0], item[1][1]), waiting.items())
