@@ -122,7 +122,7 @@ class Run:
             image=project.target / "images" / f"{scenario['system']}.img",
             cpus=self.boot.cpus, memory=scenario.get("memory", 256),
             append=scenario.get("append", ""), icount=self.boot.icount,
-            monitor=self._socket if self.boot.checks else None)
+            monitor=None if self.boot.icount else self._socket)
 
     def complete(self):
         """Whether everything expected has happened, apart from powering off."""
@@ -141,6 +141,8 @@ class Run:
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             try:
                 self._follow(process)
+                if self.problem:
+                    self.problem += f"\n{self._places(machine.kernel)}"
             finally:
                 jobs.stop(process)
                 process.stdin.close()
@@ -197,6 +199,12 @@ class Run:
             self.said.problems.append(f"there is no check {name}")
         elif name in self.boot.checks:  # Other boots of the same program skip it.
             self.checked[name] = monitor.run(self._socket, name)
+
+    def _places(self, kernel):
+        try:
+            return monitor.places(self._socket, kernel)
+        except (OSError, ValueError) as error:
+            return f"(where the CPUs are is not known: {error})"
 
     def tail(self):
         return "\n".join(f"| {line}" for line in self.said.lines[-25:])

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import tempfile
 
 present, writable, user, huge = 1 << 0, 1 << 1, 1 << 2, 1 << 7
@@ -153,6 +154,55 @@ def check_protections(monitor):
             if not cpu["CR4"] & bit:
                 problems.append(f"CPU {number}: {name} is off")
     return "\n".join(problems), {"cpus": len(registers)}
+
+
+kernel_text = 0xFFFF_FFFF_8000_0000
+
+
+def _frames(command, text):
+    """Return addresses of one CPU's kernel stack, innermost first, by its frame pointers.
+
+    `command` executes a line of the human monitor on that CPU, `text` is its registers.
+    """
+    found = [int(re.search(r"RIP=([0-9a-f]+)", text)[1], 16)]
+    frame = int(re.search(r"RBP=([0-9a-f]+)", text)[1], 16)
+    while found[-1] >= kernel_text and frame >> 47 == 0x1FFFF and len(found) < 16:
+        words = re.findall(r"0x([0-9a-f]{16})", command(f"x/2gx {frame:#x}"))
+        if len(words) < 2:
+            break
+        above = int(words[0], 16)
+        found.append(int(words[1], 16))
+        if above <= frame:
+            break
+        frame = above
+    return [address for address in found if address >= kernel_text] or found[:1]
+
+
+def places(path, kernel):
+    """Where each virtual CPU is, as lines: for a guest that makes no progress."""
+    monitor = Monitor(path)
+    try:
+        monitor.execute("stop")
+        lines = []
+        for cpu in monitor.execute("query-cpus-fast"):
+            def command(line, index=cpu["cpu-index"]):
+                return monitor.execute("human-monitor-command",
+                                       **{"command-line": line, "cpu-index": index})
+            text = command("info registers")
+            lines.append(f"CPU {cpu['cpu-index']}{' (halted)' if 'HLT=1' in text else ''}:")
+            lines += [f"  {address:016x} {_name(kernel, address)}"
+                      for address in _frames(command, text)]
+        return "\n".join(lines)
+    finally:
+        monitor.close()
+
+
+def _name(kernel, address):
+    if address < kernel_text:
+        return "in a program"
+    answer = subprocess.run(["llvm-symbolizer-19", f"--obj={kernel}", "--no-inlines",
+                             "--basenames", f"{address:#x}"], capture_output=True, text=True)
+    return " ".join(answer.stdout.split("\n")[:2])
 
 
 checks = {"wx": check_wx, "protections": check_protections}
