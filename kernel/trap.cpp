@@ -100,7 +100,7 @@ void leave_trap(Cpu& cpu, Thread& thread, const TrapFrame& frame) {
     if (slice_over) cpu.slice_end = 0;
     if (yields || rotates || !allowed) {
         save_preempted(thread, frame);
-        preempt(thread, !rotates && allowed);
+        preempt(thread, !slice_over && allowed);
     }
     watch_slice(cpu, thread);
 }

@@ -11,6 +11,8 @@
 #include "kernel/schedule/reaper.h"
 #include "kernel/schedule/timers.h"
 
+#include <utility>
+
 namespace annulus::kernel {
 
 namespace {
@@ -153,6 +155,15 @@ void yield_current(Thread& thread) {
 
 void preempt(Thread& thread, bool front) {
     Cpu& here = this_cpu();
+    if (here.slice_end != 0) {
+        // It keeps what is left of its time slice: a new one each time would never end while
+        // somebody more urgent comes by more often than slices end.
+        const uint64_t now = arch::now_ns();
+        thread.slice_left = now < here.slice_end ? here.slice_end - now : 0;
+        front = front && thread.slice_left != 0;
+        here.slice_end = 0;
+    }
+    if (!front) thread.slice_left = 0;
     if ((thread.affinity & bit_of(here.local.index)) != 0) {
         enqueue(thread, here, front);
     } else {
@@ -212,7 +223,8 @@ void set_priority(Thread& thread, uint8_t priority) {
     if (ready) poke(*cpu);
 }
 
-void watch_slice(Cpu& cpu, const Thread& thread) {
+void watch_slice(Cpu& cpu, Thread& thread) {
+    const uint64_t left = std::exchange(thread.slice_left, 0);
     bool shared;
     {
         SpinGuard guard(cpu.queue_lock);
@@ -223,7 +235,8 @@ void watch_slice(Cpu& cpu, const Thread& thread) {
         return;
     }
     if (cpu.slice_end != 0) return;
-    cpu.slice_end = arch::now_ns() + default_slice_ns * thread.slice_percent / 100;
+    const uint64_t whole = default_slice_ns * thread.slice_percent / 100;
+    cpu.slice_end = arch::now_ns() + (left != 0 ? left : whole);
     program_timer(cpu);
 }
 

@@ -176,6 +176,7 @@ struct Thread final : Object,
     Status cancelled;  // what it sees when `table` was taken away from it
     uint64_t affinity = ~uint64_t{0};
     uint32_t slice_percent = 100;  // of the default time slice (the budget's CPU weight)
+    uint64_t slice_left = 0;       // of the time slice in which it was preempted; 0: a whole one
     uint64_t cpu_cycles = 0;
     void* vector_area = nullptr;
     arch::TrapFrame frame{};

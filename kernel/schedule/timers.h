@@ -11,7 +11,7 @@ namespace annulus::kernel {
 void program_timer(Cpu& cpu);
 
 // Starts a time slice if another thread of the running one's priority waits; ends it if none does.
-void watch_slice(Cpu& cpu, const Thread& thread);
+void watch_slice(Cpu& cpu, Thread& thread);
 
 // Charges the cycles since the last call to the running thread.
 void account_cycles(Cpu& cpu);
