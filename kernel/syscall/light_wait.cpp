@@ -129,6 +129,11 @@ bool plain(const Thread& thread) {
 // A thread that returns with nothing but a status, and needs nothing special to be switched to.
 bool may_switch(const Thread& thread) { return plain(thread) && thread.resume == Resume::status; }
 
+// Whether the thread, once it runs, shares the CPU with an equal, and no time slice is running yet.
+bool needs_slice(const Cpu& cpu, uint8_t highest_ready, const Thread& thread) {
+    return highest_ready >= thread.priority && cpu.slice_end == 0;
+}
+
 [[noreturn]] void switch_light(Thread& thread) {
     thread.status.store(ThreadStatus::running, std::memory_order_relaxed);
     arch::switch_with_status(&thread);
@@ -149,6 +154,7 @@ bool may_switch(const Thread& thread) { return plain(thread) && thread.resume ==
     }
     if (node == nullptr) schedule();
     auto& thread = static_cast<Thread&>(*node);
+    if (needs_slice(cpu, cpu.run_queue.highest_or_zero(), thread)) switch_to(thread);
     thread.cpu.store(&cpu, std::memory_order_relaxed);
     switch_light(thread);
 }
@@ -230,7 +236,9 @@ extern "C" LightResult kernel_light_signal_and_wait(uint64_t wake_handle, uint64
     if (taken == LightSemaphore::Taken::queued) {
         if (woken == nullptr) block(cpu);
         // Somebody more urgent who is queued by another CPU right now comes with an interrupt.
-        if (may_switch(*woken) && cpu.run_queue.highest_or_zero() <= woken->priority) {
+        const uint8_t highest = cpu.run_queue.highest_or_zero();
+        if (may_switch(*woken) && highest <= woken->priority &&
+            !needs_slice(cpu, highest, *woken)) {
             woken->cpu.store(&cpu, std::memory_order_relaxed);
             switch_light(*woken);
         }

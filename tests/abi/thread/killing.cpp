@@ -160,7 +160,7 @@ TEST(kill_process, "killing a process ends threads in every state, once and for 
             static_cast<void>(system::wait(words[1].load(), 0, abi::deadline_never));
         }));
         while (child.words()[0].load() < trial * 1000) {
-            static_cast<void>(wait_for(semaphore, Deadline::after(microseconds(50))));
+            static_cast<void>(wait_for(semaphore, Deadline::after(microseconds(500))));
         }
         EXPECT_OK(child.kill());
         const uint64_t last = child.words()[0].load();

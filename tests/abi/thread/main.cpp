@@ -155,6 +155,53 @@ TEST(time_slices, "threads of one priority share a CPU although none of them giv
     }));
 }
 
+TEST(slices_are_kept, "threads share a CPU also when a more urgent one often comes by") {
+    EXPECT_OK(on_one_cpu([&] {
+        std::atomic<bool> stop = false;
+        std::atomic<uint64_t> turns[2] = {};
+        Crew<2> crew;
+        for (auto& count : turns) EXPECT_OK(crew.add([&] { spin_until(stop, count); }, patient));
+        const auto never = MUST(make_semaphore(test));
+        const uint64_t end = now() + milliseconds(200).nanoseconds;
+        while (now() < end) {
+            static_cast<void>(wait_for(never, Deadline::after(microseconds(300))));
+        }
+        stop = true;
+        EXPECT_OK(crew.join());
+        EXPECT(turns[0].load() != 0);
+        EXPECT(turns[1].load() != 0);
+    }));
+}
+
+TEST(slices_after_waits, "equals share a CPU also when somebody more urgent gave it up in a wait") {
+    EXPECT_OK(on_one_cpu([&] {
+        const auto semaphore = MUST(make_semaphore(test));
+        std::atomic<bool> stop = false;
+        bool stopped = false;
+        Crew<2> crew;
+        EXPECT_OK(crew.add(
+            [&] {
+                static_cast<void>(signal(semaphore));
+                const uint64_t end = now() + milliseconds(1000).nanoseconds;
+                while (!stop.load() && now() < end) {
+                }
+                stopped = stop.load();
+            },
+            patient));
+        EXPECT_OK(crew.add(
+            [&] {
+                stop = true;
+                static_cast<void>(signal(semaphore));
+            },
+            patient));
+        // The first thread was interrupted in its signal, and goes on when this one waits again.
+        EXPECT_OK(wait_for(semaphore));
+        EXPECT_OK(wait_for(semaphore));
+        EXPECT_OK(crew.join());
+        EXPECT(stopped);
+    }));
+}
+
 TEST(affinity, "a thread runs on the CPUs of its mask only, also when that changes") {
     // A thread pinned to CPU 0 below a spinning one makes no progress; on another CPU it does.
     std::atomic<bool> stop = false;

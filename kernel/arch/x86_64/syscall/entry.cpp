@@ -298,11 +298,15 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "jbe call_lent\n\t"
         "movb %%bl, %c[priority]-%c[link](%%rcx)\n\t"
         "jmp call_lent\n"
-        // Somebody is ready on this CPU: only someone more urgent than the server is in the way.
+        // Somebody is ready on this CPU: in the way is only someone more urgent than the server, or
+        // an equal when no time slice has begun.
         "call_ready:\n\t"
         "bsrq %%rax, %%rax\n\t"
         "cmpb %c[priority]-%c[link](%%rcx), %%al\n\t"
-        "jbe call_claim\n"
+        "jb call_claim\n\t"
+        "ja unlock_slow_call\n\t"
+        "cmpq $0, %%gs:%c[slice_end]\n\t"
+        "jne call_claim\n"
         "unlock_slow_call:\n\t"
         "incl %c[lock_serving](%%rbp)\n"
         "slow_call:\n\t"
@@ -408,7 +412,10 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "reply_ready:\n\t"
         "bsrq %%rax, %%rax\n\t"
         "cmpb %c[priority](%%rcx), %%al\n\t"
-        "jbe reply_claim\n"
+        "jb reply_claim\n\t"
+        "ja unlock_slow_reply\n\t"
+        "cmpq $0, %%gs:%c[slice_end]\n\t"
+        "jne reply_claim\n"
         "unlock_slow_reply:\n\t"
         "incl %c[lock_serving](%%r15)\n"
         "slow_reply:\n\t"
@@ -453,7 +460,8 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         [slot_epoch] "i"(FastPathOffsets::slot_epoch),
         [slot_lengths] "i"(FastPathOffsets::slot_lengths),
         [slot_size] "i"(FastPathOffsets::slot_size), [slot_state] "i"(FastPathOffsets::slot_state),
-        [slots] "i"(FastPathOffsets::slots), [slow_reasons] "i"(FastPathOffsets::slow_reasons),
+        [slice_end] "i"(FastPathOffsets::slice_end), [slots] "i"(FastPathOffsets::slots),
+        [slow_reasons] "i"(FastPathOffsets::slow_reasons),
         [stack_top] "i"(FastPathOffsets::stack_top),
         [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
         [thread_epoch] "i"(FastPathOffsets::thread_epoch),

@@ -27,6 +27,7 @@ struct FastPathOffsets {
     static constexpr size_t self = offsetof(Cpu, local.self);
     static constexpr size_t current = offsetof(Cpu, current);
     static constexpr size_t loaded_root = offsetof(Cpu, loaded_root);
+    static constexpr size_t slice_end = offsetof(Cpu, slice_end);
     static constexpr size_t ready = offsetof(Cpu, run_queue) + offsetof(RunQueue, occupied_);
     static constexpr size_t entries = offsetof(Cpu, counters.kernel_entries);
     static constexpr size_t root_loads = offsetof(Cpu, counters.page_table_loads);
