@@ -28,7 +28,8 @@ struct PhysicalRange {
 // Everything here is checked: whoever reads it need not doubt it. Lives for ever, never changes.
 struct BootInfo {
     // RAM that nobody uses yet: sorted, disjoint, never adjacent, page aligned, in the direct map.
-    // The kernel image, the archive, boot-time allocations and the first MiB are already cut out.
+    // The kernel image, the archive, the firmware tables' copy, boot-time allocations and the first
+    // MiB are already cut out.
     std::span<const PhysicalRange> usable;
     // What the firmware describes as anything but RAM, as it was given: sorted, page aligned
     // outwards, may overlap each other, never overlaps `usable`. Not in the direct map.
@@ -38,9 +39,10 @@ struct BootInfo {
     PhysicalRange kernel_image;
     // The boot archive, byte exact; empty when none was given. Its pages lie in the direct map.
     PhysicalRange archive;
+    // A copy of the firmware's tables (abi/firmware.h), whole pages in the direct map; empty when
+    // there was no memory for it.
+    PhysicalRange firmware;
     std::string_view command_line;
-    // Physical address of the ACPI root pointer, 0 when there is none.
-    uint64_t rsdp = 0;
 };
 
 }  // namespace annulus::kernel

@@ -172,6 +172,12 @@ void start_first_process(const BootInfo& info) {
     auto archive = must(MemoryObject::create_physical(root, archive_pages(info), MemoryKind::fixed),
                         "archive");
     page.add(*process, "archive", object_of(std::move(archive)), readable);
+    if (!info.firmware.empty()) {
+        auto firmware = must(MemoryObject::create_physical(root, info.firmware, MemoryKind::fixed),
+                             "firmware tables");
+        page.add(*process, "firmware", object_of(std::move(firmware)),
+                 readable & ~abi::right_execute);
+    }
     page.add(*process, "clock", object_of(clock_page()), readable & ~abi::right_execute);
     page.add(*process, "hardware", object_of(must(Hardware::create(root), "hardware")),
              abi::all_rights);

@@ -6,6 +6,7 @@ set(annulus_host_sources
     "boot/memory_map.cpp"
     "boot/start_info.cpp"
     "kernel/arch/x86_64/firmware/acpi.cpp"
+    "kernel/arch/x86_64/firmware/acpi_tables.cpp"
     "kernel/memory/address_*.cpp"
     "kernel/memory/frame_directory.cpp"
     "kernel/memory/memory_*.cpp"

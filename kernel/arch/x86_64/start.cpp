@@ -6,11 +6,13 @@
 #include "arch/cpu_local.h"
 #include "arch/interrupts.h"
 #include "arch/vector_state.h"
+#include "base/align.h"
 #include "boot/start_info.h"
 #include "kernel/arch/x86_64/cpu/clock.h"
 #include "kernel/arch/x86_64/cpu/features.h"
 #include "kernel/arch/x86_64/cpu/smp.h"
 #include "kernel/arch/x86_64/debug/stop.h"
+#include "kernel/arch/x86_64/firmware/acpi_tables.h"
 #include "kernel/arch/x86_64/firmware/machine.h"
 #include "kernel/arch/x86_64/interrupt/io_apic.h"
 #include "kernel/arch/x86_64/interrupt/local_apic.h"
@@ -39,6 +41,7 @@ alignas(16) constinit std::array<char, 4096> early_trap_stack{};
 constinit StartInfo start_info{};
 constinit RangeList usable{};
 constinit kernel::BootInfo boot_info{};
+constinit PhysicalRange firmware_copy{};
 
 uint64_t usable_limit() {
     const uint32_t bits = cpu_features().physical_bits;
@@ -54,6 +57,18 @@ void prepare_cpu() {
     enable_cpu_features();
 }
 
+// The firmware's tables may lie beside anything, in memory that is never mapped again; programs get
+// a copy.
+void copy_firmware_tables(const PhysicalWindow& window) {
+    const uint64_t size = copy_acpi_tables(window, start_info.rsdp, {});
+    firmware_copy = usable.take(align_up(size, page_size), early_window_size);
+    if (firmware_copy.empty()) return kernel::log("boot: no memory for the firmware's tables");
+    // Safety: the pages were just taken from RAM that the boot page tables map.
+    const std::span to(physical_to_pointer<std::byte>(firmware_copy.begin), firmware_copy.size());
+    __builtin_memset(to.data(), 0, to.size());
+    copy_acpi_tables(window, start_info.rsdp, to);
+}
+
 void read_boot_information(uint64_t address) {
     // Safety: the boot page tables map this much of the direct map.
     const PhysicalWindow window(physical_to_pointer<const std::byte>(0), early_window_size);
@@ -66,6 +81,7 @@ void read_boot_information(uint64_t address) {
     usable.subtract(low_memory);
     usable.subtract(kernel_image_range());
     usable.subtract(widen_to_pages(start_info.archive));
+    copy_firmware_tables(window);
 }
 
 void start_interrupts(const CpuStacks& stacks) {
@@ -86,7 +102,7 @@ void fill_boot_info(uint64_t boot_pages) {
     boot_info.kernel_static_pages = kernel_image_range().size() / page_size + boot_pages;
     boot_info.archive = start_info.archive;
     boot_info.command_line = start_info.command_line();
-    boot_info.rsdp = start_info.rsdp;
+    boot_info.firmware = firmware_copy;
 }
 
 // Runs on the CPU's final stack.

@@ -2,6 +2,9 @@
 // ACPI tables, sane and hostile.
 #include "kernel/arch/x86_64/firmware/acpi.h"
 
+#include "base/firmware_tables.h"
+#include "kernel/arch/x86_64/firmware/acpi_tables.h"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -180,6 +183,71 @@ TEST_F(AcpiTest, ShortTablesAreNotReadBeyondTheirEnd) {
     EXPECT_FALSE(info_.has_madt);
     EXPECT_EQ(info_.timer_port, 0);
     EXPECT_EQ(info_.pci.base, 0u);
+}
+
+// --- the copy for programs
+
+class AcpiCopyTest : public AcpiTest {
+protected:
+    std::vector<std::byte> copy() {
+        const PhysicalWindow window(memory_.data(), memory_.size());
+        std::vector<std::byte> bytes(copy_acpi_tables(window, rsdp_at, {}));
+        EXPECT_EQ(copy_acpi_tables(window, rsdp_at, bytes), bytes.size());
+        return bytes;
+    }
+};
+
+TEST_F(AcpiCopyTest, HoldsEveryTable) {
+    const auto bytes = copy();
+    const auto tables = FirmwareTables::open(bytes);
+    ASSERT_TRUE(tables.has_value());
+    EXPECT_EQ(tables->count(), 4u);
+    const auto mcfg = tables->find("MCFG");
+    ASSERT_EQ(mcfg.size(), 60u);
+    EXPECT_EQ(acpi_field<uint64_t>(mcfg, 44), 0xb0000000u);
+    EXPECT_EQ(tables->find("DSDT").size(), 36u + 14);
+    EXPECT_TRUE(tables->find("FACS").empty());
+}
+
+TEST_F(AcpiCopyTest, LeavesOutTablesWithABadChecksum) {
+    memory_[mcfg_at + 44] ^= std::byte{1};
+    const auto bytes = copy();
+    const auto tables = FirmwareTables::open(bytes);
+    ASSERT_TRUE(tables.has_value());
+    EXPECT_EQ(tables->count(), 3u);
+    EXPECT_TRUE(tables->find("MCFG").empty());
+}
+
+TEST_F(AcpiCopyTest, WithoutTablesThereIsAnEmptyList) {
+    memory_[rsdp_at] = std::byte{0};
+    const auto bytes = copy();
+    const auto tables = FirmwareTables::open(bytes);
+    ASSERT_TRUE(tables.has_value());
+    EXPECT_EQ(tables->count(), 0u);
+}
+
+TEST_F(AcpiCopyTest, TakesNoTableTwice) {
+    Bytes root;
+    for (int i = 0; i < 500; ++i) append(root, i % 2 == 0 ? madt_at : fadt_at, 8);
+    store_table(root_at, "XSDT", root);
+    const auto bytes = copy();
+    EXPECT_EQ(FirmwareTables::open(bytes)->count(), 3u);
+}
+
+TEST_F(AcpiCopyTest, ReadersCheckBounds) {
+    std::mt19937_64 random(2);
+    const auto sound = copy();
+    EXPECT_FALSE(FirmwareTables::open(std::span(sound).first(8)).has_value());
+    EXPECT_FALSE(FirmwareTables::open(std::span(sound).first(sound.size() - 1)).has_value());
+    for (int round = 0; round < 20000; ++round) {
+        auto bytes = sound;
+        for (int i = 0; i < 3; ++i) bytes[random() % 160] = static_cast<std::byte>(random());
+        const auto tables = FirmwareTables::open(bytes);
+        if (!tables) continue;
+        uint64_t sum = 0;
+        for (const std::byte one : tables->find("MCFG")) sum += static_cast<uint64_t>(one);
+        ASSERT_LT(sum, 1u << 30);
+    }
 }
 
 // Random changes with correct checksums; the sanitized build watches the bounds.

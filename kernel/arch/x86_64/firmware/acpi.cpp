@@ -1,52 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Reading ACPI tables. Structures and offsets: ACPI specification 6.4, chapter 5.2.
+// What the kernel needs of the ACPI tables. Structures and offsets: ACPI specification 6.4,
+// chapter 5.2.
 #include "kernel/arch/x86_64/firmware/acpi.h"
 
-#include <span>
-#include <string_view>
+#include "kernel/arch/x86_64/firmware/acpi_tables.h"
 
 namespace annulus::arch {
 
 namespace {
 
-using Bytes = std::span<const std::byte>;
-
-constexpr size_t header_size = 36;
-constexpr uint64_t table_size_max = 16 * 1024 * 1024;
-
-// Little-endian value at an offset; 0 beyond the end, which every field here defines as "none".
-template <typename T>
-T field(Bytes bytes, size_t offset) {
-    T value{};
-    if (offset <= bytes.size() && bytes.size() - offset >= sizeof(T)) {
-        __builtin_memcpy(&value, bytes.data() + offset, sizeof(T));
-    }
-    return value;
-}
-
-bool sums_to_zero(Bytes bytes) {
-    uint8_t sum = 0;
-    for (const std::byte b : bytes) sum = static_cast<uint8_t>(sum + static_cast<uint8_t>(b));
-    return sum == 0;
-}
-
-bool starts_with(Bytes bytes, std::string_view text) {
-    if (bytes.size() < text.size()) return false;
-    for (size_t i = 0; i < text.size(); ++i) {
-        if (static_cast<char>(bytes[i]) != text[i]) return false;
-    }
-    return true;
-}
-
-// A whole table with a valid length and checksum, or nothing.
-Bytes table_at(const PhysicalWindow& window, PhysicalAddress address) {
-    const Bytes header = window.at(address, header_size);
-    if (header.empty()) return {};
-    const auto length = field<uint32_t>(header, 4);
-    if (length < header_size || length > table_size_max) return {};
-    const Bytes table = window.at(address, length);
-    return sums_to_zero(table) ? table : Bytes{};
-}
+using Bytes = AcpiBytes;
 
 void add_cpu(AcpiInfo& info, uint32_t apic_id, uint32_t flags) {
     constexpr uint32_t enabled = 1;
@@ -58,31 +21,32 @@ void add_cpu(AcpiInfo& info, uint32_t apic_id, uint32_t flags) {
 }
 
 void add_override(AcpiInfo& info, Bytes entry) {
-    const auto irq = field<uint8_t>(entry, 3);
+    const auto irq = acpi_field<uint8_t>(entry, 3);
     if (irq >= isa_interrupts) return;
-    const auto flags = field<uint16_t>(entry, 8);
+    const auto flags = acpi_field<uint16_t>(entry, 8);
     info.isa[irq] = {
-        .gsi = field<uint32_t>(entry, 4),
+        .gsi = acpi_field<uint32_t>(entry, 4),
         .trigger = (flags >> 2 & 3) == 3 ? Trigger::level : Trigger::edge,
         .polarity = (flags & 3) == 3 ? Polarity::low : Polarity::high,
     };
 }
 
 void read_madt_entry(AcpiInfo& info, Bytes entry) {
-    switch (field<uint8_t>(entry, 0)) {
-        case 0: return add_cpu(info, field<uint8_t>(entry, 3), field<uint32_t>(entry, 4));
+    switch (acpi_field<uint8_t>(entry, 0)) {
+        case 0: return add_cpu(info, acpi_field<uint8_t>(entry, 3), acpi_field<uint32_t>(entry, 4));
         case 1:
             if (info.io_apic_count == io_apics_max || entry.size() < 12) return;
-            info.io_apics[info.io_apic_count++] = {field<uint32_t>(entry, 4),
-                                                   field<uint32_t>(entry, 8)};
+            info.io_apics[info.io_apic_count++] = {acpi_field<uint32_t>(entry, 4),
+                                                   acpi_field<uint32_t>(entry, 8)};
             return;
         case 2:
             if (entry.size() >= 10) add_override(info, entry);
             return;
         case 5:
-            if (entry.size() >= 12) info.local_apic = field<uint64_t>(entry, 4);
+            if (entry.size() >= 12) info.local_apic = acpi_field<uint64_t>(entry, 4);
             return;
-        case 9: return add_cpu(info, field<uint32_t>(entry, 4), field<uint32_t>(entry, 8));
+        case 9:
+            return add_cpu(info, acpi_field<uint32_t>(entry, 4), acpi_field<uint32_t>(entry, 8));
         default: return;
     }
 }
@@ -91,10 +55,10 @@ void read_madt(AcpiInfo& info, Bytes table) {
     constexpr size_t entries_offset = 44;
     if (table.size() < entries_offset) return;
     info.has_madt = true;
-    info.local_apic = field<uint32_t>(table, 36);
+    info.local_apic = acpi_field<uint32_t>(table, 36);
     size_t at = entries_offset;
     while (table.size() - at >= 2) {
-        const auto length = field<uint8_t>(table, at + 1);
+        const auto length = acpi_field<uint8_t>(table, at + 1);
         if (length < 2 || length > table.size() - at) return;
         read_madt_entry(info, table.subspan(at, length));
         at += length;
@@ -102,16 +66,16 @@ void read_madt(AcpiInfo& info, Bytes table) {
 }
 
 AcpiRegister register_at(Bytes table, size_t offset) {
-    const auto space = field<uint8_t>(table, offset);
+    const auto space = acpi_field<uint8_t>(table, offset);
     return {space <= 1 ? static_cast<AcpiRegister::Space>(space) : AcpiRegister::Space::other,
-            field<uint64_t>(table, offset + 4)};
+            acpi_field<uint64_t>(table, offset + 4)};
 }
 
 // A small integer in AML: ZeroOp, OneOp or BytePrefix (ACPI 6.4, 20.2.3). Moves `at` behind it.
 bool read_aml_byte(Bytes code, size_t& at, uint8_t& value) {
     constexpr uint8_t byte_prefix = 0x0a;
-    const auto first = field<uint8_t>(code, at++);
-    value = first == byte_prefix ? field<uint8_t>(code, at++) : first;
+    const auto first = acpi_field<uint8_t>(code, at++);
+    value = first == byte_prefix ? acpi_field<uint8_t>(code, at++) : first;
     return (first == byte_prefix || first <= 1) && at <= code.size();
 }
 
@@ -119,11 +83,11 @@ bool read_aml_byte(Bytes code, size_t& at, uint8_t& value) {
 void find_off_state(AcpiInfo& info, Bytes code) {
     constexpr uint8_t package_op = 0x12;
     for (size_t i = 0; i + 4 <= code.size(); ++i) {
-        if (!starts_with(code.subspan(i), "_S5_")) continue;
+        if (!acpi_starts_with(code.subspan(i), "_S5_")) continue;
         size_t at = i + 4;
-        if (field<uint8_t>(code, at++) != package_op) continue;
+        if (acpi_field<uint8_t>(code, at++) != package_op) continue;
         // The package's length takes 1 to 4 bytes; the first says how many follow (20.2.4).
-        at += 1 + (field<uint8_t>(code, at) >> 6);
+        at += 1 + (acpi_field<uint8_t>(code, at) >> 6);
         ++at;  // the number of elements
         uint8_t a = 0;
         uint8_t b = 0;
@@ -138,60 +102,39 @@ void find_off_state(AcpiInfo& info, Bytes code) {
 void read_fadt(const PhysicalWindow& window, AcpiInfo& info, Bytes table) {
     constexpr uint32_t flag_hardware_reduced = 1u << 20, flag_reset = 1u << 10;
     info.has_fadt = true;
-    const auto flags = field<uint32_t>(table, 112);
+    const auto flags = acpi_field<uint32_t>(table, 112);
     info.hardware_reduced = (flags & flag_hardware_reduced) != 0;
     if (!info.hardware_reduced) {
-        info.timer_port = static_cast<uint16_t>(field<uint32_t>(table, 76));
-        info.control_a = static_cast<uint16_t>(field<uint32_t>(table, 64));
-        info.control_b = static_cast<uint16_t>(field<uint32_t>(table, 68));
+        info.timer_port = static_cast<uint16_t>(acpi_field<uint32_t>(table, 76));
+        info.control_a = static_cast<uint16_t>(acpi_field<uint32_t>(table, 64));
+        info.control_b = static_cast<uint16_t>(acpi_field<uint32_t>(table, 68));
     }
-    info.century_index = field<uint8_t>(table, 108);
+    info.century_index = acpi_field<uint8_t>(table, 108);
     if (flags & flag_reset) {
         info.reset = register_at(table, 116);
-        info.reset_value = field<uint8_t>(table, 128);
+        info.reset_value = acpi_field<uint8_t>(table, 128);
     }
     info.sleep_control = register_at(table, 244);
-    const auto wide = field<uint64_t>(table, 140);
-    const Bytes code = table_at(window, wide ? wide : field<uint32_t>(table, 40));
-    if (starts_with(code, "DSDT")) find_off_state(info, code.subspan(header_size));
+    const Bytes code = acpi_table_at(window, acpi_code_address(table));
+    if (acpi_starts_with(code, "DSDT")) find_off_state(info, code.subspan(acpi_header_size));
 }
 
 void read_mcfg(AcpiInfo& info, Bytes table) {
     constexpr size_t first_entry = 44, entry_size = 16;
     if (info.pci.base != 0 || table.size() < first_entry + entry_size) return;
     info.pci = {
-        .base = field<uint64_t>(table, first_entry),
-        .segment = field<uint16_t>(table, first_entry + 8),
-        .first_bus = field<uint8_t>(table, first_entry + 10),
-        .last_bus = field<uint8_t>(table, first_entry + 11),
+        .base = acpi_field<uint64_t>(table, first_entry),
+        .segment = acpi_field<uint16_t>(table, first_entry + 8),
+        .first_bus = acpi_field<uint8_t>(table, first_entry + 10),
+        .last_bus = acpi_field<uint8_t>(table, first_entry + 11),
     };
 }
 
 void read_table(const PhysicalWindow& window, AcpiInfo& info, PhysicalAddress address) {
-    const Bytes table = table_at(window, address);
-    if (starts_with(table, "APIC")) read_madt(info, table);
-    if (starts_with(table, "FACP")) read_fadt(window, info, table);
-    if (starts_with(table, "MCFG")) read_mcfg(info, table);
-}
-
-// The table of tables: 64-bit pointers since revision 2, 32-bit ones before.
-struct RootTable {
-    Bytes bytes;
-    size_t pointer_size = 0;
-};
-
-RootTable find_root_table(const PhysicalWindow& window, PhysicalAddress rsdp) {
-    constexpr size_t old_size = 20, new_size = 36;
-    const Bytes old = window.at(rsdp, old_size);
-    if (!starts_with(old, "RSD PTR ") || !sums_to_zero(old)) return {};
-    const Bytes full = window.at(rsdp, new_size);
-    if (field<uint8_t>(old, 15) >= 2 && !full.empty() && sums_to_zero(full)) {
-        const Bytes table = table_at(window, field<uint64_t>(full, 24));
-        if (starts_with(table, "XSDT")) return {table, 8};
-    }
-    const Bytes table = table_at(window, field<uint32_t>(old, 16));
-    if (starts_with(table, "RSDT")) return {table, 4};
-    return {};
+    const Bytes table = acpi_table_at(window, address);
+    if (acpi_starts_with(table, "APIC")) read_madt(info, table);
+    if (acpi_starts_with(table, "FACP")) read_fadt(window, info, table);
+    if (acpi_starts_with(table, "MCFG")) read_mcfg(info, table);
 }
 
 }  // namespace
@@ -200,16 +143,9 @@ bool read_acpi(const PhysicalWindow& window, PhysicalAddress rsdp, AcpiInfo& inf
     for (uint32_t irq = 0; irq < isa_interrupts; ++irq) {
         info.isa[irq] = {irq, Trigger::edge, Polarity::high};
     }
-    if (rsdp == 0) return false;
-    const RootTable root = find_root_table(window, rsdp);
-    if (root.pointer_size == 0) return false;
-    for (size_t at = header_size; root.bytes.size() - at >= root.pointer_size;
-         at += root.pointer_size) {
-        const PhysicalAddress table = root.pointer_size == 8 ? field<uint64_t>(root.bytes, at)
-                                                             : field<uint32_t>(root.bytes, at);
-        read_table(window, info, table);
-    }
-    return true;
+    const AcpiRoot root(window, rsdp);
+    for (size_t i = 0; i < root.count(); ++i) read_table(window, info, root.address(i));
+    return root.valid();
 }
 
 }  // namespace annulus::arch
