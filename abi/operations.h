@@ -258,6 +258,14 @@ inline constexpr Operation operations[] = {
       {OperandKind::word, "length", "in bytes, a multiple of the page size"}},
      {{OperandKind::moved, "memory", "uncached", ObjectType::memory}},
      Transfer::nothing, "", true, "no_budget, no_room, busy, out_of_range"},
+    {ObjectType::hardware, Verb::create, 3, "message_interrupt", "Takes an interrupt that a device "
+     "raises by writing a message to memory.",
+     {{OperandKind::handle, "budget", "that pays", ObjectType::budget, right_of(Verb::create)},
+      {OperandKind::word, "cpu", "index of the CPU that it interrupts"}},
+     {{OperandKind::moved, "interrupt", "with all rights", ObjectType::interrupt},
+      {OperandKind::word, "address", "physical, that the device is to write to"},
+      {OperandKind::word, "data", "32 bits that it is to write there"}},
+     Transfer::nothing, "", true, "no_budget, no_room, limit, out_of_range"},
 
     // ---- ports
     {ObjectType::ports, Verb::read, 0, "value", "Reads one port.",
@@ -282,8 +290,8 @@ inline constexpr Operation operations[] = {
      {{OperandKind::handle, "semaphore", "gets one unit an interrupt", ObjectType::semaphore,
        right_signal}},
      {}, Transfer::nothing, "", true, "busy"},
-    {ObjectType::interrupt, Verb::set, 0, "acknowledge", "Unmasks the line; it is masked at "
-     "every interrupt.",
+    {ObjectType::interrupt, Verb::set, 0, "acknowledge", "Lets the next interrupt signal; after "
+     "each one none does.",
      {}, {}},
 
     // ---- power and console "

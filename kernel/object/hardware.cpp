@@ -9,6 +9,7 @@
 #include "kernel/assert.h"
 #include "kernel/memory/memory_object.h"
 #include "kernel/object/range_claims.h"
+#include "kernel/schedule/cpu.h"
 
 namespace annulus::kernel {
 
@@ -68,6 +69,11 @@ Result<Ref<Interrupt>> Hardware::create_interrupt(Budget& budget, uint64_t line)
     if (!interrupt.ok() && interrupt.error() != Error::not_found) return interrupt.status();
     if (!interrupt.ok()) return Error::out_of_range;
     return interrupt;
+}
+
+Result<Ref<Interrupt>> Hardware::create_message_interrupt(Budget& budget, uint64_t cpu) {
+    if (cpu >= online_cpus()) return Error::out_of_range;
+    return Interrupt::create_message(budget, static_cast<unsigned>(cpu));
 }
 
 Result<Ref<MemoryObject>> Hardware::create_registers(Budget& budget, PhysicalRange range) {

@@ -27,6 +27,9 @@ public:
     static Result<Ref<Ports>> create_ports(Budget& budget, uint64_t base, uint64_t count);
     // `line` below 16 is an ISA interrupt. out_of_range: no such line.
     static Result<Ref<Interrupt>> create_interrupt(Budget& budget, uint64_t line);
+    // Raised by a message, on the CPU with this index. limit: no vector is free; out_of_range: no
+    // such CPU; not_supported: messages cannot name it.
+    static Result<Ref<Interrupt>> create_message_interrupt(Budget& budget, uint64_t cpu);
     // Page aligned. out_of_range: beyond the CPU's addresses; permission: RAM, or the kernel's.
     static Result<Ref<MemoryObject>> create_registers(Budget& budget, PhysicalRange range);
 

@@ -2,7 +2,9 @@
 // Interrupts: vectors, masking, delivery.
 #include "kernel/object/interrupt.h"
 
+#include "arch/clock.h"
 #include "kernel/object/hardware.h"
+#include "kernel/schedule/scheduler.h"
 
 namespace annulus::kernel {
 
@@ -10,8 +12,14 @@ namespace {
 
 constexpr unsigned vector_count = arch::vector_device_last - arch::vector_device_first + 1;
 
-// Orders masking at the end of an object against unmasking by acknowledge.
-constinit SpinLock line_lock{LockRank::device};
+// Messages that signal nobody, within one window of time, that a CPU takes before it holds all
+// device interrupts back for as long. A message costs some 2 us, so a storm takes 4 % of a CPU.
+// Other devices on that CPU wait a window at most. Drivers that acknowledge late see a few of them.
+constexpr uint32_t unwanted_max = 16;
+constexpr uint64_t storm_window_ns = 1'000'000;
+
+// Orders what the end of an object does against acknowledge.
+constinit SpinLock state_lock{LockRank::device};
 // Who gets a vector; null: nobody.
 constinit std::atomic<Interrupt*> vectors[vector_count] = {};
 
@@ -28,14 +36,43 @@ unsigned take_vector(Interrupt& interrupt) {
     return 0;
 }
 
+// One CPU's count of such messages. Only that CPU touches it, with interrupts off.
+struct StormGuard {
+    Timer timer;  // armed: device interrupts are held back
+    Cpu* where = nullptr;
+    uint64_t window_end = 0;
+    uint32_t unwanted = 0;
+};
+constinit StormGuard storm_guards[abi::cpus_max];
+
+void end_hold(Timer&) { arch::hold_device_interrupts(false); }
+
+// A message came that signals nobody: its driver has not acknowledged the last one, or there is no
+// driver any more.
+void note_unwanted() {
+    StormGuard& guard = storm_guards[cpu_index()];
+    const uint64_t now = arch::now_ns();
+    if (now >= guard.window_end) {
+        guard.window_end = now + storm_window_ns;
+        guard.unwanted = 0;
+    }
+    if (++guard.unwanted < unwanted_max || guard.timer.armed()) return;
+    arch::hold_device_interrupts(true);
+    guard.timer.callback = end_hold;
+    start_timer(guard.timer, now + storm_window_ns, guard.where);
+}
+
 }  // namespace
 
 struct InterruptEnd {
     // The device is left alone from here on: nobody is told, and the line stays masked.
     static void silence(Interrupt& interrupt) {
-        SpinGuard guard(line_lock);
+        SpinGuard guard(state_lock);
         interrupt.ended_ = true;
-        if (interrupt.vector_ != 0) arch::mask_interrupt(interrupt.line_.gsi);
+        interrupt.armed_ = false;
+        if (interrupt.source_ == Interrupt::Source::line && interrupt.vector_ != 0) {
+            arch::mask_interrupt(interrupt.line_.gsi);
+        }
     }
 
     static bool detach(Object& object) {
@@ -48,7 +85,7 @@ struct InterruptEnd {
             vectors[interrupt.vector_ - arch::vector_device_first].store(nullptr,
                                                                          std::memory_order_release);
         }
-        give_back_interrupt(interrupt.line_.gsi);
+        if (interrupt.source_ == Interrupt::Source::line) give_back_interrupt(interrupt.line_.gsi);
         return true;
     }
 
@@ -65,7 +102,7 @@ const ObjectKind Interrupt::kind_table = {abi::ObjectType::interrupt, InterruptE
                                           InterruptEnd::die, InterruptEnd::destruct};
 
 Result<Ref<Interrupt>> Interrupt::create(Budget& budget, const arch::InterruptLine& line) {
-    auto made = budget.create<Interrupt>(line);
+    auto made = budget.create<Interrupt>(Source::line, line);
     if (!made.ok()) {
         give_back_interrupt(line.gsi);
         return made;
@@ -80,25 +117,54 @@ Result<Ref<Interrupt>> Interrupt::create(Budget& budget, const arch::InterruptLi
     return made;
 }
 
+Result<Ref<Interrupt>> Interrupt::create_message(Budget& budget, unsigned cpu) {
+    auto made = TRY(budget.create<Interrupt>(Source::message, arch::InterruptLine{}));
+    made->vector_ = take_vector(*made);
+    if (made->vector_ == 0) return Error::limit;
+    made->message_ = TRY(arch::interrupt_message(cpu, made->vector_));
+    return made;
+}
+
 Result<void> Interrupt::bind(Budget& payer, Semaphore& semaphore) {
     TRY(watches_.add(payer, semaphore, true, false));
-    unmask_if_bound();
+    let_through();
     return {};
 }
 
-void Interrupt::acknowledge() { unmask_if_bound(); }
+void Interrupt::acknowledge() { let_through(); }
 
-void Interrupt::unmask_if_bound() {
-    SpinGuard guard(line_lock);
-    if (!ended_ && !watches_.empty()) arch::unmask_interrupt(line_.gsi);
+void Interrupt::let_through() {
+    {
+        SpinGuard guard(state_lock);
+        if (ended_ || watches_.empty()) return;
+        if (source_ == Source::line) {
+            arch::unmask_interrupt(line_.gsi);
+            return;
+        }
+        armed_ = !missed_;
+        missed_ = false;
+        if (armed_) return;
+    }
+    watches_.fire();
 }
 
 void Interrupt::arrive() {
+    bool wanted = true;
     {
-        SpinGuard guard(line_lock);
-        arch::mask_interrupt(line_.gsi);
+        SpinGuard guard(state_lock);
+        if (source_ == Source::line) {
+            arch::mask_interrupt(line_.gsi);
+        } else {
+            wanted = armed_;
+            missed_ = missed_ || !wanted;
+            armed_ = false;
+        }
     }
-    watches_.fire();
+    if (wanted) {
+        watches_.fire();
+    } else {
+        note_unwanted();
+    }
 }
 
 void device_interrupt(unsigned vector) {
@@ -106,7 +172,11 @@ void device_interrupt(unsigned vector) {
     // Acquire: pairs with the release in take_vector().
     Interrupt* interrupt =
         vectors[vector - arch::vector_device_first].load(std::memory_order_acquire);
-    if (interrupt != nullptr) interrupt->arrive();
+    if (interrupt != nullptr) {
+        interrupt->arrive();
+    } else {
+        note_unwanted();
+    }
 }
 
 }  // namespace annulus::kernel

@@ -66,6 +66,7 @@ inline constexpr HandlerEntry handler_entries[] = {
     {abi::ObjectType::hardware, abi::Verb::create, 0, hardware_create_ports},
     {abi::ObjectType::hardware, abi::Verb::create, 1, hardware_create_interrupt},
     {abi::ObjectType::hardware, abi::Verb::create, 2, hardware_create_registers},
+    {abi::ObjectType::hardware, abi::Verb::create, 3, hardware_create_message_interrupt},
     {abi::ObjectType::ports, abi::Verb::read, 0, ports_read_value},
     {abi::ObjectType::ports, abi::Verb::read, 1, ports_read_string},
     {abi::ObjectType::ports, abi::Verb::write, 0, ports_write_value},

@@ -56,6 +56,14 @@ Status hardware_create_registers(Invocation& invocation) {
                      register_rights);
 }
 
+Status hardware_create_message_interrupt(Invocation& invocation) {
+    Budget& budget = *TRY(invocation.operand<Budget>(0));
+    Ref<Interrupt> made = TRY(Hardware::create_message_interrupt(budget, invocation.words[1]));
+    const arch::InterruptMessage message = made->message();
+    invocation.set_results(0, message.address, message.data);
+    return invocation.give(0, std::move(made), abi::all_rights).status();
+}
+
 Status ports_read_value(Invocation& invocation) {
     const auto& ports = invocation.object<Ports>();
     const uint64_t width = invocation.words[1];

@@ -172,6 +172,7 @@ Status timer_set_cancel(Invocation&);
 Status hardware_create_ports(Invocation&);
 Status hardware_create_interrupt(Invocation&);
 Status hardware_create_registers(Invocation&);
+Status hardware_create_message_interrupt(Invocation&);
 Status ports_read_value(Invocation&);
 Status ports_read_string(Invocation&);
 Status ports_write_value(Invocation&);

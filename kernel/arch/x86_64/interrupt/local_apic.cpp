@@ -152,9 +152,17 @@ void send_nmi_to_others() {
     if (started) send_to_others(level_assert | deliver_nmi);
 }
 
-InterruptMessage interrupt_message(unsigned cpu, unsigned vector) {
+Result<InterruptMessage> interrupt_message(unsigned cpu, unsigned vector) {
+    // The address has eight bits for the CPU, of which 255 means all.
+    if (apic_ids[cpu] >= 255) return Error::not_supported;
     // Physical destination, fixed delivery, edge (SDM vol. 3, 10.11).
-    return {0xfee00000 | uint64_t{apic_ids[cpu] & 0xff} << 12, vector};
+    return InterruptMessage{0xfee00000 | uint64_t{apic_ids[cpu]} << 12, vector};
+}
+
+void hold_device_interrupts(bool hold) {
+    // Holds back all vectors of this class of 16 and below (SDM vol. 3, 10.8.3.1).
+    static_assert(vector_device_last % 16 == 15 && vector_timer > vector_device_last);
+    write(Register::task_priority, hold ? vector_device_last & 0xf0 : 0);
 }
 
 }  // namespace annulus::arch

@@ -59,6 +59,11 @@ struct InterruptMessage {
     uint64_t address;
     uint32_t data;
 };
-InterruptMessage interrupt_message(unsigned cpu, unsigned vector);
+// not_supported: a message cannot name that CPU.
+Result<InterruptMessage> interrupt_message(unsigned cpu, unsigned vector);
+
+// While held, this CPU takes none of the device vectors; timer and signals still arrive. What comes
+// meanwhile is kept, once for each vector, and arrives afterwards.
+void hold_device_interrupts(bool hold);
 
 }  // namespace annulus::arch
