@@ -34,9 +34,10 @@ enum class ObjectType : uint8_t {
     interrupt = 11,
     power = 12,
     console = 13,
-    any = 14,  // in descriptions only: an operand of any type, or an operation every object has
+    channel = 15,  // one end of a channel
+    any = 31,      // in descriptions only: an operand of any type, or an operation every object has
 };
 
-inline constexpr unsigned object_type_count = 15;
+inline constexpr unsigned object_type_count = 32;  // numbers without a type included
 
 }  // namespace annulus::abi

@@ -8,14 +8,16 @@
 
 namespace annulus::abi {
 
-// Each is indexed by its enumeration.
+// Each is indexed by its enumeration. An object type without a name is not given out yet.
 inline constexpr const char* verb_names[] = {
     "read", "write", "open", "create", "remove", "rename",   "get",   "set",
     "list", "share", "map",  "sync",   "accept", "shutdown", "watch", "close",
 };
 inline constexpr const char* object_type_names[] = {
     "none",  "budget",   "process", "thread",    "memory", "semaphore", "table", "served",
-    "timer", "hardware", "ports",   "interrupt", "power",  "console",   "any",
+    "timer", "hardware", "ports",   "interrupt", "power",  "console",   "",      "channel",
+    "",      "",         "",        "",          "",       "",          "",      "",
+    "",      "",         "",        "",          "",       "",          "",      "any",
 };
 inline constexpr const char* resource_names[] = {
     "pages",        "reserved_pages", "kernel_bytes", "handles", "slots",
@@ -29,7 +31,8 @@ constexpr const char* name_of(Verb verb) { return verb_names[static_cast<unsigne
 
 constexpr const char* name_of(ObjectType type) {
     const auto index = static_cast<unsigned>(type);
-    return index < object_type_count ? object_type_names[index] : "unknown";
+    const bool known = index < object_type_count && object_type_names[index][0] != 0;
+    return known ? object_type_names[index] : "unknown";
 }
 
 constexpr const char* name_of(Resource resource) {

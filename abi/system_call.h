@@ -24,7 +24,8 @@
 // signal          in:  rdi semaphore, rsi units          out: rax status
 // signal_and_wait in:  rdi semaphore to signal (1 unit), rsi semaphore to wait for, rdx deadline,
 //                      r10 seen value                    out: rax status, rdx value
-// exit            in:  rdi exit code of the thread       does not return
+// Where a semaphore is expected, the end of a channel will do: signal rings the peer, wait waits
+// for the end's own bell. exit            in:  rdi exit code of the thread       does not return
 #pragma once
 
 #include "abi/handle.h"

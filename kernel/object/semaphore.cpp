@@ -12,28 +12,8 @@ namespace annulus::kernel {
 
 // The end of a semaphore: its last handle, or its budget.
 struct SemaphoreEnd {
-    static void die(Object& object) {
-        auto& semaphore = static_cast<Semaphore&>(object);
-        remove_watches_of(semaphore);
-        {
-            SpinGuard guard(semaphore.lock_);
-            semaphore.dead.store(true, std::memory_order_release);
-        }
-        if (!semaphore.wake_some(Error::closed)) semaphore.wake_rest();
-    }
-
-    // False while the reaper still wakes waiters: it finishes the retirement then.
-    static bool detach(Object& object) {
-        auto& semaphore = static_cast<Semaphore&>(object);
-        die(object);
-        if (semaphore.memory_) {
-            unregister_semaphore_word(semaphore);
-            semaphore.memory_->unpin(*semaphore.budget, semaphore.offset_ / abi::page_size, 1);
-        }
-        SpinGuard guard(semaphore.lock_);
-        return !semaphore.waking_;
-    }
-
+    static void die(Object& object) { static_cast<Semaphore&>(object).die(); }
+    static bool detach(Object& object) { return static_cast<Semaphore&>(object).detach(); }
     static void destruct(Object& object) { static_cast<Semaphore&>(object).~Semaphore(); }
 
     static Work::Step wake_step(Work& work) {
@@ -70,8 +50,31 @@ struct SemaphoreEnd {
 const ObjectKind Semaphore::kind_table = {abi::ObjectType::semaphore, SemaphoreEnd::detach,
                                           SemaphoreEnd::die, SemaphoreEnd::destruct};
 
+void Semaphore::die() {
+    remove_watches_of(*this);
+    {
+        SpinGuard guard(lock_);
+        dead.store(true, std::memory_order_release);
+    }
+    if (!wake_some(Error::closed)) wake_rest();
+}
+
+// False while the reaper still wakes waiters: it finishes the retirement then.
+bool Semaphore::detach() {
+    die();
+    if (memory_) {
+        unregister_semaphore_word(*this);
+        memory_->unpin(*budget, offset_ / abi::page_size, 1);
+    }
+    SpinGuard guard(lock_);
+    return !waking_;
+}
+
 Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
-    : Object(kind_table, payer, size), word_(&own_word_), mode_(mode) {
+    : Semaphore(kind_table, payer, size, mode) {}
+
+Semaphore::Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode)
+    : Object(kind, payer, size), word_(&own_word_), mode_(mode) {
     wake_work_.step = SemaphoreEnd::wake_step;
     // Above all programs: who waits must not wait for the signaller to sleep.
     wake_work_.priority = abi::priority_count - 1;

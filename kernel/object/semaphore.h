@@ -28,7 +28,8 @@ inline constexpr uint64_t semaphore_kernel_bit = uint64_t{1} << 63;
 
 enum class SemaphoreMode : uint8_t { counting = 0, binary = 1, sequence = 2 };
 
-class Semaphore final : public Object, public ListNode<SemaphoreOfWord> {
+// Base of a channel's end, which is a bell.
+class Semaphore : public Object, public ListNode<SemaphoreOfWord> {
 public:
     // The word lies in the record, or (memory not null) at `offset` of memory, whose page is pinned
     // at `budget`'s expense. busy: the word already has a semaphore. may_fault, out_of_range,
@@ -65,6 +66,13 @@ public:
     Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode);
 
     static const ObjectKind kind_table;
+
+protected:
+    // For objects that are semaphores of their own kind: detach() and die() are the semaphore's
+    // part of ObjectKind's.
+    Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode);
+    bool detach();
+    void die();
 
 private:
     friend struct SemaphoreEnd;

@@ -168,6 +168,12 @@ Status table_shutdown_fault(Invocation&);
 Status served_watch_server_death(Invocation&);
 Status timer_set_arm(Invocation&);
 Status timer_set_cancel(Invocation&);
+// channel_operations.cpp
+Status budget_create_channel(Invocation&);
+Status channel_get_geometry(Invocation&);
+Status channel_get_state(Invocation&);
+Status channel_get_memory(Invocation&);
+Status channel_shutdown_fault(Invocation&);
 // hardware_operations.cpp
 Status hardware_create_ports(Invocation&);
 Status hardware_create_interrupt(Invocation&);

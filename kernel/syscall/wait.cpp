@@ -1,19 +1,40 @@
 // SPDX-License-Identifier: MIT
 // Waiting: wait, wait_any, signal, signal_and_wait, and how a wait is cancelled.
 #include "arch/user_access.h"
+#include "kernel/object/channel.h"
 #include "kernel/object/process.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/syscall/system_calls.h"
 
+#include <bit>
+
 namespace annulus::kernel {
 
 namespace {
 
+// The object that the handle names, with the type before the rights.
+Result<Found> find_waitable(Thread& thread, abi::Handle handle, abi::Rights right) {
+    const Found found = TRY(thread.process->handles.find(handle, abi::ObjectType::any, 0));
+    if (found.type != abi::ObjectType::semaphore && found.type != abi::ObjectType::channel) {
+        return Error::wrong_type;
+    }
+    if ((found.rights & right) == 0) {
+        return Status(Error::no_right, static_cast<uint16_t>(std::countr_zero(right)));
+    }
+    return found;
+}
+
+// A semaphore, or the bell of a channel's end: its own to wait for, its peer's to signal.
 Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Rights right) {
-    const Found found =
-        TRY(thread.process->handles.find(handle, abi::ObjectType::semaphore, right));
+    const Found found = TRY(find_waitable(thread, handle, right));
+    if (found.type == abi::ObjectType::channel && right == abi::right_signal) {
+        return static_cast<ChannelEnd*>(found.object)->peer_bell();
+    }
+    if (found.type == abi::ObjectType::channel) {
+        return static_cast<Semaphore*>(static_cast<ChannelEnd*>(found.object));
+    }
     return static_cast<Semaphore*>(found.object);
 }
 

@@ -50,7 +50,8 @@ std::vector<const Operation*> operations_of(ObjectType type) {
 std::vector<ObjectType> object_types() {
     std::vector<ObjectType> types = {ObjectType::any};
     for (unsigned type = 1; type < abi::object_type_count; ++type) {
-        if (static_cast<ObjectType>(type) != ObjectType::any) {
+        const bool given_out = abi::object_type_names[type][0] != 0;
+        if (given_out && static_cast<ObjectType>(type) != ObjectType::any) {
             types.push_back(static_cast<ObjectType>(type));
         }
     }

@@ -50,6 +50,7 @@ private:
     Table table_;
     Served served_;
     Timer timer_;
+    BudgetChannel channel_;
     Ports ports_;
     Interrupt interrupt_;
     Semaphore gate_;  // the thread specimen waits for it
@@ -62,7 +63,7 @@ inline constexpr abi::ObjectType specimen_types[] = {
     abi::ObjectType::memory,  abi::ObjectType::semaphore, abi::ObjectType::table,
     abi::ObjectType::served,  abi::ObjectType::timer,     abi::ObjectType::hardware,
     abi::ObjectType::ports,   abi::ObjectType::interrupt, abi::ObjectType::power,
-    abi::ObjectType::console,
+    abi::ObjectType::console, abi::ObjectType::channel,
 };
 
 }  // namespace annulus::test

@@ -194,6 +194,10 @@ private:
         if (abi::Status(registers_.rax).ok()) request_ = registers_.rsi;
     }
 
+    abi::ObjectType waitable() {
+        return random_.one_in(3) ? abi::ObjectType::channel : abi::ObjectType::semaphore;
+    }
+
     void wait_any() {
         registers_.rax = number(abi::SystemCall::wait_any);
         registers_.rdi = address();
@@ -206,7 +210,7 @@ private:
             registers_.rsi = 1 + random_.below(8);
             auto* entries = reinterpret_cast<volatile uint64_t*>(arguments_at + 2048);
             for (unsigned i = 0; i < 8; ++i) {
-                entries[2 * i] = handle(abi::ObjectType::semaphore);
+                entries[2 * i] = handle(waitable());
                 entries[2 * i + 1] = random_.below(4);
             }
         }
@@ -218,9 +222,8 @@ private:
                                          abi::SystemCall::signal_and_wait};
         const abi::SystemCall call = calls[random_.below(3)];
         registers_.rax = number(call);
-        registers_.rdi = handle(abi::ObjectType::semaphore);
-        registers_.rsi =
-            call == abi::SystemCall::signal_and_wait ? handle(abi::ObjectType::semaphore) : word();
+        registers_.rdi = handle(waitable());
+        registers_.rsi = call == abi::SystemCall::signal_and_wait ? handle(waitable()) : word();
         registers_.rdx = deadline();
         enter();
     }
