@@ -18,7 +18,7 @@ inline constexpr ErrorDescription error_descriptions[] = {
     {Error::bad_call, "bad_call", "there is no such system call"},
     {Error::bad_handle, "bad_handle",
      "the handle was never issued, is closed, or is of an older generation"},
-    {Error::wrong_type, "wrong_type", "the handle names an object of another type"},
+    {Error::wrong_type, "wrong_type", "the handle or the name leads to an object of another type"},
     {Error::no_right, "no_right", "the handle lacks a right; detail is its lowest missing bit"},
     {Error::revoked, "revoked", "the handle's lease was revoked"},
     {Error::busy, "busy", "it is in use by an accepted request, or already bound"},

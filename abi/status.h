@@ -18,7 +18,7 @@ enum class Error : uint16_t {
     ok = 0,
     bad_call = 1,          // no such system call
     bad_handle = 2,        // never issued, closed, or of an older generation
-    wrong_type = 3,        // the handle names an object of another type
+    wrong_type = 3,        // the handle or name leads to another type of object
     no_right = 4,          // detail: lowest missing right bit
     revoked = 5,           // the handle's lease was revoked
     busy = 6,              // in use by an accepted request, or already bound

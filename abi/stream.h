@@ -9,11 +9,14 @@
 // answers the same operations at its end or begin, so that whoever knows only streams can use it.
 #pragma once
 
+#include "abi/protocol.h"
 #include "abi/verb.h"
 
 #include <stdint.h>
 
 namespace annulus::abi {
+
+inline constexpr uint32_t stream_version = protocol_version(1, 0);
 
 inline constexpr uint16_t stream_read = 0;
 inline constexpr uint16_t stream_write = 0;

@@ -50,6 +50,12 @@ public:
         return answer;
     }
 
+    // The same beside words or handles.
+    Answer& add_bytes(size_t count) {
+        reply_.bytes_out = static_cast<uint32_t>(count);
+        return *this;
+    }
+
     // The handle moves to the client as word `word`. Should the client not be able to take it, it
     // is closed and the client gets no_room.
     template <typename Reference>
@@ -116,6 +122,9 @@ public:
                                                                    : block_.size());
     }
 
+    // The most bytes that one request moves: the size of the server's blocks.
+    size_t block_bytes() const { return block_.size(); }
+
     // Takes the handle that came as word `index`; empty if that word is none. What is not taken is
     // closed with the request.
     template <typename T>
@@ -156,8 +165,8 @@ public:
     Server& operator=(Server&&) = delete;
     ~Server();
 
-    // A handle to `object`, with `rights`. The record is paid by this program, or by the client of
-    // the taken request `payer`.
+    // A handle to `object`, with `rights`. The record is paid by this program, or by the budget of
+    // the process that sent the taken request `payer`.
     Result<Served> make_object(ServedByThis& object, abi::Rights rights = abi::all_rights,
                                uint64_t payer = 0) const;
 

@@ -4,25 +4,20 @@
 #include "runtime/stream.h"
 
 #include "abi/stream.h"
+#include "runtime/transfer.h"
 
 namespace annulus {
 
 namespace {
 
-// The most bytes that are asked for in one request.
-constexpr size_t request_max = UINT32_MAX;
-
-template <typename Byte>
-std::span<Byte> one_request(std::span<Byte> bytes) {
-    return bytes.first(bytes.size() < request_max ? bytes.size() : request_max);
-}
+constexpr uint64_t write_operation = abi::operation_word(abi::Verb::write, abi::stream_write);
 
 }  // namespace
 
 Result<size_t> Stream::read(std::span<std::byte> bytes, Deadline deadline) const {
     constexpr uint64_t operation = abi::operation_word(abi::Verb::read, abi::stream_read);
-    const auto answer = system::call_buffer(
-        value(), operation, system::buffer_out(one_request(bytes)), 0, 0, 0, 0, 0, 0, deadline.at);
+    const auto answer = system::call_buffer(value(), operation, system::buffer_out(bytes), 0, 0, 0,
+                                            0, 0, 0, deadline.at);
     if (!answer.status.ok()) return answer.status;
     return static_cast<size_t>(answer.bytes_out);
 }
@@ -37,19 +32,14 @@ Result<void> Stream::read_all(std::span<std::byte> bytes, Deadline deadline) con
 }
 
 Result<size_t> Stream::write_some(std::span<const std::byte> bytes, Deadline deadline) const {
-    constexpr uint64_t operation = abi::operation_word(abi::Verb::write, abi::stream_write);
-    bytes = one_request(bytes);
-    const auto answer = system::call_buffer(value(), operation, system::buffer_in(bytes), 0, 0, 0,
-                                            0, 0, 0, deadline.at);
-    if (!answer.status.ok()) return answer.status;
-    // A server that claims more than it was given has broken the protocol.
-    if (answer.words[0] > bytes.size()) return Error::faulted;
-    return static_cast<size_t>(answer.words[0]);
+    size_t most = transfer_max;
+    return write_once(value(), write_operation, bytes, 0, deadline, most);
 }
 
 Result<void> Stream::write(std::span<const std::byte> bytes, Deadline deadline) const {
+    size_t most = transfer_max;
     while (!bytes.empty()) {
-        const size_t count = TRY(write_some(bytes, deadline));
+        const size_t count = TRY(write_once(value(), write_operation, bytes, 0, deadline, most));
         if (count == 0) return Error::faulted;  // the protocol promises at least one byte
         bytes = bytes.subspan(count);
     }

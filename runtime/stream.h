@@ -24,7 +24,8 @@ public:
     // Fills `bytes`, in as many requests as it takes. `closed` if the stream ended before.
     Result<void> read_all(std::span<std::byte> bytes, Deadline deadline = Deadline::never()) const;
 
-    // Writes some of `bytes` in one request, and answers how many.
+    // Writes some of `bytes` in one request, at most what the server takes at once, and answers
+    // how many.
     Result<size_t> write_some(std::span<const std::byte> bytes,
                               Deadline deadline = Deadline::never()) const;
 

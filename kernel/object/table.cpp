@@ -227,8 +227,10 @@ Result<Budget*> Table::client_budget(uint64_t request_id) {
     if (index >= slot_count_) return Error::not_found;
     const RequestSlot& slot = slots_[index];
     if (slot.epoch != request_id >> 32 || slot.state != SlotState::taken) return Error::not_found;
-    if (slot.account->budget == nullptr) return Error::not_found;  // its client is gone
-    return slot.account->budget;
+    if (slot.client == nullptr) return Error::not_found;
+    // Whoever sent it pays, also when the object it was sent through is paid by another: what one
+    // program publishes, many open.
+    return slot.client->process->budget;
 }
 
 Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {

@@ -91,7 +91,7 @@ public:
 
     // A served object, paid by `payer`. faulted.
     Result<Ref<ServedObject>> create_object(Budget& payer, uint64_t cookie);
-    // The budget that pays for the object of a taken request. not_found.
+    // The budget of the process that sent a taken request. not_found.
     Result<Budget*> client_budget(uint64_t request_id);
 
     // The `call` system call on a served object; the message is in client.message. Returns when the
