@@ -139,7 +139,7 @@ Answer ServedFile::answer_map(const Request& request) {
     const uint64_t length = request.word(1);
     if (offset > abi::file_size_max || length > abi::file_size_max) return Error::out_of_range;
     if (length == 0) return Status(Error::bad_argument, 1);
-    auto mapped = map(offset, length, request.rights());
+    auto mapped = map(offset, length);
     if (!mapped.ok()) return mapped.status();
     Answer answer = Answer::with_words(0, mapped->offset);
     answer.give(0, std::move(mapped->memory));
@@ -183,7 +183,7 @@ Result<size_t> ServedFile::write(uint64_t, std::span<const std::byte>, Client) {
     return Error::not_supported;
 }
 Result<void> ServedFile::resize(uint64_t, Client) { return Error::not_supported; }
-Result<FileMemory> ServedFile::map(uint64_t, uint64_t, abi::Rights) { return Error::not_supported; }
+Result<FileMemory> ServedFile::map(uint64_t, uint64_t) { return Error::not_supported; }
 Result<void> ServedFile::create_directory(std::string_view, Client) { return Error::not_supported; }
 Result<void> ServedFile::remove(std::string_view) { return Error::not_supported; }
 Result<void> ServedFile::rename(std::string_view, std::string_view, bool) {

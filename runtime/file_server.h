@@ -38,7 +38,8 @@ protected:
     virtual Result<size_t> read(uint64_t offset, std::span<std::byte> space) = 0;
     virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> bytes, Client client);
     virtual Result<void> resize(uint64_t size, Client client);
-    virtual Result<FileMemory> map(uint64_t offset, uint64_t length, abi::Rights rights);
+    // At least `length` bytes, more than 0, from `offset` on. The client gets the handle as it is.
+    virtual Result<FileMemory> map(uint64_t offset, uint64_t length);
 
     // Of directories. `list` answers the next cursor, 0 after the last entry; paths are not empty.
     virtual Result<uint64_t> list(uint64_t cursor, RecordWriter& records) = 0;
