@@ -11,7 +11,8 @@
 // peer before publish(); write() and read() publish by themselves.
 //
 // When there is nothing to do: prepare_wait(k) asks the peer to ring once k bytes are available.
-// Wait::sleep means: sleep on the doorbell, then try again. Until then it may be rung for nothing.
+// Wait::sleep means: sleep on the doorbell, then try again. It may have been rung for nothing.
+// k > 1 saves wake-ups while nothing is there; with a part there already the answer is ready.
 //
 // Each end is used by one thread at a time. Peer's mistakes show as fault(); then nothing is
 // available any more.

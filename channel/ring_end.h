@@ -113,6 +113,8 @@ public:
     }
 
     // Publishes, then asks to be woken when `wanted` places (1 to the capacity) are available.
+    // Ready if there is any: if both sides slept with a part, each waiting for more, neither would
+    // ever be woken.
     template <Doorbell Bell>
     [[nodiscard]] Wait prepare_wait(uint32_t wanted, FaultLatch& latch, Bell& peer) {
         return prepare_wait(wanted, latch, peer, [] { return false; });
@@ -125,7 +127,7 @@ public:
         if (wanted == 0) wanted = 1;
         if (wanted > capacity_) wanted = capacity_;
         const bool sleep = wake::ask(own_request_, own_ + wanted - bias(), [&] {
-            return refresh(latch) >= wanted || latch.tripped() || also();
+            return refresh(latch) != 0 || latch.tripped() || also();
         });
         if (latch.tripped()) return Wait::faulted;
         return sleep ? Wait::sleep : Wait::ready;
