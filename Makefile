@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: run test test-host test-guest build format check clean help
 
-run: ## boots the system in QEMU, serial console on the terminal (CPUS=2 MEMORY=256)
+run: ## boots the system in QEMU, serial console on the terminal (CPUS=2 MEMORY=256 HTTP_PORT=8080)
 	@tools/setup build run
 	@tools/build run
 	@exec tools/run

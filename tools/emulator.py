@@ -31,7 +31,9 @@ class Machine:
     serial: str = "stdio"
     # A path for QEMU's machine protocol (QMP) on a Unix socket.
     monitor: pathlib.Path | None = None
-    # A port of the host's loopback that leads to the guest's port 80; gives the machine a network.
+    # A network card, on a network of QEMU's own that leads nowhere else.
+    network: bool = False
+    # A port of the host's loopback that leads to the guest's port 80.
     http_port: int | None = None
 
     def arguments(self):
@@ -50,9 +52,11 @@ class Machine:
         if self.monitor:
             line += ["-chardev", f"socket,id=monitor,path={self.monitor},server=on,wait=off",
                      "-mon", "chardev=monitor,mode=control"]
-        if self.http_port:
-            line += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.http_port}-:80",
-                     "-device", "virtio-net-pci,netdev=net"]
+        if self.network:
+            forward = f",hostfwd=tcp:127.0.0.1:{self.http_port}-:80" if self.http_port else ""
+            line += ["-netdev", f"user,id=net,restrict=on{forward}",
+                     "-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile=,"
+                     "mac=52:54:00:12:34:56"]
         return line
 
 

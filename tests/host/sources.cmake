@@ -27,6 +27,7 @@ set(annulus_host_sources
     "services/memory_files/accounts.cpp"
     "services/memory_files/page_map.cpp"
     "services/memory_files/tree.cpp"
+    "services/pci/config/*.cpp"
     "runtime/heap.cpp"
     "runtime/start_block.cpp"
     "tests/support/*.cpp"

@@ -4,6 +4,7 @@
     name      of the scenario                       system    folder under system/
     kernel    variant, or a list of variants        cpus      list of CPU counts (default [1, 2])
     memory    MiB (256)                             append    kernel command line
+    network   true: the machine has a network card
     icount    true: deterministic, one CPU, run twice, and both runs must be the same
     expect    suites that must end                  checks    monitor checks that must be asked for
     script    list of {"wait": regular expression, "send": text}: a talk on the console
@@ -62,7 +63,7 @@ class Boot:
 
 
 _fields = {"name", "system", "kernel", "cpus", "memory", "append", "icount", "expect", "checks",
-           "script", "timeout", "exit"}
+           "network", "script", "timeout", "exit"}
 
 
 def boots(only=()):
@@ -122,6 +123,7 @@ class Run:
             image=project.target / "images" / f"{scenario['system']}.img",
             cpus=self.boot.cpus, memory=scenario.get("memory", 256),
             append=scenario.get("append", ""), icount=self.boot.icount,
+            network=scenario.get("network", False),
             monitor=None if self.boot.icount else self._socket)
 
     def complete(self):
