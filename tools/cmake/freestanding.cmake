@@ -35,6 +35,12 @@ set(ANNULUS_FREESTANDING_CXX_FLAGS
     "SHELL:-isystem ${ANNULUS_TOOLS}/toolchain/libc"
     ${ANNULUS_WARNINGS}
 )
+# Libraries in C that are built with the system see the compiler's headers and our stubs.
+set(ANNULUS_FREESTANDING_C_FLAGS
+    -nostdlibinc
+    "SHELL:-isystem ${resources}/include"
+    "SHELL:-isystem ${ANNULUS_TOOLS}/toolchain/libc"
+)
 
 # The standard headers in use take most of a source's time, so they are compiled once for each set
 # of flags. Sources include what they need all the same: clang-tidy compiles them without this.

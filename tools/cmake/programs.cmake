@@ -2,6 +2,7 @@
 # User programs: each folder with a main.cpp is one static position-independent executable.
 
 include(generated)
+include(lwip)
 
 # The system call stubs push below the stack pointer, so there is no red zone.
 set(ANNULUS_PROGRAM_FLAGS
@@ -57,10 +58,20 @@ function(annulus_programs prefix libraries)
             cmake_path(GET main PARENT_PATH folder)
             cmake_path(GET folder FILENAME name)
             cmake_path(RELATIVE_PATH folder BASE_DIRECTORY "${ANNULUS_ROOT}")
+            if(folder IN_LIST ANNULUS_LEFT_OUT)
+                set_property(GLOBAL APPEND PROPERTY ANNULUS_PROGRAMS_LEFT_OUT "${prefix}${name}")
+                continue()
+            endif()
             annulus_program("${prefix}${name}" "${folder}" ${libraries})
         endforeach()
     endforeach()
 endfunction()
+
+# Folders of programs that cannot be built because the sources of a library are missing.
+set(ANNULUS_LEFT_OUT "")
+if(NOT ANNULUS_HAS_LWIP)
+    list(APPEND ANNULUS_LEFT_OUT "services/net")
+endif()
 
 file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/stripped")
 annulus_library(annulus_runtime abi base channel runtime)
@@ -68,3 +79,10 @@ annulus_library(annulus_guest_test tests/guest)
 annulus_programs("" "" "drivers/*/*" "services/*" "proxies/*" "programs/*")
 annulus_programs("test_" annulus_guest_test "tests/abi/*" "tests/hostile/*")
 annulus_programs("" annulus_guest_test "bench/programs/*")
+
+if(ANNULUS_HAS_LWIP AND TARGET program-net)
+    annulus_lwip_library(annulus_lwip
+        ${ANNULUS_FREESTANDING_FLAGS} ${ANNULUS_FREESTANDING_C_FLAGS} ${ANNULUS_PROGRAM_FLAGS})
+    annulus_lwip_headers(program-net)
+    target_link_libraries(program-net PRIVATE annulus_lwip)
+endif()

@@ -31,6 +31,12 @@ freestanding = set("""
     limits.h stdarg.h stddef.h stdint.h string.h
 """.split())
 
+# Libraries that are built with the system: their headers, and where they may be included.
+libraries = {
+    "lwip": ("services/net/", "tests/"),
+    "netif": ("services/net/", "tests/"),
+}
+
 _include = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
 
@@ -82,9 +88,14 @@ def problems(path):
     for quoted, standard in includes(path):
         if quoted:
             found.append(_problems_of_quoted(path, quoted))
-        elif path.parts[0] in allowed and standard not in freestanding:
+        elif path.parts[0] in allowed and standard not in freestanding and not _in_place(
+                path, standard.split("/")[0]):
             found.append(f"{path}: includes <{standard}>, which is not for freestanding code")
     return [problem for problem in found if problem]
+
+
+def _in_place(path, library):
+    return any(str(path).startswith(folder) for folder in libraries.get(library, ()))
 
 
 def closure(path):
