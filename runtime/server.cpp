@@ -94,26 +94,36 @@ void Server::recover(uint64_t request, const Answer& answer, abi::Status outcome
 }
 
 Result<void> Server::reply(uint64_t request, const Answer& answer) const {
+    return deliver(request, answer).status();
+}
+
+Result<bool> Server::deliver(uint64_t request, const Answer& answer) const {
     const auto delivery = system::reply_and_wait(table_.value(), request, answer.reply(),
                                                  abi::deadline_poll, abi::reply_only);
     if (!delivery.status.ok()) return delivery.status;
-    if (delivery.status.detail() != 0) recover(request, answer, delivery.status);
-    return {};
+    if (delivery.status.detail() == 0) return true;
+    recover(request, answer, delivery.status);
+    return false;
 }
 
-Result<void> Server::run() {
+Result<void> Server::run(BesideRequests* beside) {
     stopping_ = false;
     uint64_t answered = 0;  // the request that `answer` answers; 0: none
     Answer answer;
     for (;;) {
+        const Deadline next = beside == nullptr ? Deadline::never() : beside->turn();
         const system::Delivery delivery =
-            system::reply_and_wait(table_.value(), answered, answer.reply(), abi::deadline_never);
+            system::reply_and_wait(table_.value(), answered, answer.reply(), next.at);
         constexpr uint16_t failures = abi::delivery_client_gone | abi::delivery_reply_failed;
         if ((delivery.status.detail() & failures) != 0) [[unlikely]] {
             recover(answered, answer, delivery.status);
         }
-        if (!delivery.status.ok()) return delivery.status;
         answered = 0;
+        if (delivery.status.code() == Error::timed_out && beside != nullptr) {
+            answer = Answer();
+            continue;
+        }
+        if (!delivery.status.ok()) return delivery.status;
         if (is_close_notice(delivery)) {
             object_of(delivery.cookie).closed();
         } else {

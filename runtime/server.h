@@ -155,6 +155,17 @@ protected:
     ~ServedByThis() = default;
 };
 
+// What a server does beside requests.
+class BesideRequests {
+public:
+    // Called before each wait: does what is due, and says when it wants to be called again at the
+    // latest.
+    virtual Deadline turn() = 0;
+
+protected:
+    ~BesideRequests() = default;
+};
+
 // A table with its blocks, and the loop. One thread at a time may be in run().
 class Server {
 public:
@@ -171,7 +182,8 @@ public:
                                uint64_t payer = 0) const;
 
     // Serves until stop() or an error of the table.
-    Result<void> run();
+    Result<void> run() { return run(nullptr); }
+    Result<void> run(BesideRequests& beside) { return run(&beside); }
 
     // From inside a handler: run() returns after this request's answer.
     void stop() { stopping_ = true; }
@@ -180,12 +192,16 @@ public:
     // error.
     Result<void> reply(uint64_t request, const Answer& answer) const;
 
+    // The same. False: the client has left, or could not take the handles, and got nothing.
+    Result<bool> deliver(uint64_t request, const Answer& answer) const;
+
     TableReference table() const { return table_; }
 
 private:
     Server(Table table, uint64_t blocks, size_t block_bytes, uint64_t mapped)
         : table_(std::move(table)), blocks_(blocks), block_bytes_(block_bytes), mapped_(mapped) {}
 
+    Result<void> run(BesideRequests* beside);
     std::span<std::byte> block_of(uint64_t request) const;
     Answer serve_one(const system::Delivery& delivery) const;
     void recover(uint64_t request, const Answer& answer, abi::Status outcome) const;
