@@ -34,3 +34,10 @@ set(annulus_host_sources
     "tools/abi_generator/describe.cpp"
     "tools/abi_generator/*_writer.cpp"
 )
+
+# Those that need lwIP, which may be missing.
+set(annulus_host_lwip_sources
+    "services/net/lwip/*.cpp"
+    "services/net/stack/*.cpp"
+    "tests/support/lwip/*.cpp"
+)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Serves the network's objects through a table.
+#include "services/net/service.h"
+
+#include <new>
+
+#include "runtime/clock.h"
+
+namespace annulus::net {
+
+// A node as the table knows it: lives until the kernel says that no handle is left.
+class Service::ServedNode final : public ServedByThis {
+public:
+    ServedNode(Service& service, Node& node) : service_(service), node_(&node) {}
+
+    Answer handle(Request& request) override {
+        if (node_ == nullptr) return Error::closed;
+        return service_.handle(*node_, request);
+    }
+    void closed() override {
+        if (node_ != nullptr) node_->closed();
+        delete this;
+    }
+
+    // The node ended without having been handed out.
+    void forget() { node_ = nullptr; }
+
+private:
+    Service& service_;
+    Node* node_;
+};
+
+Result<Served> Service::make_handle(Node& node, uint64_t payer, ServedNode*& record) {
+    auto* made = new (std::nothrow) ServedNode(*this, node);
+    if (made == nullptr) return Error::no_memory;
+    auto handle = server_.make_object(*made, node.rights(), payer);
+    if (handle.ok()) {
+        record = made;
+    } else {
+        delete made;
+    }
+    return handle;
+}
+
+Result<Served> Service::make_root() {
+    ServedNode* record = nullptr;
+    return make_handle(network_.root(), 0, record);
+}
+
+// The answer to `request`, with a handle if the outcome opens a node. `record` is then its record;
+// null beside an error: the node was not handed out.
+Answer Service::give(uint64_t request, const Outcome& outcome, ServedNode*& record) {
+    if (!outcome.status.ok()) return outcome.status;
+    Answer answer = Answer::with_words(outcome.words[0], outcome.words[1]);
+    answer.add_bytes(outcome.bytes);
+    if (outcome.opened == nullptr) return answer;
+    auto handle = make_handle(*outcome.opened, request, record);
+    if (!handle.ok()) return handle.status();
+    answer.give(0, std::move(handle).value());
+    return answer;
+}
+
+bool Service::answer(uint64_t request, const Outcome& outcome) {
+    ServedNode* record = nullptr;
+    const Answer answer = give(request, outcome, record);
+    const auto delivered = server_.deliver(request, answer);
+    const bool arrived = delivered.ok() && *delivered;
+    if (outcome.opened == nullptr) return arrived;
+    // A handle that was not delivered is closed by now; its notice ends the record alone.
+    if (!arrived && record != nullptr) record->forget();
+    return arrived && record != nullptr;
+}
+
+Answer Service::handle(Node& node, Request& request) {
+    Call call;
+    call.id = request.id();
+    call.verb = request.verb();
+    call.selector = request.selector();
+    call.words = {request.word(0), request.word(1)};
+    call.bytes = request.bytes();
+    call.space = request.space();
+    call.client = request.client();
+    call.deadline = request.deadline().at;
+    call.brings_handle = call.verb == abi::Verb::open && request.word(1) != 0;
+    const Outcome outcome = node.handle(call);
+    if (outcome.is_later) return Answer::later();
+    ServedNode* record = nullptr;
+    Answer answer = give(request.id(), outcome, record);
+    if (outcome.opened != nullptr && record == nullptr) outcome.opened->closed();
+    return answer;
+}
+
+Deadline Service::turn() {
+    network_.turn(now());
+    return {network_.next_turn()};
+}
+
+}  // namespace annulus::net

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// A TCP connection as a stream. Policy-free.
+//
+// What arrives is copied into a buffer as large as the receive window, so lwIP's pool is free at
+// once; the window opens as the client reads. What is written is copied into lwIP's heap, at most
+// TCP_SND_BUF bytes of one connection; a write that finds no room waits, and short counts are
+// answered. Lifetime: the object lives until its handles are closed, lwIP's record of the
+// connection until the peer has everything or net_linger_seconds are over.
+#pragma once
+
+#include <memory>
+
+#include <lwip/tcp.h>
+
+#include "abi/net.h"
+#include "base/result.h"
+#include "services/net/stack/path.h"
+#include "services/net/stack/pending.h"
+#include "services/net/stack/receive_buffer.h"
+#include "services/net/stack/socket.h"
+
+namespace annulus::net {
+
+static_assert(ReceiveBuffer::capacity == TCP_WND, "the window promises room in the buffer");
+
+// A listener, as seen by a connection in its backlog.
+class Backlog {
+public:
+    // The connection ended before anybody accepted it.
+    virtual void forget(class Connection& connection) = 0;
+
+protected:
+    ~Backlog() = default;
+};
+
+class Connection final : public Socket {
+public:
+    // Over a connection that lwIP accepted; null if there is no room. It waits in `backlog`.
+    static Connection* accepted(SocketOwner& owner, tcp_pcb* pcb, Backlog& backlog);
+
+    // Starts connecting to `host`, which is an address or a name; the request `call` is answered
+    // when that is done. The outcome says why it could not start, or is "later".
+    static Outcome start_connect(SocketOwner& owner, const Call& call, std::string_view host,
+                                 uint16_t port);
+
+    // It leaves the backlog: `client` accepts it. limit: the client has too many.
+    [[nodiscard]] Error hand_out(uint64_t client);
+
+    Outcome handle(const Call& call) override;
+    [[nodiscard]] abi::Rights rights() const override;
+    void closed() override;
+    uint64_t expire(uint64_t now) override;
+    void retry() override;
+
+private:
+    explicit Connection(SocketOwner& owner) : owner_(owner) {}
+    ~Connection() override;
+
+    static std::unique_ptr<Connection, void (*)(Connection*)> make(SocketOwner& owner);
+    [[nodiscard]] bool take_pcb(tcp_pcb* pcb);
+
+    Outcome read(const Call& call);
+    Outcome write(const Call& call);
+    Outcome sync(const Call& call);
+    Outcome shut_down(const Call& call);
+    Outcome state(const Call& call) const;
+    Outcome set_option(const Call& call);
+
+    void resolve(const char* name);
+    void connect(uint32_t address);
+    void finish_connect(Error error);
+    size_t send_some(std::span<const std::byte> bytes);
+    void answer_reads();
+    void answer_writes();
+    void answer_syncs();
+    void end(Error error);
+    void detach(bool abort);
+    [[nodiscard]] Error reason() const { return error_ == Error::ok ? Error::closed : error_; }
+
+    static void found(const char* name, const ip_addr_t* address, void* self);
+    static err_t connected(void* self, tcp_pcb* pcb, err_t error);
+    static err_t received(void* self, tcp_pcb* pcb, pbuf* packet, err_t error);
+    static err_t sent(void* self, tcp_pcb* pcb, u16_t bytes);
+    static void failed(void* self, err_t error);
+    static err_t linger(void* polls, tcp_pcb* pcb);
+
+    SocketOwner& owner_;
+    tcp_pcb* pcb_ = nullptr;      // null: over
+    Backlog* backlog_ = nullptr;  // not accepted yet
+    uint64_t client_ = 0;
+    bool charged_ = false;
+    bool listed_ = false;
+    bool resolving_ = false;  // lwIP knows this object until found() was called
+    bool unused_ = false;     // found() deletes it
+    bool peer_ended_ = false;
+    bool send_ended_ = false;
+    bool discards_ = false;
+    Error error_ = Error::ok;  // why it ended
+    uint16_t port_ = 0;        // to connect to
+    uint64_t peer_ = 0;        // peer words, kept after the end
+    uint64_t local_ = 0;
+    size_t unacknowledged_ = 0;
+    ReceiveBuffer buffer_;
+    PendingCalls<1> opens_;
+    PendingCalls<abi::net_requests_max> reads_;
+    PendingCalls<abi::net_requests_max> writes_;
+    PendingCalls<abi::net_requests_max> syncs_;
+};
+
+}  // namespace annulus::net

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// The network interface.
+#include "services/net/stack/interface.h"
+
+#include <lwip/dhcp.h>
+#include <lwip/dns.h>
+#include <lwip/etharp.h>
+#include <netif/ethernet.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace annulus::net {
+namespace {
+
+ip4_addr_t network_order(uint32_t address) { return {lwip_htonl(address)}; }
+uint32_t number_of(const ip4_addr_t* address) { return lwip_ntohl(ip4_addr_get_u32(address)); }
+
+}  // namespace
+
+void Interface::start(PacketLink& link, const HardwareAddress& hardware, size_t mtu, bool link_up,
+                      const std::optional<FixedAddress>& fixed) {
+    constexpr size_t mtu_max = frame_bytes_max - frame_header_bytes;
+    link_ = &link;
+    hardware_ = hardware;
+    mtu_ = std::min(mtu, mtu_max);
+    const FixedAddress chosen = fixed.value_or(FixedAddress{});
+    const ip4_addr_t address = network_order(chosen.address);
+    const ip4_addr_t mask = network_order(chosen.mask);
+    const ip4_addr_t gateway = network_order(chosen.gateway);
+    netif_add(&netif_, &address, &mask, &gateway, this, prepare, ethernet_input);
+    netif_set_default(&netif_);
+    netif_set_up(&netif_);
+    set_link_up(link_up);
+    if (!fixed.has_value()) {
+        // Its errors are of memory, and there is enough at the start.
+        static_cast<void>(dhcp_start(&netif_));
+    } else if (chosen.name_server != 0) {
+        const ip_addr_t server = IPADDR4_INIT(lwip_htonl(chosen.name_server));
+        dns_setserver(0, &server);
+    }
+}
+
+err_t Interface::prepare(netif* interface) {
+    const auto& self = *static_cast<Interface*>(interface->state);
+    interface->name[0] = 'e';
+    interface->name[1] = 'n';
+    interface->hostname = "annulus";
+    interface->output = etharp_output;
+    interface->linkoutput = transmit;
+    interface->mtu = static_cast<u16_t>(self.mtu_);
+    interface->hwaddr_len = ETH_HWADDR_LEN;
+    std::copy(self.hardware_.begin(), self.hardware_.end(), interface->hwaddr);
+    interface->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    return ERR_OK;
+}
+
+err_t Interface::transmit(netif* interface, pbuf* packet) {
+    auto& self = *static_cast<Interface*>(interface->state);
+    std::array<FramePart, frame_parts_max> parts;
+    size_t count = 0;
+    for (const pbuf* part = packet; part != nullptr && count < parts.size(); part = part->next) {
+        parts[count++] = {static_cast<const std::byte*>(part->payload), part->len};
+        if (part->len != part->tot_len) continue;
+        if (!self.link_->send(std::span(parts).first(count))) break;
+        self.sent_++;
+        return ERR_OK;
+    }
+    // Lost on the wire: TCP sends it again.
+    self.dropped_++;
+    return ERR_OK;
+}
+
+std::span<std::byte> Interface::receive_space(size_t bytes) {
+    static_assert(frame_bytes_max <= PBUF_POOL_BUFSIZE, "a frame lies in one buffer");
+    if (arriving_ == nullptr && link_ != nullptr && bytes >= frame_header_bytes &&
+        bytes <= frame_bytes_max) {
+        arriving_ = pbuf_alloc(PBUF_RAW, static_cast<u16_t>(bytes), PBUF_POOL);
+    }
+    if (arriving_ == nullptr) {
+        dropped_++;
+        return {};
+    }
+    return {static_cast<std::byte*>(arriving_->payload), bytes};
+}
+
+void Interface::receive() {
+    pbuf* const packet = std::exchange(arriving_, nullptr);
+    received_++;
+    if (netif_.input(packet, &netif_) != ERR_OK) pbuf_free(packet);
+}
+
+void Interface::set_link_up(bool up) {
+    if (link_ == nullptr) return;
+    if (up) {
+        netif_set_link_up(&netif_);
+    } else {
+        netif_set_link_down(&netif_);
+    }
+}
+
+void Interface::describe(abi::NetworkState& state) const {
+    if (link_ != nullptr) {
+        state.address = number_of(netif_ip4_addr(&netif_));
+        state.mask = number_of(netif_ip4_netmask(&netif_));
+        state.gateway = number_of(netif_ip4_gw(&netif_));
+        state.link_up = netif_is_link_up(&netif_) ? 1 : 0;
+        std::copy(hardware_.begin(), hardware_.end(), state.hardware_address);
+    }
+    state.name_server = number_of(dns_getserver(0));
+    state.frames_received = received_;
+    state.frames_sent = sent_;
+    state.frames_dropped = dropped_;
+}
+
+}  // namespace annulus::net

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// What all sockets share: a place in the network's list and in its accounts. Policy-free.
+#pragma once
+
+#include "base/intrusive_list.h"
+#include "services/net/stack/node.h"
+
+namespace annulus::net {
+
+struct SocketLink;
+
+// A Node of the network. One that no client knows yet (a connection that waits for accept) is one.
+class Socket : public Node, public ListNode<SocketLink> {
+public:
+    // Does what had to wait for room in lwIP's memory.
+    virtual void retry() {}
+
+    virtual ~Socket() = default;
+};
+
+enum class SocketKind : uint8_t { connection, listener, datagrams, prefix };
+inline constexpr size_t socket_kinds = 4;
+
+// What sockets need of the network that they belong to.
+class SocketOwner {
+public:
+    // Counts a socket of `kind` and lists it. limit: there are too many. Undone by remove().
+    virtual Error add(Socket& socket, SocketKind kind) = 0;
+    virtual void remove(Socket& socket, SocketKind kind) = 0;
+
+    // The client has one connection more. limit: it has too many. Undone by release().
+    virtual Error charge(uint64_t client) = 0;
+    virtual void release(uint64_t client) = 0;
+
+    // A request waits whose deadline is this.
+    virtual void note_deadline(uint64_t deadline) = 0;
+
+    // retry() is wanted for sockets after other work.
+    virtual void want_retry() = 0;
+
+    virtual Answers& answers() = 0;
+
+protected:
+    ~SocketOwner() = default;
+};
+
+}  // namespace annulus::net

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// Tests of the network interface: frames on a wire whose other end the test plays.
+#include <deque>
+
+#include "tests/host/net/loop.h"
+
+namespace annulus::net {
+namespace {
+
+using namespace test;
+using abi::Verb;
+
+using Frame = std::vector<uint8_t>;
+
+constexpr HardwareAddress own_hardware = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
+constexpr uint32_t own_address = 0x0a00020f;
+constexpr uint32_t peer_address = 0x0a000202;
+
+// The wire: keeps what the stack sends.
+class Wire final : public PacketLink {
+public:
+    bool send(std::span<const FramePart> parts) override {
+        if (full) return false;
+        Frame frame;
+        for (const FramePart part : parts) {
+            for (const std::byte byte : part) frame.push_back(static_cast<uint8_t>(byte));
+        }
+        sent.push_back(frame);
+        return true;
+    }
+
+    std::deque<Frame> sent;
+    bool full = false;
+};
+
+void put(Frame& frame, uint64_t value, unsigned bytes) {
+    while (bytes-- > 0) frame.push_back(static_cast<uint8_t>(value >> 8 * bytes));
+}
+
+Frame ethernet(uint16_t type) {
+    Frame frame;
+    for (const uint8_t byte : own_hardware) frame.push_back(byte);
+    put(frame, 0x020000000001, 6);
+    put(frame, type, 2);
+    return frame;
+}
+
+uint16_t checksum(std::span<const uint8_t> bytes) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < bytes.size(); i++) sum += uint32_t{bytes[i]} << (i % 2 == 0 ? 8 : 0);
+    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<uint16_t>(~sum);
+}
+
+Frame arp_reply() {
+    Frame frame = ethernet(0x0806);
+    put(frame, 0x0001080006040002, 8);
+    put(frame, 0x020000000001, 6);
+    put(frame, peer_address, 4);
+    for (const uint8_t byte : own_hardware) frame.push_back(byte);
+    put(frame, own_address, 4);
+    return frame;
+}
+
+Frame ip_frame(uint8_t protocol, const Frame& payload) {
+    Frame header;
+    put(header, 0x4500, 2);
+    put(header, 20 + payload.size(), 2);
+    put(header, 0x12340000, 4);
+    put(header, 64, 1);
+    put(header, protocol, 1);
+    put(header, 0, 2);
+    put(header, peer_address, 4);
+    put(header, own_address, 4);
+    const uint16_t sum = checksum(header);
+    header[10] = static_cast<uint8_t>(sum >> 8);
+    header[11] = static_cast<uint8_t>(sum);
+    Frame frame = ethernet(0x0800);
+    frame.insert(frame.end(), header.begin(), header.end());
+    frame.insert(frame.end(), payload.begin(), payload.end());
+    return frame;
+}
+
+Frame echo_request(size_t bytes) {
+    Frame icmp;
+    put(icmp, 0x08000000, 4);
+    put(icmp, 0x00010002, 4);
+    icmp.resize(8 + bytes, 0x55);
+    const uint16_t sum = checksum(icmp);
+    icmp[2] = static_cast<uint8_t>(sum >> 8);
+    icmp[3] = static_cast<uint8_t>(sum);
+    return ip_frame(1, icmp);
+}
+
+class interfaces : public testing::Test {
+protected:
+    Loop& loop_ = Loop::instance();
+
+    // The interface exists once in a program.
+    static Wire& wire() {
+        static Wire wire;
+        return wire;
+    }
+    Interface& interface() { return loop_.network().interface(); }
+
+    void SetUp() override {
+        loop_.client_gone = false;
+        if (!interface().started()) {
+            const FixedAddress fixed = {own_address, 0xffffff00, peer_address, 0};
+            interface().start(wire(), own_hardware, 1500, true, fixed);
+            loop_.run();
+        }
+        wire().sent.clear();
+        wire().full = false;
+    }
+    void arrive(const Frame& frame) {
+        const auto space = interface().receive_space(frame.size());
+        if (!space.empty()) {
+            std::copy_n(std::as_bytes(std::span(frame)).begin(), frame.size(), space.begin());
+            interface().receive();
+        }
+        loop_.run();
+    }
+    abi::NetworkState state() {
+        return record_of<abi::NetworkState>(
+            loop_.asked(loop_.ask(loop_.network().root(), Verb::get)));
+    }
+};
+
+TEST_F(interfaces, an_echo_request_is_answered) {
+    arrive(arp_reply());
+    arrive(echo_request(100));
+    bool answered = false;
+    for (const Frame& frame : wire().sent) {
+        const bool is_ip = frame.size() > 34 && frame[12] == 8 && frame[13] == 0;
+        if (is_ip && frame[23] == 1 && frame[34] == 0) answered = true;
+    }
+    EXPECT_TRUE(answered);
+}
+
+TEST_F(interfaces, its_state_tells_address_and_counts) {
+    const auto before = state();
+    EXPECT_EQ(before.address, own_address);
+    EXPECT_EQ(before.gateway, peer_address);
+    EXPECT_EQ(before.link_up, 1u);
+    EXPECT_EQ(before.hardware_address[5], own_hardware[5]);
+    arrive(echo_request(1));
+    EXPECT_EQ(state().frames_received, before.frames_received + 1);
+}
+
+TEST_F(interfaces, frames_of_impossible_size_are_dropped) {
+    const auto before = state();
+    for (const size_t bytes : {0, 1, 13, 1515, 65536}) arrive(Frame(bytes));
+    EXPECT_EQ(state().frames_dropped, before.frames_dropped + 5);
+    EXPECT_EQ(state().frames_received, before.frames_received);
+}
+
+TEST_F(interfaces, a_full_wire_loses_frames_and_nothing_else) {
+    arrive(arp_reply());
+    wire().full = true;
+    const auto before = state();
+    arrive(echo_request(10));
+    EXPECT_EQ(state().frames_dropped, before.frames_dropped + 1);
+    wire().full = false;
+    arrive(echo_request(10));
+    EXPECT_EQ(wire().sent.size(), 1u);
+}
+
+TEST_F(interfaces, a_connection_attempt_is_sent_and_ends_at_its_deadline) {
+    arrive(arp_reply());
+    const uint64_t open = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/10.0.2.2/9", 0,
+                                    0, 1, loop_.now() + second);
+    loop_.run();
+    ASSERT_FALSE(wire().sent.empty());
+    const Frame& syn = wire().sent.front();
+    ASSERT_GT(syn.size(), 47u);
+    EXPECT_EQ(syn[23], 6);
+    EXPECT_EQ(syn[47], 2);  // SYN alone
+    EXPECT_EQ(loop_.wait(open).outcome.status.code(), Error::timed_out);
+    EXPECT_EQ(state().connections, 0u);
+}
+
+TEST_F(interfaces, foreign_loopback_addresses_are_not_believed) {
+    Node* listener = loop_.open("tcp/listen/90");
+    ASSERT_NE(listener, nullptr);
+    Frame tcp;
+    put(tcp, 1000, 2);
+    put(tcp, 90, 2);
+    put(tcp, 1, 4);
+    put(tcp, 0, 4);
+    put(tcp, 0x5002ffff, 4);
+    put(tcp, 0, 4);
+    Frame frame = ip_frame(6, tcp);
+    const uint32_t loopback = 0x7f000001;
+    for (unsigned i = 0; i < 4; i++) frame[30 + i] = static_cast<uint8_t>(loopback >> 8 * (3 - i));
+    frame[24] = frame[25] = 0;
+    const uint16_t sum = checksum(std::span(frame).subspan(14, 20));
+    frame[24] = static_cast<uint8_t>(sum >> 8);
+    frame[25] = static_cast<uint8_t>(sum);
+    arrive(frame);
+    EXPECT_TRUE(wire().sent.empty());
+    listener->closed();
+}
+
+}  // namespace
+}  // namespace annulus::net
