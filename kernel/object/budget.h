@@ -66,7 +66,9 @@ public:
 
     // Something charged here is on its way out by itself, however long that takes; the destruction
     // waits for it. retire() and disown() call these for every object; an object whose die() left
-    // work to the reaper may, too. Each note_ending() has its note_ended().
+    // work to the reaper may, too. Each note_ending() has its note_ended(). What depends on another
+    // program is not on its way out by itself: while a close notice waits for its server, its
+    // object does not count.
     void note_ending() {
         // Relaxed: the count goes down later, by way of the same object.
         ending_.fetch_add(1, std::memory_order_relaxed);

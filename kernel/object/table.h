@@ -172,6 +172,7 @@ private:
     void deliver_locked(Thread& server, RequestSlot& slot) REQUIRES(lock_);
     bool deliver_next_locked(Thread& server, ServedObject*& closed) REQUIRES(lock_);
     void run_at_highest_locked(Thread& server) REQUIRES(lock_);
+    ServedObject* take_close_locked() REQUIRES(lock_);
     void deliver_close_locked(Thread& server, ServedObject& object) REQUIRES(lock_);
     void wait_for_request_locked(Thread& server, uint64_t deadline) REQUIRES(lock_);
     void leave_lists_locked(Thread& server) REQUIRES(lock_);

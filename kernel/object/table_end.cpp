@@ -97,6 +97,9 @@ struct ServedEnd {
             } else if (table->state_ == TableState::live) {
                 server = notify_locked(*table, object, done);
             }
+            // Only the server ends this now, so the payer's destruction must not wait for it: the
+            // record becomes one of its remains (budget_destroy.cpp).
+            if (!done) object.budget->note_ended();
         }
         if (unused != nullptr) object.budget->free_bytes(unused, sizeof(TableClient));
         if (server != nullptr) make_ready(*server);
@@ -248,7 +251,7 @@ struct TableEnd {
         TableClient* unused = nullptr;
         {
             SpinGuard guard(table.lock_);
-            closed = table.closes_.pop_front();
+            closed = table.take_close_locked();
             if (closed == nullptr) object = table.records_.pop_front();
             if (object != nullptr) {
                 object->end_status = table.end_status_;

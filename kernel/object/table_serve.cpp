@@ -74,12 +74,19 @@ void Table::deliver_close_locked(Thread& server, ServedObject& object) {
     server.priority = server.own_priority;
 }
 
+// A close notice's object, or null. From here on it is on its way out by itself.
+ServedObject* Table::take_close_locked() {
+    ServedObject* closed = closes_.pop_front();
+    if (closed != nullptr) closed->budget->note_ending();
+    return closed;
+}
+
 // Delivers what is due, if anything. A close notice's object is `closed`: the caller finishes its
 // retirement without the lock. Requests whose handles find no room here are refused.
 bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
     // At most as often as there are slots: whoever is refused here is out of the queue.
     for (;;) {
-        closed = closes_.pop_front();
+        closed = take_close_locked();
         if (closed != nullptr) {
             deliver_close_locked(server, *closed);
             update_plain_locked();
