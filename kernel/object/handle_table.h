@@ -97,7 +97,6 @@ public:
     HandleEntry* entries() const { return entries_; }
     uint32_t size() const { return size_; }
     uint32_t used() const { return used_; }
-    uint32_t free_slots() const { return free_count_; }
 
 private:
     struct Moving {

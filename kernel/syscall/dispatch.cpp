@@ -196,7 +196,7 @@ Result<Found> Invocation::find_operand(unsigned index) const {
 
 Result<void> Invocation::give_object(unsigned index, Ref<Object> object, abi::Rights rights,
                                      uint64_t lease) {
-    words[index] = TRY(process.handles.insert(std::move(object), rights, lease, false));
+    words[index] = TRY(process.handles.insert(std::move(object), rights, lease, slot_reserved_));
     arrived_mask |= 1u << index;
     return {};
 }

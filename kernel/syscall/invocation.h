@@ -23,6 +23,11 @@ class Invocation {
 public:
     Invocation(Thread& caller, const Found& target, const abi::Operation& operation)
         : caller(caller), process(*caller.process), target(target), operation(operation) {}
+    Invocation(const Invocation&) = delete;
+    Invocation& operator=(const Invocation&) = delete;
+    ~Invocation() {
+        if (slot_reserved_) process.handles.unreserve(1);
+    }
 
     // The target as its type; the dispatcher has checked the type.
     template <typename T>
@@ -51,6 +56,14 @@ public:
     }
     Status unknown_flags(unsigned index) const {
         return Status(Error::not_supported, static_cast<uint16_t>(index));
+    }
+
+    // Sets a slot of the caller's handle table aside for give(): for objects that somebody would
+    // notice if they had to go again. no_room. Not for long operations.
+    Result<void> reserve_slot() {
+        TRY(process.handles.reserve(1));
+        slot_reserved_ = true;
+        return {};
     }
 
     // Enters an object into the caller's handle table as result word `index`. no_room: the object
@@ -97,6 +110,8 @@ private:
                              uint64_t lease);
     Result<void> read_bytes(void* to, uint64_t size) const;
     Result<void> write_bytes(const void* from, uint64_t size);
+
+    bool slot_reserved_ = false;
 };
 
 // A handler. Success may carry detail and extra. Error results leave no words behind: the

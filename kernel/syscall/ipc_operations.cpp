@@ -27,6 +27,8 @@ Status table_create_object(Invocation& invocation) {
         if (!client.ok()) return client.status();
         payer = *client;
     }
+    // The server would get a close notice for an object that it never had.
+    TRY(invocation.reserve_slot());
     auto object = table.create_object(*payer, cookie);
     if (!object.ok()) return object.status();
     invocation.set_results(0);

@@ -12,7 +12,7 @@ Status process_create_thread(Invocation& invocation) {
     if (words[1] >= abi::user_end) return invocation.bad(1);
     if (words[4] >= abi::priority_count) return invocation.bad(4);
     // A thread that starts and cannot be named would be hard to find again.
-    if (invocation.process.handles.free_slots() == 0) return Error::no_room;
+    TRY(invocation.reserve_slot());
     const ThreadStart start{.entry = words[0],
                             .stack = words[1],
                             .argument = words[2],
@@ -24,7 +24,7 @@ Status process_create_thread(Invocation& invocation) {
     const auto thread = Ref<Thread>::share(**made);
     invocation.set_results(0);
     const auto given = invocation.give(0, std::move(*made), abi::all_rights);
-    // Another thread took the last slot meanwhile.
+    // An arriving handle took the last slot meanwhile.
     if (!given.ok()) kill_thread(*thread, abi::EndReason::killed, 0);
     return given.status();
 }
