@@ -22,6 +22,16 @@ abi::BudgetLimits limits_of(const Program& program) {
     return limits;
 }
 
+constexpr Duration open_time = seconds(1);
+
+// The flags with which a path is opened so that the rights of the manifest are there.
+uint64_t flags_of(abi::Rights rights) {
+    const abi::Rights reading = abi::open_rights(abi::open_read) & ~abi::open_rights(0);
+    const abi::Rights writing = abi::open_rights(abi::open_write) & ~abi::open_rights(0);
+    return ((rights & reading) != 0 ? abi::open_read : 0) |
+           ((rights & writing) != 0 ? abi::open_write : 0);
+}
+
 }  // namespace
 
 // Objects to hand out. Those that are made for the purpose are closed with the list: the program
@@ -122,14 +132,27 @@ Result<void> Launcher::add_own(const Give& give, std::string_view name, Grants& 
 }
 
 // Objects are withdrawn by the thread that launches, so what is published stays.
-Result<void> Launcher::add_provided(const Give& give, Grants& grants) {
+Result<ObjectReference> Launcher::find_provided(const Give& give) {
     Lock lock(shared_.mutex);
     const Export& published = shared_.exports.at(give.index);
     // The bit that was named for one type means something else on another.
     if (give.rights_type != abi::ObjectType::any && give.rights_type != published.type) {
         return Error::wrong_type;
     }
-    grants.add(give.name, ObjectReference(published.object), give.rights);
+    return ObjectReference(published.object);
+}
+
+// A path is opened now, for this run alone. That is the one request that init makes to a program,
+// so it waits for no longer than open_time.
+Result<void> Launcher::add_provided(const Give& give, Grants& grants) {
+    const ObjectReference published = TRY(find_provided(give));
+    if (give.path.empty()) {
+        grants.add(give.name, published, give.rights);
+        return {};
+    }
+    Object opened =
+        TRY(open(published, give.path, flags_of(give.rights), Deadline::after(open_time)));
+    grants.add_made(give.name, std::move(opened), give.rights);
     return {};
 }
 

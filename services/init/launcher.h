@@ -41,6 +41,7 @@ private:
                           Grants& grants);
     Result<void> add_own(const Give& give, std::string_view name, Grants& grants);
     Result<void> add_provided(const Give& give, Grants& grants);
+    Result<ObjectReference> find_provided(const Give& give);
     Result<void> start(const Program& program, uint64_t seed, Grants& grants, Running& running);
     [[nodiscard]] uint64_t free_handles(const Program& program) const;
 

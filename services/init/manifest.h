@@ -104,6 +104,7 @@ struct Give {
     uint64_t first = 0;
     uint64_t count = 0;
     std::string_view source_name;  // as written, for reports
+    std::string_view path;         // of a provided object: what is opened there; empty: itself
     abi::Rights rights = abi::all_rights;
     // The type that the object must have because a right of that type was named; any if none was.
     abi::ObjectType rights_type = abi::ObjectType::any;

@@ -3,6 +3,7 @@
 #include "services/init/manifest/give.h"
 
 #include "abi/limits.h"
+#include "runtime/path.h"
 #include "services/init/manifest/parser.h"
 
 namespace annulus::init {
@@ -168,8 +169,22 @@ bool Parser::read_source_numbers(Give& give) {
             }
             if (give.count <= ~uint64_t{0} - give.first) return true;
             return fail(ManifestFault::bad_value, place, "registers beyond the last address");
+        case SourceKind::provided: return read_source_path(give);
         default: return true;
     }
+}
+
+// What is given may be something that the provided object opens.
+bool Parser::read_source_path(Give& give) {
+    if (token_.kind != TokenKind::string) return true;
+    if (token_.text.empty() || !is_path(token_.text)) {
+        return fail(ManifestFault::bad_value, token_.place,
+                    "\"{}\" is no path: names with one / between two of them, none . or ..",
+                    token_.text);
+    }
+    give.path = token_.text;
+    advance();
+    return true;
 }
 
 bool Parser::read_rights(Give& give) {

@@ -44,6 +44,7 @@ private:
     bool read_give(Program& program);
     bool read_source(Give& give);
     bool read_source_numbers(Give& give);
+    bool read_source_path(Give& give);
     bool read_rights(Give& give);
     bool read_right(Give& give, abi::Rights& rights);
 

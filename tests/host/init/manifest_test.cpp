@@ -394,5 +394,28 @@ TEST(manifest, caret_points_at_the_column) {
     EXPECT_EQ(format_caret(std::span<char>(), "abc", {1, 1}), "");
 }
 
+TEST(manifest, a_part_of_a_provided_object_is_named_by_its_path) {
+    const std::string text =
+        program("server", "provide net") + program("client",
+                                                   "give web net \"tcp/listen/80\" rights accept\n"
+                                                   "give all net");
+    const Outcome outcome = parse(text);
+    ASSERT_TRUE(outcome.accepted) << outcome.report;
+    const auto gives = outcome.manifest->gives_of(outcome.manifest->programs[1]);
+    EXPECT_EQ(gives[0].path, "tcp/listen/80");
+    EXPECT_EQ(gives[0].rights, abi::right_of(abi::Verb::accept));
+    EXPECT_EQ(gives[1].path, "");
+}
+
+TEST(manifest, a_path_is_sound_and_belongs_to_a_provided_object) {
+    expect_bad_line("give x net \"\"", bad_value,
+                    "12: \"\" is no path: names with one / between two of them, none . or ..");
+    expect_bad_line("give x net \"tcp/../80\"", bad_value,
+                    "12: \"tcp/../80\" is no path: names with one / between two of them, none . or "
+                    "..");
+    expect_bad_line("give x archive \"manifest\"", unexpected,
+                    "16: expected the end of the line, found the string \"manifest\"");
+}
+
 }  // namespace
 }  // namespace annulus::init
