@@ -18,6 +18,8 @@ set(annulus_host_sources
     "kernel/schedule/timer_wheel.cpp"
     "drivers/console/serial/receive_queue.cpp"
     "drivers/console/serial/transmit_queue.cpp"
+    "services/http/message/*.cpp"
+    "services/http/session/*.cpp"
     "services/init/exports/*.cpp"
     "services/init/log/line_queue.cpp"
     "services/init/manifest.cpp"
