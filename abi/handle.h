@@ -34,6 +34,7 @@ enum class ObjectType : uint8_t {
     interrupt = 11,
     power = 12,
     console = 13,
+    set = 14,      // of semaphores
     channel = 15,  // one end of a channel
     any = 31,      // in descriptions only: an operand of any type, or an operation every object has
 };

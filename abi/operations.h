@@ -96,6 +96,10 @@ inline constexpr Operation operations[] = {
      {{OperandKind::moved, "first", "end 0, with all rights", ObjectType::channel},
       {OperandKind::moved, "second", "end 1, with all rights", ObjectType::channel}},
      Transfer::nothing, "", true, "no_budget, no_room, out_of_range, may_fault"},
+    {ObjectType::budget, Verb::create, 7, "set", "Makes a semaphore set.",
+     {{OperandKind::word, "members", "that it has room for, 1..131072"}},
+     {{OperandKind::moved, "set", "with all rights", ObjectType::set}},
+     Transfer::nothing, "", true, "no_budget, no_memory, no_room"},
     {ObjectType::budget, Verb::get, 0, "ledger", "Reads limits and use.",
      {}, {}, Transfer::bytes_out, "BudgetLedger"},
     {ObjectType::budget, Verb::get, 1, "machine", "Reads the whole machine's memory account "
@@ -220,6 +224,22 @@ inline constexpr Operation operations[] = {
           {OperandKind::word, "memory", "id of the memory object, 0: in the kernel"},
           {OperandKind::word, "offset", "of the word in bytes"}}},
 
+    // ---- set of semaphores (wait is a system call)
+    {ObjectType::set, Verb::create, 0, "member", "Adds a semaphore, or the bell of a channel's end.",
+     {{OperandKind::handle, "semaphore", "semaphore or channel", ObjectType::any, right_wait},
+      {OperandKind::word, "key", "names the member in its events"},
+      {OperandKind::word, "seen", "sequence mode: the last value seen; otherwise 0"}},
+     {}, Transfer::nothing, "", true, "busy, closed, limit, wrong_type"},
+    {ObjectType::set, Verb::remove, 0, "member",
+     "Takes a member out; after it no wait gets the member's key any more.",
+     {{OperandKind::handle, "semaphore", "semaphore or channel", ObjectType::any, right_wait}},
+     {}, Transfer::nothing, "", true, "not_found, wrong_type"},
+    {ObjectType::set, Verb::get, 0, "state", "Reads how full it is.",
+     {}, {{OperandKind::word, "members", "in it"},
+          {OperandKind::word, "room", "members that it was made for"},
+          {OperandKind::word, "ready", "1 if an event waits"},
+          {OperandKind::word, "bound", "1 if it is bound to a table"}}},
+
     // ---- end of a channel (signal rings the peer, wait waits for the own bell: system calls)
     {ObjectType::channel, Verb::get, 0, "geometry", "Reads what was fixed when it was made.",
      {}, {{OperandKind::word, "length", "of the memory in bytes"},
@@ -256,6 +276,11 @@ inline constexpr Operation operations[] = {
           {OperandKind::word, "taken", "requests not yet answered"},
           {OperandKind::word, "orphans", "taken requests whose client left"},
           {OperandKind::word, "clients", "waiting for a slot"}}},
+    {ObjectType::table, Verb::set, 0, "events",
+     "Binds a semaphore set: reply_and_wait returns its events, too, and nobody else waits on it.",
+     {{OperandKind::handle, "set", "for as long as the table lives", ObjectType::set,
+       right_wait}},
+     {}, Transfer::nothing, "", true, "busy, closed, faulted"},
     {ObjectType::table, Verb::shutdown, 0, "fault", "Ends the table: every client gets an error.",
      {{OperandKind::word, "reason", "32 bits that clients see"}}, {}},
 

@@ -19,11 +19,15 @@
 // enter           (submission rings: not offered yet, answers bad_call)
 // wait            in:  rdi semaphore, rsi seen value (sequence mode), rdx deadline
 //                 out: rax status, rdx value
+//   on a set      in:  rdi set, rsi SetEvent array or 0, rdx deadline, r10 its length
+//                 out: rax status, rdx how many events, or without an array:
+//                      rax status with event_closed in detail, rdx key, rsi value
 // wait_any        in:  rdi WaitEntry array, rsi count, rdx deadline
 //                 out: rax status, rdx index | rsi value
 // signal          in:  rdi semaphore, rsi units          out: rax status
 // signal_and_wait in:  rdi semaphore to signal (1 unit), rsi semaphore to wait for, rdx deadline,
 //                      r10 seen value                    out: rax status, rdx value
+//   rsi a set     in:  r10 is 0                          out: rax status, rdx key, rsi value
 // Where a semaphore is expected, the end of a channel will do: signal rings the peer, wait waits
 // for the end's own bell. exit            in:  rdi exit code of the thread       does not return
 #pragma once
@@ -79,6 +83,8 @@ inline constexpr uint64_t reply_only = uint64_t{1} << 48;  // answer, do not wai
 inline constexpr uint16_t delivery_client_gone = 1;   // the reply's client had left
 inline constexpr uint16_t delivery_close = 2;         // this is a close notice, not a request
 inline constexpr uint16_t delivery_reply_failed = 4;  // extra: the Error; nothing was answered
+inline constexpr uint16_t delivery_event = 8;  // of the bound set: rdi is its key, rdx its value
+inline constexpr uint16_t delivery_event_closed = 16;  // with delivery_event: see event_closed
 
 // One entry of wait_any's list.
 struct WaitEntry {
@@ -86,5 +92,16 @@ struct WaitEntry {
     uint64_t seen;  // sequence mode: the last value seen; otherwise ignored
 };
 static_assert(sizeof(WaitEntry) == 16);
+
+// The member's semaphore ended: this is its last event, and it is no member any more.
+inline constexpr uint16_t event_closed = 1;
+
+// What a wait on a set returns for one member.
+struct SetEvent {
+    uint64_t key;    // as given when the member was added
+    uint64_t value;  // sequence mode: its new value; otherwise 0
+    uint64_t flags;  // event_closed
+};
+static_assert(sizeof(SetEvent) == 24);
 
 }  // namespace annulus::abi

@@ -37,7 +37,7 @@ inline constexpr Rights all_rights = 0xffffff;
 
 // Type bits. The same bit means different things on different types.
 inline constexpr Rights right_signal = 1u << 16;   // semaphore; channel: ring the peer
-inline constexpr Rights right_wait = 1u << 17;     // semaphore, channel (for its own bell)
+inline constexpr Rights right_wait = 1u << 17;     // semaphore, channel (for its own bell), set
 inline constexpr Rights right_execute = 1u << 16;  // memory: map it executable
 inline constexpr Rights right_serve = 1u << 16;    // table: reply_and_wait
 inline constexpr Rights right_spend = 1u << 16;    // budget: let a new object be charged to it

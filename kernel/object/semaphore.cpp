@@ -5,6 +5,7 @@
 #include "base/container_of.h"
 #include "kernel/assert.h"
 #include "kernel/object/budget.h"
+#include "kernel/object/semaphore_set.h"
 #include "kernel/object/semaphore_words.h"
 #include "kernel/schedule/scheduler.h"
 
@@ -52,10 +53,13 @@ const ObjectKind Semaphore::kind_table = {abi::ObjectType::semaphore, SemaphoreE
 
 void Semaphore::die() {
     remove_watches_of(*this);
+    Thread* woken = nullptr;
     {
         SpinGuard guard(lock_);
         dead.store(true, std::memory_order_release);
+        if (member_ != nullptr) woken = leave_closed_locked();
     }
+    wake(woken);
     if (!wake_some(Error::closed)) wake_rest();
 }
 
@@ -181,6 +185,7 @@ bool Semaphore::due_locked() const {
 bool Semaphore::wake_some(Status status) {
     for (unsigned i = 0; i < abi::chunk_items; ++i) {
         Popped popped{};
+        Thread* served = nullptr;
         {
             SpinGuard guard(lock_);
             uint64_t value = enter_word_locked();
@@ -191,9 +196,11 @@ bool Semaphore::wake_some(Status status) {
             if (queue_.empty() && mode_ == SemaphoreMode::counting) {
                 value += owed_units_;
                 owed_units_ = 0;
+                if (member_ != nullptr) served = offer_locked(value);
             }
             leave_word_locked(value);
         }
+        wake(served);
         if (popped.thread == nullptr) return true;
         if (!popped.asleep) continue;
         popped.thread->message.rax = status.bits;
@@ -214,6 +221,7 @@ void Semaphore::wake_rest() {
 
 Result<void> Semaphore::signal(uint64_t units) {
     Popped popped{};
+    Thread* served = nullptr;  // waits on the set
     bool more = false;
     {
         SpinGuard guard(lock_);
@@ -238,28 +246,35 @@ Result<void> Semaphore::signal(uint64_t units) {
                 owed_units_ += units;
             }
         }
+        if (member_ != nullptr) served = offer_locked(value);
         leave_word_locked(value);
         more = !queue_.empty() && due_locked();
     }
-    if (popped.thread != nullptr && popped.asleep) {
-        disarm_deadline(*popped.thread);
-        make_ready(*popped.thread);
-    }
+    if (popped.asleep) wake(popped.thread);
+    wake(served);
     if (more && !wake_some(Status())) wake_rest();
     return {};
 }
 
 Result<Thread*> Semaphore::signal_for_hand_off() {
     Popped popped{};
+    bool counted = false;
     {
         SpinGuard guard(lock_);
         if (dead.load(std::memory_order_relaxed)) return Error::closed;
-        if (mode_ != SemaphoreMode::sequence && owed_units_ == 0 && !queue_.empty()) {
-            const uint64_t value = enter_word_locked();
+        const bool units = mode_ != SemaphoreMode::sequence && owed_units_ == 0;
+        if (units && (!queue_.empty() || member_ != nullptr)) {
+            uint64_t value = enter_word_locked();
             popped = pop_waiter_locked(0);
+            if (popped.thread == nullptr && member_ != nullptr && value == 0) {
+                value = 1;
+                counted = true;
+                popped = {offer_locked(value), true};
+            }
             leave_word_locked(value);
         }
     }
+    if (counted && popped.thread == nullptr) return popped.thread;
     if (popped.thread == nullptr) {
         TRY(signal(1));
         return static_cast<Thread*>(nullptr);

@@ -6,8 +6,8 @@
 // is the truth and K a hint: whoever can write the word can withhold wake-ups from its users,
 // nothing more. tests/models/semaphore proves the protocol; step names below are the model's.
 //
-//   keep = K if the queue is not empty, else 0. The kernel never loops on the word: one fetch_or(K)
-//   when it begins, one store when it ends.
+//   keep = K if the queue is not empty or it is a member of a set, else 0. The kernel never loops
+//   on the word: one fetch_or(K) when it begins, one store when it ends.
 //
 // Modes. Counting: units. Binary: a doorbell, 0 or 1. Sequence: every signal adds one to the value;
 // a wait returns when the value differs from the one seen, and takes nothing.
@@ -21,7 +21,10 @@
 
 namespace annulus::kernel {
 
+class SemaphoreSet;
 struct SemaphoreOfWord;
+struct SetEventTaken;
+struct SetMember;
 struct WatchOfSemaphore;
 
 inline constexpr uint64_t semaphore_kernel_bit = uint64_t{1} << 63;
@@ -54,6 +57,20 @@ public:
     // can hand the CPU over. Null: the unit was added, or more than one waiter was woken.
     Result<Thread*> signal_for_hand_off();
 
+    // --- for SemaphoreSet, without its lock
+
+    // Becomes the record's semaphore; ready at once if it has units. busy, closed.
+    Result<void> join(SetMember& member);
+    // Its record in this set, which it leaves; null: it is no member of it.
+    SetMember* leave(SemaphoreSet& set);
+    // The set ends. Nothing if the record is not this semaphore's any more.
+    void leave_ending(SetMember& member);
+    // Takes a unit for the record, which the caller popped; false: there is none (any more). More
+    // units go to whoever waits on the set, or back to its list.
+    bool take_for_set(SetMember& member, SetEventTaken& event);
+    // The same, but all units go that way. The thread that got one, to be made ready.
+    Thread* place_again(SetMember& member);
+
     SemaphoreMode mode() const { return mode_; }
     uint64_t value() const;
     MemoryObject* memory() const { return memory_.get(); }
@@ -79,8 +96,23 @@ private:
     friend struct LightSemaphore;
 
     uint64_t keep_locked() const REQUIRES(lock_) {
-        return queue_.empty() ? 0 : semaphore_kernel_bit;
+        return queue_.empty() && member_ == nullptr ? 0 : semaphore_kernel_bit;
     }
+    // The short way to signal knows nothing of what makes this false; taking is the same for all.
+    bool plain_locked() const REQUIRES(lock_) {
+        return !dead.load(std::memory_order_relaxed) && owed_units_ == 0 && member_ == nullptr;
+    }
+    // What the set may hand out of `value`: 0 if there is nothing.
+    uint64_t units_for_set_locked(uint64_t value) const REQUIRES(lock_);
+    // One unit less, taken for the set; in sequence mode the value is noted.
+    void note_taken_locked(uint64_t& value) REQUIRES(lock_);
+    // Offers what `value` has to the set, which may take one of it, unless the member is linked:
+    // then whoever takes it from the list sees the value. The thread that got a unit, or null.
+    Thread* offer_locked(uint64_t& value) REQUIRES(lock_);
+    // This semaphore ended: the thread that got its last event, or null.
+    Thread* leave_closed_locked() REQUIRES(lock_);
+    // Makes a thread that was granted its wait ready; null is nothing.
+    static void wake(Thread* thread);
     // Sets K, so that from here on only the kernel changes the word; its value without K.
     uint64_t enter_word_locked() REQUIRES(lock_) {
         // Sequentially consistent: a locked instruction. It takes its turn among the programs'
@@ -106,8 +138,9 @@ private:
     std::atomic<uint64_t>* word_;  // in memory that programs may write, or own_word_
     std::atomic<uint64_t> own_word_{0};
     IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
-    uint64_t owed_units_ GUARDED_BY(lock_) = 0;  // signalled, to be handed out by the reaper
-    bool waking_ GUARDED_BY(lock_) = false;      // the reaper has `wake_work_`
+    uint64_t owed_units_ GUARDED_BY(lock_) = 0;      // signalled, to be handed out by the reaper
+    SetMember* member_ GUARDED_BY(lock_) = nullptr;  // of the set that it is in
+    bool waking_ GUARDED_BY(lock_) = false;          // the reaper has `wake_work_`
     Work wake_work_;
     SemaphoreMode mode_;
     Ref<MemoryObject> memory_;

@@ -177,8 +177,8 @@ void Table::admit_clients_locked() {
 }
 
 void Table::update_plain_locked() {
-    plain_ =
-        state_ == TableState::live && slot_waiters_.empty() && closes_.empty() && queue_.empty();
+    plain_ = state_ == TableState::live && slot_waiters_.empty() && closes_.empty() &&
+             queue_.empty() && !events_ready_;
 }
 
 TableClient* Table::find_client_locked(const Budget& budget) {

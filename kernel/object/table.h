@@ -14,6 +14,10 @@
 // object that it was told of.
 // Copies happen only in the client's address space, without locks: bytes in before the request is
 // queued, bytes out as the client's own last step. So a slot being copied belongs to its client.
+// Events. A semaphore set can be bound to a table: its events go to the waiting server threads, or
+// stay in the set, and then `events_ready_` says so. Requests and events alternate when both wait.
+// The set's lock comes before the table's, and every change of `events_ready_` happens under both:
+// a server thread that finds it false under the table's lock can begin to wait.
 // The end of a table (its last handle, shutdown, a broken protocol) completes every request;
 // objects that it served answer server_died (or faulted). Locking: `lock_` (rank `table`). Who ends
 // a client's or server thread's wait changes the thread's wait_record first (thread.h).
@@ -26,10 +30,12 @@
 namespace annulus::kernel {
 
 class Budget;
+class SemaphoreSet;
 class Table;
 struct CloseNotice;
 struct RecordOfTable;
 struct ClientOfTable;
+struct SetEventTaken;
 struct SlotQueue;
 
 // What a table knows of one client (a budget): how many slots it holds.
@@ -110,6 +116,16 @@ public:
     // out of the table and sets its message.
     void cancel(Thread& thread, Error error);
 
+    // --- for SemaphoreSet::bind and unbind, and for a bound set, under its lock
+
+    // faulted or server_died: the table ended. busy: it has a set.
+    Result<void> set_events(SemaphoreSet* set, bool ready);
+    void forget_events();
+    void note_events(bool ready);
+    // Ends the wait of a server thread, to be made ready; null: none waits.
+    Thread* grant_event(const SetEventTaken& event);
+    bool has_waiting_server();
+
     struct Counts {
         uint32_t slots, free, queued, taken, orphans, clients;
     };
@@ -188,12 +204,16 @@ private:
     };
     static Claim claim_client(Thread& server, Thread& client, uint64_t* words, unsigned mask);
     struct Served {
-        enum class Next : uint8_t { fail, deliver, wait } next = Next::fail;
+        enum class Next : uint8_t { fail, deliver, wait, take_event } next = Next::fail;
         Reply reply;
         ServedObject* closed = nullptr;
         Status result;  // fail: what the server sees
     };
     Served serve_locked(Thread& server, const Message& in) REQUIRES(lock_);
+    void serve_next_locked(Thread& server, uint64_t deadline, Served& served) REQUIRES(lock_);
+    void deliver_event_locked(Thread& server, const SetEventTaken& event) REQUIRES(lock_);
+    bool take_event(Thread& server);
+    void unbind_events();
     bool answer_locked(RequestSlot& slot, Status status) REQUIRES(lock_);
     void boost_locked(uint8_t priority) REQUIRES(lock_);
 
@@ -224,6 +244,9 @@ private:
     bool ending_ GUARDED_BY(lock_) = false;        // the reaper has end_work_
     bool unreferenced_ GUARDED_BY(lock_) = false;  // its record goes when it has ended
     uint32_t end_cursor_ GUARDED_BY(lock_) = 0;
+    SemaphoreSet* events_ GUARDED_BY(lock_) = nullptr;  // bound: holds a reference
+    bool events_ready_ GUARDED_BY(lock_) = false;
+    bool event_next_ GUARDED_BY(lock_) = false;  // a request came last: an event's turn
     Ref<MemoryObject> memory_;
     uint64_t first_page_ = 0, page_count_ = 0;
     Process* landing_ = nullptr;  // holds a reference

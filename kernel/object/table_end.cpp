@@ -290,6 +290,7 @@ struct TableEnd {
     static void free_resources(GraceItem& item) {
         Table& table = container_of(item, &Table::end_grace_);
         Budget& budget = *table.budget;
+        table.unbind_events();
         if (table.memory_) {
             table.memory_->unpin(budget, table.first_page_, table.page_count_);
             table.memory_.reset();

@@ -14,6 +14,9 @@ namespace annulus::kernel {
 namespace {
 
 // The reply half's operands in reply_and_wait's message.
+// How often reply_and_wait looks for an event that comes to nothing.
+constexpr unsigned events_lost_max = 8;
+
 uint32_t reply_bytes(const Message& message) { return static_cast<uint32_t>(message.rbx); }
 unsigned reply_mask(const Message& message) {
     return static_cast<unsigned>(message.rbx >> 32 & 0x3f);
@@ -97,6 +100,7 @@ bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
         left_queue_locked(*slot);
         const auto moved = move_request_handles(server, *slot);
         if (moved.ok()) {
+            event_next_ = true;
             deliver_locked(server, *slot);
             run_at_highest_locked(server);
             return true;
@@ -282,15 +286,27 @@ Table::Served Table::serve_locked(Thread& server, const Message& in) {
         server.serving = this;
         servers_.push_back(server);
     }
-    if (closes_.empty() && queue_.empty() && in.r14 == abi::deadline_poll) {
-        served.result = Status(Error::timed_out, outcome.detail());
+    serve_next_locked(server, in.r14, served);
+    return served;
+}
+
+// What is due: an event if it is its turn or nothing else waits.
+void Table::serve_next_locked(Thread& server, uint64_t deadline, Served& served) {
+    const bool nothing = closes_.empty() && queue_.empty();
+    if (state_ != TableState::live) {
+        served.next = Served::Next::fail;
+        served.result = end_status_;
+    } else if (events_ready_ && (event_next_ || nothing)) {
+        served.next = Served::Next::take_event;
+    } else if (nothing && deadline == abi::deadline_poll) {
+        served.next = Served::Next::fail;
+        served.result = Status(Error::timed_out, Status(server.reply_outcome).detail());
     } else if (deliver_next_locked(server, served.closed)) {
         served.next = Served::Next::deliver;
     } else {
-        wait_for_request_locked(server, in.r14);
+        wait_for_request_locked(server, deadline);
         served.next = Served::Next::wait;
     }
-    return served;
 }
 
 void Table::reply_and_wait(Thread& server) {
@@ -301,6 +317,16 @@ void Table::reply_and_wait(Thread& server) {
     {
         SpinGuard guard(lock_);
         served = serve_locked(server, in);
+    }
+    for (unsigned i = 0; served.next == Served::Next::take_event && !take_event(server); ++i) {
+        SpinGuard guard(lock_);
+        // The event went, or came to nothing. Whoever can write the words of semaphores can make
+        // that happen again and again, so the server has to come back for more.
+        event_next_ = false;
+        serve_next_locked(server, in.r14, served);
+        if (i < events_lost_max || served.next != Served::Next::take_event) continue;
+        served.next = Served::Next::fail;
+        served.result = Status(Error::try_again, Status(server.reply_outcome).detail());
     }
     if (served.reply.broken) end(TableState::faulted, Error::faulted);
     if (served.closed != nullptr) finish_retire(*served.closed);

@@ -34,6 +34,7 @@ namespace annulus::kernel {
 class HandleTable;
 class Process;
 class Semaphore;
+class SemaphoreSet;
 class Table;
 struct Cpu;
 struct HandleEntry;
@@ -83,6 +84,7 @@ enum class WaitKind : uint8_t {
     none,
     semaphore,  // links[0] is queued
     any,        // several links are queued
+    set,        // `link` is queued on a semaphore set
     slot,       // for a free slot of a table
     request,    // for the answer to a request in a slot
     serve,      // for a request to serve
@@ -168,6 +170,8 @@ struct Thread final : Object,
     Timer timer;
     Cpu* timer_cpu = nullptr;       // whose wheel the timer is in
     WaitLink link;                  // for wait and signal_and_wait
+    // While `link` stands in a set's queue; whoever takes it out, under the set's lock, clears it.
+    std::atomic<SemaphoreSet*> waits_on_set{nullptr};
     WaitLink* any_links = nullptr;  // abi::wait_any_max of them, made at the first wait_any
     uint32_t any_count = 0;
     uint64_t reply_outcome = 0;      // of the reply half: status bits to be delivered

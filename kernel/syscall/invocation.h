@@ -189,6 +189,12 @@ Status channel_get_geometry(Invocation&);
 Status channel_get_state(Invocation&);
 Status channel_get_memory(Invocation&);
 Status channel_shutdown_fault(Invocation&);
+// set_operations.cpp
+Status budget_create_set(Invocation&);
+Status set_create_member(Invocation&);
+Status set_remove_member(Invocation&);
+Status set_get_state(Invocation&);
+Status table_set_events(Invocation&);
 // hardware_operations.cpp
 Status hardware_create_ports(Invocation&);
 Status hardware_create_interrupt(Invocation&);

@@ -54,9 +54,7 @@ struct LightSemaphore {
     // One unit. `woken`: to be made ready or switched to.
     [[gnu::always_inline]] static Signalled signal(Semaphore& semaphore, Thread*& woken) {
         SpinGuard guard(semaphore.lock_);
-        if (semaphore.dead.load(std::memory_order_relaxed) || semaphore.owed_units_ != 0) {
-            return Signalled::no;
-        }
+        if (!semaphore.plain_locked()) return Signalled::no;
         WaitLink* link = semaphore.queue_.front();
         if (link == nullptr) {
             const uint64_t value = semaphore.enter_word_locked();
@@ -202,14 +200,14 @@ extern "C" LightResult kernel_light_signal(uint64_t handle, uint64_t units, uint
 }
 
 extern "C" LightResult kernel_light_wait(uint64_t handle, uint64_t seen, uint64_t deadline,
-                                         uint64_t, Thread& self) {
+                                         uint64_t capacity, Thread& self) {
     Semaphore* semaphore = LightSemaphore::find(self, handle, abi::right_wait);
     auto taken = LightSemaphore::Taken::no;
     if (semaphore != nullptr && deadline == abi::deadline_never) {
         taken = LightSemaphore::take_or_queue(*semaphore, self);
     }
     if (taken == LightSemaphore::Taken::no) {
-        general(self, {abi::SystemCall::wait, handle, seen, deadline, 0});
+        general(self, {abi::SystemCall::wait, handle, seen, deadline, capacity});
     }
     count_entry();
     if (taken == LightSemaphore::Taken::queued) block(this_cpu());

@@ -19,6 +19,18 @@ void system_call_signal_and_wait(Thread& thread);
 // Blocks the running thread, whose wait is complete, and gives the CPU away.
 [[noreturn]] void block_current(Thread& thread);
 
+class SemaphoreSet;
+
+// What a wait on a set was asked for.
+struct SetWait {
+    uint64_t deadline;
+    uint64_t array = 0;  // user address of abi::SetEvent[capacity]; 0: registers
+    uint64_t capacity = 0;
+};
+// Waits on a set, sets the result and returns, or blocks. `woken` (or null) gets the CPU if this
+// thread blocks.
+void wait_on_set(Thread& thread, SemaphoreSet& set, const SetWait& wait, Thread* woken);
+
 // Sets the result of a system call that returns a status and at most one word.
 inline void set_status(Thread& thread, Status status, uint64_t value = 0) {
     thread.message.rax = status.bits;

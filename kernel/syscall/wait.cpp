@@ -4,6 +4,7 @@
 #include "kernel/object/channel.h"
 #include "kernel/object/process.h"
 #include "kernel/object/semaphore.h"
+#include "kernel/object/semaphore_set.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/syscall/system_calls.h"
@@ -14,12 +15,13 @@ namespace annulus::kernel {
 
 namespace {
 
-// The object that the handle names, with the type before the rights.
-Result<Found> find_waitable(Thread& thread, abi::Handle handle, abi::Rights right) {
+// The object that the handle names, with the type before the rights. A set only where `set_fits`.
+Result<Found> find_waitable(Thread& thread, abi::Handle handle, abi::Rights right, bool set_fits) {
     const Found found = TRY(thread.process->handles.find(handle, abi::ObjectType::any, 0));
-    if (found.type != abi::ObjectType::semaphore && found.type != abi::ObjectType::channel) {
-        return Error::wrong_type;
-    }
+    const bool fits = found.type == abi::ObjectType::semaphore ||
+                      found.type == abi::ObjectType::channel ||
+                      (set_fits && found.type == abi::ObjectType::set);
+    if (!fits) return Error::wrong_type;
     if ((found.rights & right) == 0) {
         return Status(Error::no_right, static_cast<uint16_t>(std::countr_zero(right)));
     }
@@ -27,8 +29,7 @@ Result<Found> find_waitable(Thread& thread, abi::Handle handle, abi::Rights righ
 }
 
 // A semaphore, or the bell of a channel's end: its own to wait for, its peer's to signal.
-Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Rights right) {
-    const Found found = TRY(find_waitable(thread, handle, right));
+Result<Semaphore*> semaphore_of(const Found& found, abi::Rights right) {
     if (found.type == abi::ObjectType::channel && right == abi::right_signal) {
         return static_cast<ChannelEnd*>(found.object)->peer_bell();
     }
@@ -36,6 +37,10 @@ Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Right
         return static_cast<Semaphore*>(static_cast<ChannelEnd*>(found.object));
     }
     return static_cast<Semaphore*>(found.object);
+}
+
+Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Rights right) {
+    return semaphore_of(TRY(find_waitable(thread, handle, right, false)), right);
 }
 
 // Runs when a waiter for one semaphore was granted or cancelled: the status is in the message.
@@ -207,7 +212,17 @@ void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64
 
 void system_call_wait(Thread& thread) {
     const Message& in = thread.message;
-    auto semaphore = find_semaphore(thread, in.rdi, abi::right_wait);
+    const auto found = find_waitable(thread, in.rdi, abi::right_wait, true);
+    if (!found.ok()) return set_status(thread, found.status());
+    if (found->type == abi::ObjectType::set) {
+        const SetWait wait = {.deadline = in.rdx, .array = in.rsi, .capacity = in.r10};
+        if ((wait.array == 0) != (wait.capacity == 0)) {
+            return set_status(thread, Status(Error::bad_argument, 3));
+        }
+        if (wait.capacity > abi::set_events_max) return set_status(thread, Error::too_many);
+        return wait_on_set(thread, static_cast<SemaphoreSet&>(*found->object), wait, nullptr);
+    }
+    auto semaphore = semaphore_of(*found, abi::right_wait);
     if (!semaphore.ok()) return set_status(thread, semaphore.status());
     wait_for_one(thread, **semaphore, in.rsi, in.rdx, nullptr);
 }
@@ -222,10 +237,17 @@ void system_call_signal_and_wait(Thread& thread) {
     const Message in = thread.message;
     auto signalled = find_semaphore(thread, in.rdi, abi::right_signal);
     if (!signalled.ok()) return set_status(thread, signalled.status());
-    auto waited = find_semaphore(thread, in.rsi, abi::right_wait);
-    if (!waited.ok()) return set_status(thread, waited.status());
+    const auto found = find_waitable(thread, in.rsi, abi::right_wait, true);
+    if (!found.ok()) return set_status(thread, found.status());
+    const bool on_set = found->type == abi::ObjectType::set;
+    if (on_set && in.r10 != 0) return set_status(thread, Status(Error::bad_argument, 3));
     auto woken = (*signalled)->signal_for_hand_off();
     if (!woken.ok()) return set_status(thread, woken.status());
+    if (on_set) {
+        auto& set = static_cast<SemaphoreSet&>(*found->object);
+        return wait_on_set(thread, set, {.deadline = in.rdx}, *woken);
+    }
+    auto waited = semaphore_of(*found, abi::right_wait);
     wait_for_one(thread, **waited, in.r10, in.rdx, *woken);
 }
 
@@ -257,6 +279,12 @@ bool cancel_wait(Thread& thread, Error error) {
         case WaitKind::any:
             unqueue_all(thread);
             thread.message.rax = Status(error).bits;
+            break;
+        case WaitKind::set:
+            if (SemaphoreSet* set = thread.waits_on_set.load(std::memory_order_acquire)) {
+                set->unqueue(thread);
+            }
+            set_status(thread, Status(error));
             break;
         case WaitKind::slot:
         case WaitKind::request:

@@ -2,7 +2,7 @@
 // The other side of a measured round trip, in a process of its own.
 //
 // With `table`: answers every request at once. With `mine` and `yours`: waits for a unit of one
-// semaphore and gives one of the other, in two system calls if there is an argument, else in one.
+// semaphore (or an event of a set) and gives one of the other, in two system calls if there is an argument, else in one.
 #include "runtime/program.h"
 #include "runtime/system_call.h"
 
@@ -33,8 +33,8 @@ namespace {
 
 Result<void> annulus::program_main(Environment& environment) {
     if (auto table = environment.handle<Table>("table"); table.ok()) serve(table->value());
-    const auto mine = TRY(environment.handle<Semaphore>("mine"));
-    const auto yours = TRY(environment.handle<Semaphore>("yours"));
+    const auto mine = TRY(environment.handle<Object>("mine"));
+    const auto yours = TRY(environment.handle<Object>("yours"));
     if (environment.argument_count() > 0) answer_in_two_calls(mine.value(), yours.value());
     answer_in_one_call(mine.value(), yours.value());
 }

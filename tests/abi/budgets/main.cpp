@@ -10,6 +10,8 @@
 #include "runtime/spawn.h"
 #include "tests/guest/harness.h"
 
+#include <memory>
+
 const char* const annulus::test::suite = "budgets";
 
 using namespace annulus;
@@ -123,6 +125,38 @@ TEST(ping_pong, "a semaphore ping-pong between two processes stays in its budget
         system::wait(back.value(), 0, abi::deadline_never);
     });
     EXPECT_OK(child.process.remove_kill(0));
+}
+
+TEST(set_wait, "waiting on a set costs the same, however many members it has") {
+    const auto image = MUST(Peer::image(test));
+    constexpr unsigned most = 32'768;
+    const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto set = MUST(test.budget().create_set(most));
+    EXPECT_OK(set.create_member(there, 1, 0));
+    const Grant grants[] = {{"mine", set}, {"yours", back}};
+    const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
+    const auto round = [&] {
+        system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never);
+    };
+    measure(test, 10, "set of 1, block and wake", round);
+    const auto members = std::make_unique<Semaphore[]>(most);
+    for (unsigned i = 1; i < most; ++i) {
+        members[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+        EXPECT_OK(set.create_member(members[i], 1 + i, 0));
+    }
+    measure(test, 10, "set of 32768, block and wake", round);
+    EXPECT_OK(child.process.remove_kill(0));
+}
+
+TEST(short_lives, "semaphores and channels over existing memory are cheap to make") {
+    const auto memory = MUST(test.budget().create_memory(1, 0));
+    measure(test, 18, "semaphore create and destroy", [&] {
+        static_cast<void>(test.budget().create_semaphore(abi::semaphore_counting, 0, memory, 0));
+    });
+    measure(test, 18, "channel create and destroy", [&] {
+        static_cast<void>(test.budget().create_channel(memory, 0, abi::page_size, 1, 1));
+    });
 }
 
 TEST(hand_off, "a ping-pong by signal_and_wait stays in its budget") {

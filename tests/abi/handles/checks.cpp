@@ -38,7 +38,7 @@ Attempt::Attempt(const Specimens& specimens, const abi::Operation& operation)
             case abi::OperandKind::flags:
                 message.words[i] = operation.verb == abi::Verb::map ? abi::map_read : 0;
                 break;
-            case abi::OperandKind::handle: message.words[i] = specimens.of(operand.type); break;
+            case abi::OperandKind::handle: message.words[i] = specimens.fit_for(operand); break;
             case abi::OperandKind::moved:
                 message.words[i] = specimens.of(abi::ObjectType::semaphore);
                 moved_mask_ |= 1u << i;

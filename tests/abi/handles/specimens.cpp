@@ -75,6 +75,7 @@ bool Specimens::make(Context& test) {
         table_ = TRY(payer_.create_table(2, 0, {}, 0));
         served_ = TRY(table_.create_object(1, abi::all_rights, 0));
         timer_ = TRY(payer_.create_timer(semaphore_));
+        set_ = TRY(payer_.create_set(4));
         const Memory shared = TRY(payer_.create_memory(1, 0));
         channel_ = TRY(payer_.create_channel(shared, 0, abi::page_size, 1, 1));
         TRY(timer_.set_arm(far_deadline, 0));
@@ -95,6 +96,7 @@ bool Specimens::make(Context& test) {
     set(abi::ObjectType::table, table_);
     set(abi::ObjectType::served, served_);
     set(abi::ObjectType::timer, timer_);
+    set(abi::ObjectType::set, set_);
     set(abi::ObjectType::channel, channel_.first);
     return make_hardware(test);
 }
@@ -140,6 +142,9 @@ uint64_t Specimens::digest() const {
     if (const auto state = table_.get_state(); state.ok()) {
         digest.add(state->free), digest.add(state->queued), digest.add(state->taken);
         digest.add(state->orphans), digest.add(state->clients);
+    }
+    if (const auto state = set_.get_state(); state.ok()) {
+        digest.add(state->members), digest.add(state->ready), digest.add(state->bound);
     }
     if (const auto state = channel_.first.get_state(); state.ok()) {
         digest.add(state->closed), digest.add(state->faulted), digest.add(state->reason);

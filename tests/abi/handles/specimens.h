@@ -2,6 +2,7 @@
 // One object of every type, to try operations on, and a digest of the state of all of them.
 #pragma once
 
+#include "abi/operations.h"
 #include "runtime/semaphore.h"
 #include "runtime/thread.h"
 #include "tests/guest/harness.h"
@@ -22,6 +23,13 @@ public:
 
     // With all rights.
     abi::Handle of(abi::ObjectType type) const { return of_[static_cast<unsigned>(type)]; }
+
+    // What an operation that describes the operand so takes; of those that take several types, all
+    // take semaphores.
+    abi::Handle fit_for(const abi::Operand& operand) const {
+        const bool several = operand.type == abi::ObjectType::any;
+        return of(several ? abi::ObjectType::semaphore : operand.type);
+    }
 
     // Changes when anything that can be read changes: of these objects, of this process and of the
     // budget that pays. Only numbers that stand still while nothing happens.
@@ -50,6 +58,7 @@ private:
     Table table_;
     Served served_;
     Timer timer_;
+    Set set_;
     BudgetChannel channel_;
     Ports ports_;
     Interrupt interrupt_;
@@ -63,7 +72,7 @@ inline constexpr abi::ObjectType specimen_types[] = {
     abi::ObjectType::memory,  abi::ObjectType::semaphore, abi::ObjectType::table,
     abi::ObjectType::served,  abi::ObjectType::timer,     abi::ObjectType::hardware,
     abi::ObjectType::ports,   abi::ObjectType::interrupt, abi::ObjectType::power,
-    abi::ObjectType::console, abi::ObjectType::channel,
+    abi::ObjectType::console, abi::ObjectType::set,       abi::ObjectType::channel,
 };
 
 }  // namespace annulus::test

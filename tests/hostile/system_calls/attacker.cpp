@@ -195,7 +195,9 @@ private:
     }
 
     abi::ObjectType waitable() {
-        return random_.one_in(3) ? abi::ObjectType::channel : abi::ObjectType::semaphore;
+        const abi::ObjectType types[] = {abi::ObjectType::semaphore, abi::ObjectType::semaphore,
+                                         abi::ObjectType::set, abi::ObjectType::channel};
+        return types[random_.below(4)];
     }
 
     void wait_any() {

@@ -74,6 +74,7 @@ Result<void> equip(Child& child, BudgetReference budget, SemaphoreReference faul
     const auto semaphore =
         TRY(budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
     TRY(keep(TRY(budget.create_timer(semaphore)), abi::ObjectType::timer));
+    TRY(keep(TRY(budget.create_set(16)), abi::ObjectType::set));
     const auto ends = TRY(budget.create_channel(blocks, 0, abi::page_size, 1, 1));
     TRY(keep(ends.first, abi::ObjectType::channel));
     TRY(keep(ends.second, abi::ObjectType::channel));

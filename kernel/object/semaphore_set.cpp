@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: MIT
+// SemaphoreSet: members, events, and the table that a set may be bound to.
+#include "kernel/object/semaphore_set.h"
+
+#include "base/container_of.h"
+#include "kernel/memory/table_pages.h"
+#include "kernel/object/budget.h"
+#include "kernel/object/semaphore.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+
+namespace annulus::kernel {
+
+// --- records
+
+SetMember* SemaphoreSet::allocate_locked() {
+    SetMember* member;
+    if (free_head_ != 0) {
+        member = &records_[free_head_ - 1];
+        free_head_ = member->next_free;
+    } else if (fresh_ < room_) {
+        // Safety: the storage is zeroed, large enough and aligned to a page.
+        member = new (&records_[fresh_++]) SetMember;
+    } else {
+        return nullptr;
+    }
+    ++used_;
+    member->set = this;
+    member->closed = false;
+    return member;
+}
+
+void SemaphoreSet::free_locked(SetMember& member) {
+    member.semaphore = nullptr;
+    member.next_free = free_head_;
+    free_head_ = index_of(member) + 1;
+    --used_;
+}
+
+void SemaphoreSet::forget(SetMember& member) {
+    SpinGuard guard(lock_);
+    free_locked(member);
+}
+
+bool SemaphoreSet::attach(SetMember& member, Semaphore& semaphore) {
+    SpinGuard guard(lock_);
+    if (ended_) return false;
+    member.semaphore = &semaphore;
+    return true;
+}
+
+void SemaphoreSet::unlink(SetMember& member) {
+    SpinGuard guard(lock_);
+    member.semaphore = nullptr;
+    if (!ready_.is_linked(member)) return;
+    ready_.remove(member);
+    if (ready_.empty() && table_ != nullptr) table_->note_events(false);
+}
+
+Result<void> SemaphoreSet::add(Semaphore& semaphore, uint64_t key, uint64_t seen) {
+    SetMember* member;
+    {
+        SpinGuard guard(lock_);
+        if (ended_) return Error::closed;
+        member = allocate_locked();
+        if (member == nullptr) return Error::limit;
+    }
+    member->key = key;
+    member->last = seen;
+    const auto joined = semaphore.join(*member);
+    if (!joined.ok()) forget(*member);
+    return joined;
+}
+
+Result<void> SemaphoreSet::take_out(Semaphore& semaphore, SetMember*& removed) {
+    removed = semaphore.leave(*this);
+    if (removed == nullptr) return Error::not_found;
+    return {};
+}
+
+// --- events
+
+SetMember* SemaphoreSet::pop_locked() {
+    SetMember* member = ready_.pop_front();
+    if (member != nullptr && ready_.empty() && table_ != nullptr) table_->note_events(false);
+    return member;
+}
+
+void SemaphoreSet::push_locked(SetMember& member) {
+    const bool first = ready_.empty();
+    ready_.push_back(member);
+    if (first && table_ != nullptr) table_->note_events(true);
+}
+
+// Gives the event to the first thread that still waits. Links of waits that ended otherwise are
+// dropped on the way: their record decides.
+Thread* SemaphoreSet::grant_locked(const SetEventTaken& event) {
+    if (table_ != nullptr) return table_->grant_event(event);
+    while (WaitLink* link = queue_.pop_front()) {
+        Thread& thread = *link->thread;
+        // Release: pairs with the acquire of a canceller, who then leaves the link alone.
+        thread.waits_on_set.store(nullptr, std::memory_order_release);
+        WaitRecord waiting = WaitRecord::waiting;
+        // Acquire-release: the winner sees the thread's complete state and publishes the event.
+        if (!thread.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                        std::memory_order_acq_rel)) {
+            continue;
+        }
+        give_set_event(thread, event);
+        return &thread;
+    }
+    return nullptr;
+}
+
+bool SemaphoreSet::somebody_waits_locked() const {
+    return table_ != nullptr ? table_->has_waiting_server() : !queue_.empty();
+}
+
+// True: the caller hands work_ to the reaper, without the lock or with it (rank `reaper` is above).
+bool SemaphoreSet::start_work_locked() {
+    again_ = true;
+    if (working_) return false;
+    working_ = true;
+    return true;
+}
+
+SemaphoreSet::Placed SemaphoreSet::place(SetMember& member, uint64_t value, uint64_t units) {
+    SpinGuard guard(lock_);
+    Thread* woken = ended_ ? nullptr : grant_locked({member.key, value, false});
+    if (woken != nullptr) --units;
+    member.linked = units > 0;
+    if (units == 0) return {woken};
+    push_locked(member);
+    if (woken != nullptr && somebody_waits_locked() && start_work_locked()) reap(work_);
+    return {woken};
+}
+
+Thread* SemaphoreSet::close(SetMember& member) {
+    SpinGuard guard(lock_);
+    member.semaphore = nullptr;
+    if (ready_.is_linked(member)) {
+        member.closed = true;
+        return nullptr;
+    }
+    Thread* woken = ended_ ? nullptr : grant_locked({member.key, 0, true});
+    if (woken != nullptr) {
+        free_locked(member);
+    } else {
+        member.closed = true;
+        push_locked(member);
+    }
+    return woken;
+}
+
+Result<bool> SemaphoreSet::take_first(SetEventTaken& event) {
+    SetMember* member;
+    Semaphore* semaphore;
+    {
+        SpinGuard guard(lock_);
+        member = pop_locked();
+        if (member == nullptr) return Error::not_found;
+        semaphore = member->semaphore;
+        if (member->closed) {
+            event = {member->key, 0, true};
+            free_locked(*member);
+            return true;
+        }
+    }
+    // Safety: the semaphore had not ended a moment ago, so its memory lasts until the kernel is
+    // left; so does the record's meaning (forget() comes after a grace period).
+    return semaphore->take_for_set(*member, event);
+}
+
+Result<bool> SemaphoreSet::take(SetEventTaken& event) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        const auto taken = take_first(event);
+        if (!taken.ok()) return false;
+        if (*taken) return true;
+    }
+    return Error::try_again;
+}
+
+Result<bool> SemaphoreSet::take_or_queue(SetEventTaken& event, Thread& thread, bool poll) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        {
+            SpinGuard guard(lock_);
+            if (ended_) return Error::closed;
+            if (table_ != nullptr) return Error::busy;
+            if (ready_.empty()) {
+                if (poll) return Error::timed_out;
+                thread.waits_on_set.store(this, std::memory_order_relaxed);
+                queue_.push_back(thread.link);
+                // Release: whoever ends the wait sees it complete.
+                thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+                return false;
+            }
+        }
+        const auto taken = take_first(event);
+        if (taken.ok() && *taken) return true;
+    }
+    return Error::try_again;
+}
+
+void SemaphoreSet::unqueue(Thread& thread) {
+    SpinGuard guard(lock_);
+    if (thread.waits_on_set.load(std::memory_order_relaxed) != this) return;
+    thread.waits_on_set.store(nullptr, std::memory_order_relaxed);
+    queue_.remove(thread.link);
+}
+
+// What is first on the list goes to somebody who waits. False: there is neither.
+bool SemaphoreSet::pump_one() {
+    SetMember* member;
+    Semaphore* semaphore;
+    Thread* woken = nullptr;
+    {
+        SpinGuard guard(lock_);
+        if (ended_ || !somebody_waits_locked()) return false;
+        member = pop_locked();
+        if (member == nullptr) return false;
+        semaphore = member->semaphore;
+        if (member->closed) {
+            woken = grant_locked({member->key, 0, true});
+            if (woken == nullptr) {
+                push_locked(*member);
+            } else {
+                free_locked(*member);
+            }
+        }
+    }
+    // Safety: as in take_first().
+    if (semaphore != nullptr) woken = semaphore->place_again(*member);
+    if (woken == nullptr) return semaphore != nullptr;
+    disarm_deadline(*woken);
+    make_ready(*woken);
+    return true;
+}
+
+// --- the table
+
+Result<void> SemaphoreSet::bind(Table& table) {
+    SpinGuard guard(lock_);
+    if (ended_) return Error::closed;
+    if (table_ != nullptr || !queue_.empty()) return Error::busy;
+    TRY(table.set_events(this, !ready_.empty()));
+    table_ = &table;
+    if (!ready_.empty() && start_work_locked()) reap(work_);
+    return {};
+}
+
+void SemaphoreSet::unbind() {
+    {
+        SpinGuard guard(lock_);
+        if (table_ == nullptr) return;
+        table_->forget_events();
+        table_ = nullptr;
+    }
+    release_later(*this);
+}
+
+SemaphoreSet::Counts SemaphoreSet::counts() {
+    SpinGuard guard(lock_);
+    return {used_, room_, !ready_.empty(), table_ != nullptr};
+}
+
+// --- creation and end
+
+namespace {
+
+constexpr uint64_t pages_for(uint64_t room) {
+    return (room * sizeof(SetMember) + abi::page_size - 1) / abi::page_size;
+}
+
+}  // namespace
+
+struct SetEnd {
+    // One waiter or one member less. False when none is left.
+    static bool end_one(SemaphoreSet& set) {
+        Thread* woken = nullptr;
+        Semaphore* semaphore = nullptr;
+        SetMember* member = nullptr;
+        {
+            SpinGuard guard(set.lock_);
+            if (WaitLink* link = set.queue_.pop_front()) {
+                Thread& thread = *link->thread;
+                thread.waits_on_set.store(nullptr, std::memory_order_release);
+                WaitRecord waiting = WaitRecord::waiting;
+                if (thread.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                               std::memory_order_acq_rel)) {
+                    woken = &thread;
+                    thread.message.rax = Status(Error::closed).bits;
+                    thread.resume = Resume::status;
+                    thread.wait_kind = WaitKind::none;
+                }
+            } else {
+                if (set.end_cursor_ >= set.fresh_) return false;
+                member = &set.records_[set.end_cursor_++];
+                semaphore = member->semaphore;
+            }
+        }
+        // Safety: as in SemaphoreSet::take_first().
+        if (semaphore != nullptr) semaphore->leave_ending(*member);
+        if (woken != nullptr) {
+            disarm_deadline(*woken);
+            make_ready(*woken);
+        }
+        return true;
+    }
+
+    static Work::Step step(Work& work) {
+        SemaphoreSet& set = container_of(work, &SemaphoreSet::work_);
+        bool ended;
+        {
+            SpinGuard guard(set.lock_);
+            ended = set.ended_;
+            set.again_ = false;
+        }
+        for (unsigned i = 0; i < abi::chunk_items; ++i) {
+            if (ended ? end_one(set) : set.pump_one()) continue;
+            bool retire;
+            {
+                SpinGuard guard(set.lock_);
+                if (set.again_) return Work::Step::more;
+                set.working_ = false;
+                retire = set.unreferenced_;
+            }
+            if (retire) {
+                free_storage(set);
+                finish_retire(set);
+            }
+            return Work::Step::done;
+        }
+        return Work::Step::more;
+    }
+
+    static void free_storage(SemaphoreSet& set) {
+        if (set.records_ == nullptr) return;
+        free_table_pages(*set.budget, set.records_, pages_for(set.room_));
+        set.budget->uncharge(abi::Resource::wait_records, set.room_);
+    }
+
+    static void die(Object& object) {
+        auto& set = static_cast<SemaphoreSet&>(object);
+        set.unbind();
+        bool start;
+        {
+            SpinGuard guard(set.lock_);
+            set.ended_ = true;
+            start = (!set.queue_.empty() || set.used_ > 0) && set.start_work_locked();
+        }
+        if (start) reap(set.work_);
+    }
+
+    // False: the reaper finishes the retirement.
+    static bool detach(Object& object) {
+        auto& set = static_cast<SemaphoreSet&>(object);
+        die(object);
+        {
+            SpinGuard guard(set.lock_);
+            set.unreferenced_ = true;
+            if (set.working_) return false;
+        }
+        free_storage(set);
+        return true;
+    }
+
+    static void destruct(Object& object) { static_cast<SemaphoreSet&>(object).~SemaphoreSet(); }
+};
+
+const ObjectKind SemaphoreSet::kind_table = {abi::ObjectType::set, SetEnd::detach, SetEnd::die,
+                                             SetEnd::destruct};
+
+SemaphoreSet::SemaphoreSet(Budget* payer, uint32_t size, uint32_t room)
+    : Object(kind_table, payer, size), room_(room) {
+    work_.step = SetEnd::step;
+    // Above all programs: who waits must not wait for the signaller to sleep.
+    work_.priority = abi::priority_count - 1;
+}
+
+Result<Ref<SemaphoreSet>> SemaphoreSet::create(Budget& budget, uint32_t room) {
+    auto set = TRY(budget.create<SemaphoreSet>(room));
+    TRY(budget.charge(abi::Resource::wait_records, room));
+    auto storage = allocate_table_pages(budget, pages_for(room));
+    if (!storage.ok()) {
+        budget.uncharge(abi::Resource::wait_records, room);
+        return storage.status();
+    }
+    set->records_ = static_cast<SetMember*>(*storage);
+    return set;
+}
+
+}  // namespace annulus::kernel

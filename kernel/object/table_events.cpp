@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Table: the events of the semaphore set that is bound to it.
+#include "kernel/object/semaphore_set.h"
+#include "kernel/object/table.h"
+#include "kernel/schedule/scheduler.h"
+
+namespace annulus::kernel {
+
+Result<void> Table::set_events(SemaphoreSet* set, bool ready) {
+    SpinGuard guard(lock_);
+    if (state_ != TableState::live) return end_status_;
+    if (events_ != nullptr) return Error::busy;
+    events_ = set;
+    events_ready_ = ready;
+    update_plain_locked();
+    return {};
+}
+
+void Table::forget_events() {
+    SpinGuard guard(lock_);
+    events_ = nullptr;
+    events_ready_ = false;
+    update_plain_locked();
+}
+
+void Table::note_events(bool ready) {
+    SpinGuard guard(lock_);
+    events_ready_ = ready;
+    update_plain_locked();
+}
+
+bool Table::has_waiting_server() {
+    SpinGuard guard(lock_);
+    return !waiting_.empty();
+}
+
+// The message of an event; the thread's wait is over.
+void Table::deliver_event_locked(Thread& server, const SetEventTaken& event) {
+    const auto detail = static_cast<uint16_t>(abi::delivery_event |
+                                              (event.closed ? abi::delivery_event_closed : 0));
+    server.message = {};
+    server.message.rax = server.reply_outcome | Status(Error::ok, detail).bits;
+    server.reply_outcome = 0;
+    server.remove_slow_reason(SlowReason::outcome);
+    server.message.rdi = event.key;
+    server.message.rdx = event.value;
+    server.wait_kind = WaitKind::none;
+    server.resume = Resume::message;
+    server.priority = server.own_priority;
+    server.hops = 0;
+    event_next_ = false;
+}
+
+Thread* Table::grant_event(const SetEventTaken& event) {
+    SpinGuard guard(lock_);
+    while (Thread* server = waiting_.pop_front()) {
+        WaitRecord waiting = WaitRecord::waiting;
+        // Acquire-release: the winner sees the thread's complete state and publishes the event.
+        if (!server->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                         std::memory_order_acq_rel)) {
+            continue;  // its canceller finds it unlinked
+        }
+        unreserve_slot_locked(*server);
+        server->table.store(nullptr, std::memory_order_relaxed);
+        deliver_event_locked(*server, event);
+        return server;
+    }
+    return nullptr;
+}
+
+// An event for a server thread that does not wait yet. False: there was none after all.
+bool Table::take_event(Thread& server) {
+    SemaphoreSet* set;
+    {
+        SpinGuard guard(lock_);
+        set = events_;
+    }
+    // Safety: bound a moment ago, so the set's memory lasts until the kernel is left.
+    SetEventTaken event;
+    if (set == nullptr) return false;
+    const auto taken = set->take(event);
+    if (!taken.ok() || !*taken) return false;
+    SpinGuard guard(lock_);
+    deliver_event_locked(server, event);
+    return true;
+}
+
+void Table::unbind_events() {
+    SemaphoreSet* set;
+    {
+        SpinGuard guard(lock_);
+        set = events_;
+    }
+    // Safety: as in take_event(). If the set unbinds itself meanwhile, this does nothing.
+    if (set != nullptr) set->unbind();
+}
+
+}  // namespace annulus::kernel
