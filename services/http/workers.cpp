@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Threads that each serve one connection at a time.
+#include "services/http/workers.h"
+
+#include "runtime/clock.h"
+#include "runtime/file.h"
+#include "runtime/semaphore.h"
+#include "services/http/session/session.h"
+
+namespace annulus::http {
+namespace {
+
+constexpr uint64_t idle_time_free = 15'000'000'000;
+constexpr uint64_t idle_time_crowded = 1'000'000'000;
+constexpr Duration file_time = seconds(10);
+constexpr size_t leftover_max = 64 * 1024;  // bytes that a client may still send after the end
+
+class ConnectionPeer final : public Peer {
+public:
+    ConnectionPeer(Connection connection, const Workers& workers)
+        : connection_(connection), workers_(workers) {}
+
+    Result<size_t> read(std::span<std::byte> space, uint64_t deadline) override {
+        return connection_.read(space, {deadline});
+    }
+    Result<void> write(std::span<const std::byte> bytes, uint64_t deadline) override {
+        return connection_.write(bytes, {deadline});
+    }
+
+    // Closing while the client's bytes are unread would reset the connection, and the response that
+    // is on its way would be lost.
+    void finish(uint64_t deadline) override {
+        if (!connection_.shut_down(abi::shutdown_send, {deadline}).ok()) return;
+        std::byte dropped[1024];
+        for (size_t count = 0; count < leftover_max;) {
+            const size_t bytes = connection_.read(dropped, {deadline}).value_or(0);
+            if (bytes == 0) return;
+            count += bytes;
+        }
+    }
+
+    uint64_t now() override { return annulus::now(); }
+    uint64_t idle_time() override {
+        return workers_.mostly_taken() ? idle_time_crowded : idle_time_free;
+    }
+
+private:
+    Connection connection_;
+    const Workers& workers_;
+};
+
+class FolderSite final : public Site {
+public:
+    explicit FolderSite(Directory folder) : folder_(folder) {}
+
+    Result<Found> open(std::string_view path) override {
+        auto opened = folder_.open<File>(path, abi::open_read, Deadline::after(file_time));
+        if (!opened.ok()) return note(opened.status());
+        file_ = std::move(opened).value();
+        const auto state = file_.state(Deadline::after(file_time));
+        if (!state.ok()) return note(state.status());
+        if (state->kind == abi::EntryKind::object) return Error::not_found;
+        return Found{state->kind == abi::EntryKind::directory, state->size};
+    }
+    Result<size_t> read(uint64_t offset, std::span<std::byte> space) override {
+        const auto count = file_.read_at(offset, space, Deadline::after(file_time));
+        if (!count.ok()) return note(count.status());
+        return *count;
+    }
+    void close() override { file_.close(); }
+
+    // Ok, or that the files' server is gone.
+    [[nodiscard]] Status end() const { return end_; }
+
+private:
+    Status note(Status status) {
+        if (status.code() == Error::server_died) end_ = status;
+        return status;
+    }
+
+    Directory folder_;
+    Owned<File> file_;
+    Status end_;
+};
+
+// After these another accept may succeed.
+bool is_passing(Error error) {
+    return error == Error::limit || error == Error::no_memory || error == Error::no_budget ||
+           error == Error::no_room || error == Error::timed_out;
+}
+
+}  // namespace
+
+Result<void> Workers::serve(Connection connection) {
+    ConnectionPeer peer(connection, *this);
+    FolderSite site(files_);
+    Session session(peer, site);
+    // Without it the last part of a response would wait for an acknowledgement.
+    static_cast<void>(connection.set_option(abi::ConnectionOption::no_delay, 1));
+    session.run();
+    // Order: relaxed, as the readers'.
+    served_.fetch_add(session.served(), std::memory_order_relaxed);
+    return site.end();
+}
+
+Result<void> Workers::work() {
+    for (;;) {
+        const auto connection = listener_.accept();
+        if (!connection.ok()) {
+            if (!is_passing(connection.error())) return connection.status();
+            static_cast<void>(wait_for(pause_, Deadline::after(milliseconds(50))));
+            continue;
+        }
+        // Order: relaxed, as the readers'.
+        taken_.fetch_add(1, std::memory_order_relaxed);
+        const auto served = serve(*connection);
+        taken_.fetch_sub(1, std::memory_order_relaxed);
+        TRY(served);
+    }
+}
+
+}  // namespace annulus::http
