@@ -3,6 +3,7 @@
 #include "services/init/launcher.h"
 
 #include "runtime/directory.h"
+#include "services/init/system_object.h"
 
 #include <memory>
 #include <new>
@@ -121,6 +122,7 @@ Result<void> Launcher::add_give(uint16_t program, const Give& give, BudgetRefere
         case SourceKind::registers:
             return add_made(TRY(TRY(hardware()).create_registers(budget, give.first, give.count)));
         case SourceKind::log: return add_made(TRY(make_log(server_, shared_, program)));
+        case SourceKind::system: return add_made(TRY(make_system(server_, shared_)));
         case SourceKind::provided: return add_provided(give, grants);
     }
     return Error::not_supported;

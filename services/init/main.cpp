@@ -140,7 +140,8 @@ Result<void> run(const Environment& environment) {
     ExportRegistry exports(manifest);
     Mutex mutex = TRY(Mutex::create());
     BinarySemaphore doorbell = TRY(BinarySemaphore::create());
-    Shared shared = {manifest, log, exports, mutex, doorbell};
+    ProgramBoard board = TRY(ProgramBoard::create());
+    Shared shared = {manifest, log, exports, mutex, doorbell, board};
     Server server = TRY(Server::create(server_slots, server_block));
     Semaphore destroyed =
         TRY(budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));

@@ -92,6 +92,7 @@ enum class SourceKind : uint8_t {
     registers,     // address `first`, `count` bytes
     power,
     log,             // takes lines for the system's log
+    system,          // the programs, and the machine's end: abi/system.h
     kernel_console,  // the kernel's own console
     provided,        // what another program publishes: `provides[index]`
 };

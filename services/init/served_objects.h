@@ -8,6 +8,7 @@
 #include "runtime/server.h"
 #include "services/init/exports/export_registry.h"
 #include "services/init/log/system_log.h"
+#include "services/init/program_board.h"
 
 namespace annulus::init {
 
@@ -19,6 +20,7 @@ struct Shared {
     ExportRegistry& exports;
     Mutex& mutex;
     BinarySemaphore& doorbell;
+    ProgramBoard& board;
 };
 
 // A directory in which this run of the program publishes (abi/directory.h).

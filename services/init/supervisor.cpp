@@ -28,6 +28,7 @@ void Supervisor::run() {
             changed = start_those_ready();
             changed = look_at_running() || changed;
         }
+        if (const auto kind = shared_.board.power_request(); kind.has_value()) shut_down(*kind);
         report_overdue();
         report_idle();
         const auto woken = shared_.doorbell.wait(next_look());
@@ -64,7 +65,10 @@ void Supervisor::start(uint16_t index) {
     entry.waits_since = 0;
     LaunchFailure failure;
     const auto launched = launcher_.launch(index, entry.run, entry.running, failure);
-    if (launched.ok()) return;
+    if (launched.ok()) {
+        shared_.board.starts(index, entry.running.process, entry.running.budget);
+        return;
+    }
     const abi::Status status = launched.status();
     shared_.log.say("{} cannot start: {} (manifest:{}): {}, detail {}", program(index).name,
                     failure.what, failure.place.line, name_of(status), status.detail());
@@ -88,6 +92,11 @@ bool Supervisor::look_at(uint16_t index) {
         end(index, abi::EndReason::faulted);
         return true;
     }
+    if (shared_.board.take_kill(index)) {
+        shared_.log.say("{} is killed", name);
+        end(index, abi::EndReason::killed);
+        return true;
+    }
     const auto state = process.get_state();
     if (state.ok() && state->reason == abi::EndReason::alive) return false;
     abi::EndReason reason = state.ok() ? state->reason : abi::EndReason::budget_destroyed;
@@ -100,12 +109,13 @@ bool Supervisor::look_at(uint16_t index) {
         shared_.log.say("{} was ended ({})", name,
                         reason == abi::EndReason::faulted ? "fault" : "its budget is gone");
     }
-    end(index, reason);
+    end(index, reason, state.ok() ? state->exit_code : 0);
     return true;
 }
 
-void Supervisor::end(uint16_t index, abi::EndReason reason) {
+void Supervisor::end(uint16_t index, abi::EndReason reason, uint64_t exit_code) {
     Entry& entry = entries_[index];
+    shared_.board.ends(index, reason, exit_code);
     withdraw_exports(index);
     destroy(entry.running);
     const bool may_restart = program(index).on_exit.action == ExitAction::restart ||
@@ -113,15 +123,17 @@ void Supervisor::end(uint16_t index, abi::EndReason reason) {
     switch (decide_end(program(index), reason, entry.history, now())) {
         case ExitAction::nothing:
             entry.phase = Phase::over;
+            shared_.board.set_state(index, abi::ProgramState::over);
             if (may_restart) shared_.log.say("{} is not restarted", program(index).name);
             return;
         case ExitAction::restart:
             shared_.log.say("{} is restarted", program(index).name);
             entry.phase = Phase::waiting;
+            shared_.board.set_state(index, abi::ProgramState::waiting);
             return;
         case ExitAction::shut_down:
             shared_.log.say("{} has ended: the system shuts down", program(index).name);
-            shut_down();
+            shut_down(abi::power_off);
     }
 }
 
@@ -164,12 +176,12 @@ void Supervisor::destroy(Running& running) {
     running.budget.close();
 }
 
-void Supervisor::shut_down() {
+void Supervisor::shut_down(uint64_t kind) {
     shared_.log.flush(flush_limit);
     ProgramOrder order = order_;
     order.reverse();
     for (const uint16_t index : order.programs()) destroy(entries_[index].running);
-    const auto result = power_.shutdown_now(abi::power_off);
+    const auto result = power_.shutdown_now(kind);
     panic(result.ok() ? "the machine is still on" : "init may not turn the machine off");
 }
 

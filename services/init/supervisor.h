@@ -47,11 +47,11 @@ private:
     bool look_at(uint16_t index);
     void report_overdue();
     void report_idle();
-    void end(uint16_t index, abi::EndReason reason);
+    void end(uint16_t index, abi::EndReason reason, uint64_t exit_code = 0);
     void withdraw_exports(uint16_t index);
     void choose_log_target();
     void destroy(Running& running);
-    [[noreturn]] void shut_down();
+    [[noreturn]] void shut_down(uint64_t kind);
 
     [[nodiscard]] const Program& program(uint16_t index) const {
         return shared_.manifest.programs[index];

@@ -25,6 +25,7 @@ set(annulus_host_sources
     "services/init/manifest.cpp"
     "services/init/manifest/*.cpp"
     "services/init/supervisor_policy.cpp"
+    "programs/shell/text/*.cpp"
     "services/archive/index.cpp"
     "services/memory_files/accounts.cpp"
     "services/memory_files/page_map.cpp"

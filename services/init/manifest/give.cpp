@@ -29,6 +29,7 @@ constexpr SourceRule source_rules[] = {
     {"hardware.registers", SourceKind::registers, ObjectType::memory},
     {"power", SourceKind::power, ObjectType::power},
     {"log", SourceKind::log, ObjectType::any},
+    {"system", SourceKind::system, ObjectType::any},
     {"kernel.console", SourceKind::kernel_console, ObjectType::console},
 };
 

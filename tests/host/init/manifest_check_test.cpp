@@ -37,8 +37,9 @@ TEST(manifest_check, names_are_unique) {
 }
 
 TEST(manifest_check, own_names_of_init_are_not_provided) {
-    for (const std::string name : {"budget", "archive", "power", "log", "clock", "hardware",
-                                   "kernel.console", "hardware.usb", "root.x", "firmware"}) {
+    for (const std::string name :
+         {"budget", "archive", "power", "log", "system", "clock", "hardware", "kernel.console",
+          "hardware.usb", "root.x", "firmware"}) {
         expect_bad_line("provide " + name, bad_value,
                         "9: \"" + name + "\" names an object of init's own; choose another name");
     }
