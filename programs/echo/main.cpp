@@ -25,15 +25,15 @@ Result<std::string_view> read_line(Stream input, std::span<char> buffer) {
 }  // namespace annulus
 
 annulus::Result<void> annulus::program_main(Environment& environment) {
-    const auto console = TRY(environment.handle<Stream>("console"));
-    TRY(console.write("echo: ready\n"));
+    const auto input = TRY(environment.handle<Stream>(names::input));
+    const auto output = TRY(environment.handle<Stream>(names::output));
+    TRY(output.write("echo: ready\n"));
     for (;;) {
         char buffer[line_max];
-        const std::string_view line = TRY(read_line(console, buffer));
+        const std::string_view line = TRY(read_line(input, buffer));
         // In one write, which no other program's bytes come between.
         char answer[line_max + 8];
-        TRY(console.write(format(answer, "echo: {}\n", line)));
-        TRY(console.sync());
+        TRY(output.write(format(answer, "echo: {}\n", line)));
         if (line == "end") return {};
     }
 }
