@@ -36,7 +36,8 @@ enum class ObjectType : uint8_t {
     console = 13,
     set = 14,      // of semaphores
     channel = 15,  // one end of a channel
-    any = 31,      // in descriptions only: an operand of any type, or an operation every object has
+    ring = 16,
+    any = 31,  // in descriptions only: an operand of any type, or an operation every object has
 };
 
 inline constexpr unsigned object_type_count = 32;  // numbers without a type included

@@ -16,7 +16,7 @@ inline constexpr const char* verb_names[] = {
 inline constexpr const char* object_type_names[] = {
     "none",  "budget",   "process", "thread",    "memory", "semaphore", "table", "served",
     "timer", "hardware", "ports",   "interrupt", "power",  "console",   "set",   "channel",
-    "",      "",         "",        "",          "",       "",          "",      "",
+    "ring",  "",         "",        "",          "",       "",          "",      "",
     "",      "",         "",        "",          "",       "",          "",      "any",
 };
 inline constexpr const char* resource_names[] = {

@@ -17,7 +17,7 @@ enum class Resource : uint8_t {
     reserved_pages = 1,  // pages of others' memory mapped here, owed if their payer dies
     kernel_bytes = 2,    // bytes of kernel objects
     handles = 3,         // slots of handle tables
-    slots = 4,           // request slots of tables
+    slots = 4,           // request slots of tables, entries of rings
     wait_records = 5,    // watches
     pins = 6,            // pages pinned for tables and semaphores
     timers = 7,

@@ -16,7 +16,8 @@
 //                 out: rax status (see Delivery), rdi cookie, rsi request id, rbx request header,
 //                      rdx r8 r9 r10 r12 r13 words, rbp bytes in | capacity out << 32,
 //                      r14 the client's deadline, r15 the client's key
-// enter           (submission rings: not offered yet, answers bad_call)
+// enter           in:  rdi ring, rsi entries to submit, rdx completions to wait for, r10 deadline
+//                 out: rax status, rdx entries accepted, rsi completions to be read
 // wait            in:  rdi semaphore, rsi seen value (sequence mode), rdx deadline
 //                 out: rax status, rdx value
 //   on a set      in:  rdi set, rsi SetEvent array or 0, rdx deadline, r10 its length

@@ -40,6 +40,7 @@ inline constexpr Rights right_signal = 1u << 16;   // semaphore; channel: ring t
 inline constexpr Rights right_wait = 1u << 17;     // semaphore, channel (for its own bell), set
 inline constexpr Rights right_execute = 1u << 16;  // memory: map it executable
 inline constexpr Rights right_serve = 1u << 16;    // table: reply_and_wait
+inline constexpr Rights right_enter = 1u << 16;    // ring: submit and wait
 inline constexpr Rights right_spend = 1u << 16;    // budget: let a new object be charged to it
 
 }  // namespace annulus::abi

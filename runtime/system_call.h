@@ -236,9 +236,17 @@ struct WaitAnyAnswer {
     return {answer.status, answer.rdx};
 }
 
-// Submission rings are not offered yet: answers bad_call.
-[[gnu::always_inline]] inline abi::Status enter() {
-    return short_call(abi::SystemCall::enter, 0, 0, 0, 0).status;
+struct EnterAnswer {
+    abi::Status status;
+    uint64_t accepted;  // entries
+    uint64_t unread;    // completions
+};
+
+// Submits `entries` of a ring and waits until `completions` are unread.
+[[gnu::always_inline]] inline EnterAnswer enter(abi::Handle ring, uint64_t entries,
+                                                uint64_t completions, uint64_t deadline) {
+    const auto answer = short_call(abi::SystemCall::enter, ring, entries, completions, deadline);
+    return {answer.status, answer.rdx, answer.rsi};
 }
 
 // Ends this thread. Its stack may be unmapped as soon as its exit semaphore fires.

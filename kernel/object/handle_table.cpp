@@ -187,6 +187,7 @@ void HandleTable::unmark_busy(const uint64_t* words, unsigned mask) {
 
 // Nobody can close or move a busy handle, but the end of its object takes it away (drop_dead).
 bool HandleTable::still_busy_locked(abi::Handle handle) const {
+    if (abi::slot_of(handle) >= size_) return false;  // the process is gone
     const uint64_t word = entries_[abi::slot_of(handle)].word.load(std::memory_order_relaxed);
     return word >> 32 == abi::generation_of(handle) && (word & handle_busy) != 0;
 }
@@ -210,13 +211,17 @@ Result<void> HandleTable::hold_busy(const uint64_t* words, unsigned mask, Moving
     return {};
 }
 
-// Enters what is held, in the place of the words. no_room.
-Result<void> HandleTable::insert_held(const Moving* moving, unsigned mask, uint64_t* words) {
+// Enters what is held, in the place of the words; with `values` into slots that were set aside.
+// no_room.
+Result<void> HandleTable::insert_held(const Moving* moving, unsigned mask, uint64_t* words,
+                                      const abi::Handle* values) {
     SpinGuard guard(lock_);
-    if (free_count_ < static_cast<unsigned>(std::popcount(mask))) return Error::no_room;
+    const auto count = static_cast<unsigned>(std::popcount(mask));
+    if (size_ == 0 || (values == nullptr && free_count_ < count)) return Error::no_room;
+    if (values != nullptr) used_ += count;
     for (unsigned i = 0; i < abi::message_words; ++i) {
         if (!(mask >> i & 1)) continue;
-        const uint32_t slot = take_free_locked(true);
+        const uint32_t slot = values != nullptr ? abi::slot_of(*values++) : take_free_locked(true);
         HandleEntry& entry = entries_[slot];
         const auto generation =
             static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
@@ -230,12 +235,13 @@ Result<void> HandleTable::insert_held(const Moving* moving, unsigned mask, uint6
 }
 
 // The two tables are locked one after the other.
-Result<void> HandleTable::move(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask) {
+Result<void> HandleTable::move_all(HandleTable& from, HandleTable& to, uint64_t* words,
+                                   unsigned mask, const abi::Handle* values) {
     Moving moving[abi::message_words] = {};
     TRY(from.hold_busy(words, mask, moving));
     uint64_t old_words[abi::message_words];
     for (unsigned i = 0; i < abi::message_words; ++i) old_words[i] = words[i];
-    const auto inserted = to.insert_held(moving, mask, words);
+    const auto inserted = to.insert_held(moving, mask, words, values);
     for (unsigned i = 0; i < abi::message_words; ++i) {
         if (!(mask >> i & 1)) continue;
         Object* given_up = moving[i].object;
@@ -252,6 +258,53 @@ Result<void> HandleTable::move(HandleTable& from, HandleTable& to, uint64_t* wor
         release_later(*given_up);
     }
     return inserted;
+}
+
+Result<void> HandleTable::move(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask) {
+    return move_all(from, to, words, mask, nullptr);
+}
+
+Result<void> HandleTable::move_to_values(HandleTable& from, HandleTable& to, uint64_t* words,
+                                         unsigned mask, const abi::Handle* values) {
+    return move_all(from, to, words, mask, values);
+}
+
+Result<abi::Handle> HandleTable::reserve_value() {
+    SpinGuard guard(lock_);
+    const uint32_t slot = take_free_locked(false);
+    if (slot == 0) return Error::no_room;
+    --used_;  // there is no handle in it
+    const uint64_t word = entries_[slot].word.load(std::memory_order_relaxed);
+    return abi::make_handle(slot, static_cast<uint32_t>(word >> 32));
+}
+
+void HandleTable::release_value(abi::Handle value) {
+    SpinGuard guard(lock_);
+    if (size_ == 0) return;  // the process is gone
+    const uint32_t slot = abi::slot_of(value);
+    entries_[slot].next_free = free_head_;
+    free_head_ = slot;
+    ++free_count_;
+}
+
+bool HandleTable::names(abi::Handle handle, const Object& object) const {
+    const uint32_t slot = abi::slot_of(handle);
+    if (slot >= size_) return false;
+    // Relaxed: the pointer is only compared; a handle that is being closed is looked for again.
+    return entries_[slot].word.load(std::memory_order_relaxed) >> 32 ==
+               abi::generation_of(handle) &&
+           entries_[slot].object.load(std::memory_order_relaxed) == &object;
+}
+
+abi::Handle HandleTable::find_name(const Object& object, uint32_t& cursor, uint32_t limit) const {
+    for (; limit > 0 && cursor < size_; --limit, ++cursor) {
+        const HandleEntry& entry = entries_[cursor];
+        // Relaxed: as in names().
+        if (entry.object.load(std::memory_order_relaxed) != &object) continue;
+        const uint64_t word = entry.word.load(std::memory_order_relaxed);
+        return abi::make_handle(cursor, static_cast<uint32_t>(word >> 32));
+    }
+    return abi::no_handle;
 }
 
 bool HandleTable::close_some(uint32_t& cursor, uint32_t limit) {
@@ -282,10 +335,18 @@ bool HandleTable::drop_dead(uint32_t& cursor, uint32_t limit) {
 void HandleTable::destroy() {
     if (entries_ == nullptr) return;
     kernel_assert(used_ == 0, "handle table freed with open handles");
-    free_table_pages(*budget_, entries_, pages_for(size_));
-    budget_->uncharge(abi::Resource::handles, size_);
-    entries_ = nullptr;
-    size_ = 0;
+    HandleEntry* entries;
+    uint32_t size;
+    {
+        // Rings may still give back what they reserved.
+        SpinGuard guard(lock_);
+        entries = entries_;
+        size = size_;
+        entries_ = nullptr;
+        size_ = 0;
+    }
+    free_table_pages(*budget_, entries, pages_for(size));
+    budget_->uncharge(abi::Resource::handles, size);
 }
 
 bool HandleTable::next_used(uint32_t& cursor, abi::Handle& handle, Found& found) const {

@@ -71,6 +71,20 @@ public:
     Result<void> reserve(uint32_t slots);
     void unreserve(uint32_t slots);
 
+    // Sets one free slot aside and answers the value that a handle in it will have: a ring's client
+    // knows it before the handle arrives. no_room.
+    Result<abi::Handle> reserve_value();
+    void release_value(abi::Handle value);
+    // As move(), but the handles take the reserved `values`, one after the other.
+    static Result<void> move_to_values(HandleTable& from, HandleTable& to, uint64_t* words,
+                                       unsigned mask, const abi::Handle* values);
+
+    // True while this handle names that object, busy or revoked or not.
+    bool names(abi::Handle handle, const Object& object) const;
+    // A handle that names the object, among `limit` entries from `cursor` on, or no_handle; then
+    // the cursor has reached size() or there is more to look at.
+    abi::Handle find_name(const Object& object, uint32_t& cursor, uint32_t limit) const;
+
     // Closes. bad_handle, busy. The object may be retired here.
     Result<void> close(abi::Handle handle);
 
@@ -106,7 +120,10 @@ private:
     };
     bool still_busy_locked(abi::Handle handle) const REQUIRES(lock_);
     Result<void> hold_busy(const uint64_t* words, unsigned mask, Moving* moving);
-    Result<void> insert_held(const Moving* moving, unsigned mask, uint64_t* words);
+    Result<void> insert_held(const Moving* moving, unsigned mask, uint64_t* words,
+                             const abi::Handle* values);
+    static Result<void> move_all(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask,
+                                 const abi::Handle* values);
     bool remove_locked(uint32_t slot, Ref<Object>& object) REQUIRES(lock_);
     uint32_t take_free_locked(bool landing) REQUIRES(lock_);
 

@@ -17,6 +17,7 @@
 #include "kernel/memory/address_space.h"
 #include "kernel/object/handle_table.h"
 #include "kernel/object/process_list.h"
+#include "kernel/object/ring_list.h"
 #include "kernel/schedule/thread.h"
 
 namespace annulus::kernel {
@@ -58,6 +59,7 @@ public:
 
     HandleTable handles;
     AddressSpace space;
+    RingList rings;
     WatchList exit_watches;
     WatchList fault_watches;
 

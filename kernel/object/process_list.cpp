@@ -59,6 +59,7 @@ Work::Step sweep_step(Work&) {
     // Without a reference: the process was listed, so its table lasts until a grace period from
     // now.
     const bool end = process->handles.drop_dead(cursor, abi::chunk_items);
+    if (end) process->rings.note_handle_closed();
     SpinGuard guard(list_lock);
     if (at != process) return Work::Step::more;  // it was unlisted meanwhile
     if (end) {

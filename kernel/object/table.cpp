@@ -6,6 +6,7 @@
 #include "kernel/memory/table_pages.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/process.h"
+#include "kernel/object/ring.h"
 #include "kernel/schedule/scheduler.h"
 
 #include <bit>
@@ -16,6 +17,13 @@ namespace {
 
 constexpr uint64_t pages_for_slots(uint64_t slots) {
     return (slots * sizeof(RequestSlot) + abi::page_size - 1) / abi::page_size;
+}
+
+// Who waits there for a slot.
+TableClient* account_of(WaitLink& place) {
+    const ServedObject& object =
+        place.thread != nullptr ? *place.thread->called : *operation_at(place).object;
+    return object.client;
 }
 
 constexpr uint64_t pages_for_blocks(uint64_t slots, uint64_t block) {
@@ -112,6 +120,7 @@ void Table::drop_slot_locked(RequestSlot& slot) {
     }
     --used_;
     slot.client = nullptr;
+    slot.operation = nullptr;
     slot.moved_mask = 0;
     slot.bytes_out = 0;
     slot.copying = false;
@@ -141,6 +150,17 @@ void Table::unreserve_slot_locked(Thread& server) {
     if (!slot_waiters_.empty()) admit_clients_locked();
 }
 
+// The first free slot, of which there is one.
+RequestSlot& Table::give_free_slot_locked(TableClient& account) {
+    RequestSlot& slot = slots_[free_head_ - 1];
+    free_head_ = slot.next_free;
+    slot.state = SlotState::granted;
+    slot.account = &account;
+    ++account.held;
+    ++used_;
+    return slot;
+}
+
 // Gives free slots to clients that wait for one, in order, passing over those above their share (at
 // most chunk_items). Who is passed over holds a slot, and is looked at again when that is free.
 void Table::admit_clients_locked() {
@@ -149,25 +169,29 @@ void Table::admit_clients_locked() {
         unsigned looked_at = 0;
         for (WaitLink& link : slot_waiters_) {
             if (++looked_at > abi::chunk_items) break;
-            if (over_share_locked(*link.thread->called->client)) continue;
+            if (over_share_locked(*account_of(link))) continue;
             chosen = &link;
             break;
         }
         if (chosen == nullptr) break;
         slot_waiters_.remove(*chosen);
+        TableClient& account = *account_of(*chosen);
+        if (chosen->thread == nullptr) {
+            RingOperation& operation = operation_at(*chosen);
+            WaitRecord waiting = WaitRecord::waiting;
+            if (operation.record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                         std::memory_order_acq_rel)) {
+                grant_locked(operation, give_free_slot_locked(account));
+            }
+            continue;
+        }
         Thread& client = *chosen->thread;
         WaitRecord waiting = WaitRecord::waiting;
         if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
                                                         std::memory_order_acq_rel)) {
             continue;  // its canceller finds it unlinked
         }
-        TableClient& account = *client.called->client;
-        RequestSlot& slot = slots_[free_head_ - 1];
-        free_head_ = slot.next_free;
-        slot.state = SlotState::granted;
-        slot.account = &account;
-        ++account.held;
-        ++used_;
+        RequestSlot& slot = give_free_slot_locked(account);
         slot.client = &client;
         client.slot = index_of(slot);
         disarm_deadline(client);
@@ -209,7 +233,8 @@ Table::Counts Table::counts() {
             case SlotState::free:
             case SlotState::reserved: ++counts.free; break;
             case SlotState::queued: ++counts.queued; break;
-            case SlotState::taken: ++counts.taken; break;
+            case SlotState::taken:
+            case SlotState::taken_for_ring: ++counts.taken; break;
             case SlotState::orphan: ++counts.orphans; break;
             default: break;
         }
@@ -226,10 +251,11 @@ Result<Budget*> Table::client_budget(uint64_t request_id) {
     const uint32_t index = abi::request_slot(request_id);
     if (index >= slot_count_) return Error::not_found;
     const RequestSlot& slot = slots_[index];
-    if (slot.epoch != request_id >> 32 || slot.state != SlotState::taken) return Error::not_found;
-    if (slot.client == nullptr) return Error::not_found;
+    if (slot.epoch != request_id >> 32) return Error::not_found;
     // Whoever sent it pays, also when the object it was sent through is paid by another: what one
     // program publishes, many open.
+    if (slot.state == SlotState::taken_for_ring) return slot.operation->ring->process().budget;
+    if (slot.state != SlotState::taken || slot.client == nullptr) return Error::not_found;
     return slot.client->process->budget;
 }
 

@@ -37,6 +37,7 @@ struct RecordOfTable;
 struct ClientOfTable;
 struct SetEventTaken;
 struct SlotQueue;
+struct RingOperation;
 
 // What a table knows of one client (a budget): how many slots it holds.
 struct TableClient : ListNode<ClientOfTable> {
@@ -64,7 +65,17 @@ public:
     static const ObjectKind kind_table;
 };
 
-enum class SlotState : uint8_t { free, reserved, granted, queued, taken, replied, orphan };
+// taken_for_ring: as taken, but the client is an operation; so the fast paths leave it alone.
+enum class SlotState : uint8_t {
+    free,
+    reserved,
+    granted,
+    queued,
+    taken,
+    replied,
+    orphan,
+    taken_for_ring
+};
 
 struct RequestSlot : ListNode<SlotQueue> {
     // Offsets of these are known to assembly.
@@ -80,10 +91,11 @@ struct RequestSlot : ListNode<SlotQueue> {
     uint64_t lengths = 0;  // bytes in | capacity out << 32
     uint64_t words[6] = {};
     uint64_t deadline = 0;
-    uint32_t next_free = 0;          // index + 1 while free
-    uint32_t bytes_out = 0;          // replied: to be copied to the client
-    bool copying = false;            // the client is copying bytes right now, in the kernel
-    ServedObject* object = nullptr;  // queued: what it is for
+    uint32_t next_free = 0;              // index + 1 while free
+    uint32_t bytes_out = 0;              // replied: to be copied to the client
+    bool copying = false;                // the client is copying bytes right now, in the kernel
+    ServedObject* object = nullptr;      // queued: what it is for
+    RingOperation* operation = nullptr;  // in the place of `client`: of a ring
 };
 
 enum class TableState : uint8_t { live, faulted, dead };
@@ -125,6 +137,14 @@ public:
     // Ends the wait of a server thread, to be made ready; null: none waits.
     Thread* grant_event(const SetEventTaken& event);
     bool has_waiting_server();
+    // The same for an operation of a ring: a request whose client is not a thread. It is in the
+    // caller's hands; from here on it is ended or waits. No locks.
+    void begin(RingOperation& operation);
+    // Its turn after it waited for a slot.
+    static void submit_granted(RingOperation& operation);
+    // The winner of its wait takes it out of the table. What it ends with: `error`, or
+    // unknown_outcome when a server has it.
+    Status cancel(RingOperation& operation, Error error);
 
     struct Counts {
         uint32_t slots, free, queued, taken, orphans, clients;
@@ -151,6 +171,7 @@ private:
     uint32_t index_of(const RequestSlot& slot) const;
     bool over_share_locked(const TableClient& account) const REQUIRES(lock_);
     RequestSlot* take_slot_locked(TableClient& account) REQUIRES(lock_);
+    RequestSlot& give_free_slot_locked(TableClient& account) REQUIRES(lock_);
     void drop_slot_locked(RequestSlot& slot) REQUIRES(lock_);
     void reserve_slot_locked(Thread& server) REQUIRES(lock_);
     void unreserve_slot_locked(Thread& server) REQUIRES(lock_);
@@ -170,6 +191,7 @@ private:
         Status refusal;            // not ok: the request was not accepted
     };
     Offered offer_locked(RequestSlot& slot, ServedObject& object) REQUIRES(lock_);
+    static std::atomic<WaitRecord>& record_of(RequestSlot& slot);
     void left_queue_locked(RequestSlot& slot) REQUIRES(lock_);
     RequestSlot* take_grant(Thread& client);
     void wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights)
@@ -183,7 +205,18 @@ private:
     static const LongOperation granted_operation;
     static const LongOperation copy_out_operation;
 
+    // table_ring.cpp: the same for operations of rings
+    Status check(RingOperation& operation) const;
+    void wait_for_slot_locked(RingOperation& operation) REQUIRES(lock_);
+    void submit(RingOperation& operation, RequestSlot& slot);
+    void fill_slot_locked(RingOperation& operation, RequestSlot& slot) REQUIRES(lock_);
+    void grant_locked(RingOperation& operation, RequestSlot& slot) REQUIRES(lock_);
+    void end_waiting_locked(RingOperation& operation, Status status) REQUIRES(lock_);
+    static void client_keeps_handles(RingOperation& operation);
+    void copy_out(RingOperation& operation, RequestSlot& slot);
+
     // table_serve.cpp: the server's side
+    static HandleTable& client_handles(const RequestSlot& slot);
     static Result<void> move_request_handles(Thread& server, RequestSlot& slot);
     void deliver_locked(Thread& server, RequestSlot& slot) REQUIRES(lock_);
     bool deliver_next_locked(Thread& server, ServedObject*& closed) REQUIRES(lock_);
@@ -193,15 +226,21 @@ private:
     void wait_for_request_locked(Thread& server, uint64_t deadline) REQUIRES(lock_);
     void leave_lists_locked(Thread& server) REQUIRES(lock_);
     struct Reply {
-        Thread* client = nullptr;  // answered, to be made ready
-        Status outcome;            // detail: abi::delivery_* bits
-        bool broken = false;       // the server broke the protocol
+        Thread* client = nullptr;            // answered, to be made ready
+        Status outcome;                      // detail: abi::delivery_* bits
+        bool broken = false;                 // the server broke the protocol
+        RingOperation* operation = nullptr;  // answered, to be finished by finish_reply()
+        RequestSlot* slot = nullptr;         // with bytes for the operation
     };
     Reply reply_locked(Thread& server) REQUIRES(lock_);
+    Reply reply_locked(Thread& server, RequestSlot& slot) REQUIRES(lock_);
+    void finish_reply(const Reply& reply);
     struct Claim {
         bool gone = false;  // the client's wait had ended otherwise
         Status failure;     // not ok: its handles cannot arrive, and the client waits on
     };
+    static Claim claim_client(Thread& server, RingOperation& operation, uint64_t* words,
+                              unsigned mask);
     static Claim claim_client(Thread& server, Thread& client, uint64_t* words, unsigned mask);
     struct Served {
         enum class Next : uint8_t { fail, deliver, wait, take_event } next = Next::fail;

@@ -4,6 +4,7 @@
 #include "arch/user_access.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/process.h"
+#include "kernel/object/ring_operation.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/syscall/system_calls.h"
@@ -225,7 +226,6 @@ void Table::fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObje
 // Gives the request to a waiting server thread, or queues it. From here on others may end the
 // client's wait.
 Table::Offered Table::offer_locked(RequestSlot& slot, ServedObject& object) {
-    Thread& client = *slot.client;
     for (Thread* server = waiting_.front(); server != nullptr; server = waiting_.front()) {
         WaitRecord waiting = WaitRecord::waiting;
         waiting_.remove(*server);
@@ -246,7 +246,7 @@ Table::Offered Table::offer_locked(RequestSlot& slot, ServedObject& object) {
         disarm_deadline(*server);
         unreserve_slot_locked(*server);
         // Release: whoever ends the wait sees the slot and the client's state.
-        client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+        record_of(slot).store(WaitRecord::waiting, std::memory_order_release);
         deliver_locked(*server, slot);
         return {server, {}};
     }
@@ -255,7 +255,7 @@ Table::Offered Table::offer_locked(RequestSlot& slot, ServedObject& object) {
     ++object.queued;
     queue_.push_back(slot);
     plain_ = false;
-    client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    record_of(slot).store(WaitRecord::waiting, std::memory_order_release);
     boost_locked(slot.priority);
     return {nullptr, {}};
 }

@@ -4,6 +4,7 @@
 #include "kernel/memory/table_pages.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/process.h"
+#include "kernel/object/ring_operation.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 
@@ -178,6 +179,12 @@ struct TableEnd {
             WaitLink* link = table.slot_waiters_.pop_front();
             if (link == nullptr) return false;
             thread = link->thread;
+            if (thread == nullptr) {
+                RingOperation& operation = operation_at(*link);
+                table.client_keeps_handles(operation);
+                table.end_waiting_locked(operation, table.end_status_);
+                return true;
+            }
         }
         WaitRecord waiting = WaitRecord::waiting;
         if (!thread->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
@@ -204,13 +211,25 @@ struct TableEnd {
             case SlotState::queued:
                 table.queue_.remove(slot);
                 table.left_queue_locked(slot);
-                keep_handles(*slot.client);
+                if (slot.operation == nullptr) {
+                    keep_handles(*slot.client);
+                } else {
+                    table.client_keeps_handles(*slot.operation);
+                }
                 table.answer_locked(slot, table.end_status_);
                 break;
-            case SlotState::taken: table.answer_locked(slot, table.end_status_); break;
+            case SlotState::taken:
+            case SlotState::taken_for_ring: table.answer_locked(slot, table.end_status_); break;
             case SlotState::orphan: table.drop_slot_locked(slot); break;
             case SlotState::granted:
             case SlotState::replied:
+                if (slot.operation != nullptr) {
+                    // It finds `table` null when its turn comes.
+                    slot.operation->result = table.end_status_;
+                    slot.operation->table.store(nullptr, std::memory_order_relaxed);
+                    table.drop_slot_locked(slot);
+                    break;
+                }
                 // A granted slot without a client is in the hands of a running client (submit).
                 if (slot.client == nullptr) return false;
                 // The client finds `table` null when it runs.

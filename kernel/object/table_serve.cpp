@@ -2,6 +2,7 @@
 // Table, the server's side: taking requests, answering them, and what both do to the waiting.
 #include "kernel/assert.h"
 #include "kernel/object/process.h"
+#include "kernel/object/ring_operation.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/syscall/system_calls.h"
@@ -39,13 +40,18 @@ Status reply_failure(Error error) {
 // The client's handles move when a server takes the request: all, or none with no_room.
 Result<void> Table::move_request_handles(Thread& server, RequestSlot& slot) {
     if (slot.moved_mask == 0) return {};
-    return HandleTable::move(slot.client->process->handles, server.process->handles, slot.words,
+    return HandleTable::move(client_handles(slot), server.process->handles, slot.words,
                              slot.moved_mask);
 }
 
 // The thread runs the request next: its message and its priority. Its wait is over.
 void Table::deliver_locked(Thread& server, RequestSlot& slot) {
     slot.state = SlotState::taken;
+    if (slot.operation != nullptr) {
+        slot.state = SlotState::taken_for_ring;
+        // Relaxed: a hint.
+        slot.operation->taken.store(true, std::memory_order_relaxed);
+    }
     Message& message = server.message;
     message.rax = server.reply_outcome;
     server.reply_outcome = 0;
@@ -105,7 +111,7 @@ bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
             run_at_highest_locked(server);
             return true;
         }
-        slot->client->process->handles.unmark_busy(slot->words, slot->moved_mask);
+        client_handles(*slot).unmark_busy(slot->words, slot->moved_mask);
         answer_locked(*slot, moved.status());
     }
 }
@@ -121,6 +127,11 @@ void Table::run_at_highest_locked(Thread& server) {
 
 // Ends the client's wait with a status alone and frees the slot. False: its canceller was first.
 bool Table::answer_locked(RequestSlot& slot, Status status) {
+    if (slot.operation != nullptr) {
+        end_waiting_locked(*slot.operation, status);
+        drop_slot_locked(slot);
+        return true;
+    }
     Thread& client = *slot.client;
     WaitRecord waiting = WaitRecord::waiting;
     const bool won = client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
@@ -172,7 +183,8 @@ Table::Reply Table::reply_locked(Thread& server) {
     const uint32_t index = abi::request_slot(message.rsi);
     RequestSlot* slot = index < slot_count_ ? &slots_[index] : nullptr;
     if (slot == nullptr || slot->epoch != message.rsi >> 32 ||
-        (slot->state != SlotState::taken && slot->state != SlotState::orphan)) {
+        (slot->state != SlotState::taken && slot->state != SlotState::taken_for_ring &&
+         slot->state != SlotState::orphan)) {
         return {.client = nullptr, .outcome = {}, .broken = true};
     }
     const auto capacity = static_cast<uint32_t>(slot->lengths >> 32);
@@ -184,6 +196,7 @@ Table::Reply Table::reply_locked(Thread& server) {
         drop_slot_locked(*slot);
         return {.client = nullptr, .outcome = gone, .broken = false};
     }
+    if (slot->operation != nullptr) return reply_locked(server, *slot);
     Thread& client = *slot->client;
     uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
                                           message.r10, message.r12, message.r13};
@@ -330,6 +343,7 @@ void Table::reply_and_wait(Thread& server) {
     }
     if (served.reply.broken) end(TableState::faulted, Error::faulted);
     if (served.closed != nullptr) finish_retire(*served.closed);
+    if (served.reply.operation != nullptr) finish_reply(served.reply);
     Thread* client = served.reply.client;
     if (served.next == Served::Next::wait) {
         if (client != nullptr) hand_off(*client);

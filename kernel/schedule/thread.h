@@ -90,6 +90,7 @@ enum class WaitKind : uint8_t {
     serve,      // for a request to serve
     grace,      // for a grace period (unmap, revoke)
     work,       // for the reaper (long operation)
+    ring,       // for completions of a ring (progress[0])
 };
 
 enum class ThreadStatus : uint8_t { running, ready, blocked, stopped, dead };

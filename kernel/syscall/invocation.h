@@ -195,6 +195,13 @@ Status set_create_member(Invocation&);
 Status set_remove_member(Invocation&);
 Status set_get_state(Invocation&);
 Status table_set_events(Invocation&);
+// ring_operations.cpp
+Status budget_create_ring(Invocation&);
+Status ring_set_register(Invocation&);
+Status ring_remove_unregister(Invocation&);
+Status ring_create_landing(Invocation&);
+Status ring_get_state(Invocation&);
+Status ring_watch_completion(Invocation&);
 // hardware_operations.cpp
 Status hardware_create_ports(Invocation&);
 Status hardware_create_interrupt(Invocation&);

@@ -39,7 +39,9 @@ Status any_get_duplicate(Invocation& invocation) {
 Status any_close_close(Invocation& invocation) {
     const abi::Handle handle = invocation.caller.message.rdi;
     invocation.set_results(0);
-    return invocation.process.handles.close(handle).status();
+    const auto closed = invocation.process.handles.close(handle);
+    if (closed.ok()) invocation.process.rings.note_handle_closed();
+    return closed.status();
 }
 
 Status any_close_revoke(Invocation& invocation) {

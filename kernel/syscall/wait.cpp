@@ -3,6 +3,7 @@
 #include "arch/user_access.h"
 #include "kernel/object/channel.h"
 #include "kernel/object/process.h"
+#include "kernel/object/ring.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/object/semaphore_set.h"
 #include "kernel/object/table.h"
@@ -290,6 +291,11 @@ bool cancel_wait(Thread& thread, Error error) {
         case WaitKind::request:
         case WaitKind::serve:
             thread.table.load(std::memory_order_relaxed)->cancel(thread, error);
+            break;
+        case WaitKind::ring:
+            // Safety: system_call_enter put it there, with a reference.
+            reinterpret_cast<Ring*>(thread.progress[0])->cancel_wait(thread);
+            thread.message.rax = Status(error).bits;
             break;
         default: break;
     }

@@ -26,6 +26,7 @@ std::string type_bit_name(ObjectType type, unsigned bit) {
     if (type == ObjectType::memory && bit == 16) return "execute";
     if (type == ObjectType::table && bit == 16) return "serve";
     if (type == ObjectType::budget && bit == 16) return "spend";
+    if (type == ObjectType::ring && bit == 16) return "enter";
     return "type bit " + std::to_string(bit);
 }
 

@@ -4,6 +4,7 @@
 #include "tests/abi/handles/specimens.h"
 
 #include "abi/operations.h"
+#include "abi/ring.h"
 #include "tests/guest/ledger.h"
 
 namespace annulus::test {
@@ -79,6 +80,8 @@ bool Specimens::make(Context& test) {
         const Memory shared = TRY(payer_.create_memory(1, 0));
         channel_ = TRY(payer_.create_channel(shared, 0, abi::page_size, 1, 1));
         TRY(timer_.set_arm(far_deadline, 0));
+        queues_ = TRY(payer_.create_memory(1, 0));
+        ring_ = TRY(payer_.create_ring(8, queues_, 0, abi::ring_allow_all));
         gate_ = TRY(payer_.create_semaphore(abi::semaphore_counting, 0, {}, 0));
         thread_.emplace(TRY(start_thread(
             [gate = SemaphoreReference(gate_)] { static_cast<void>(wait_for(gate)); })));
@@ -98,6 +101,7 @@ bool Specimens::make(Context& test) {
     set(abi::ObjectType::timer, timer_);
     set(abi::ObjectType::set, set_);
     set(abi::ObjectType::channel, channel_.first);
+    set(abi::ObjectType::ring, ring_);
     return make_hardware(test);
 }
 

@@ -60,6 +60,8 @@ private:
     Timer timer_;
     Set set_;
     BudgetChannel channel_;
+    Memory queues_;
+    Ring ring_;
     Ports ports_;
     Interrupt interrupt_;
     Semaphore gate_;  // the thread specimen waits for it
@@ -73,6 +75,7 @@ inline constexpr abi::ObjectType specimen_types[] = {
     abi::ObjectType::served,  abi::ObjectType::timer,     abi::ObjectType::hardware,
     abi::ObjectType::ports,   abi::ObjectType::interrupt, abi::ObjectType::power,
     abi::ObjectType::console, abi::ObjectType::set,       abi::ObjectType::channel,
+    abi::ObjectType::ring,
 };
 
 }  // namespace annulus::test

@@ -37,9 +37,10 @@ public:
         if (kind < 14) return call();
         if (kind < 16) return serve();
         if (kind < 17) return wait_any();
-        if (kind < 19) return wait_or_signal();
+        if (kind < 18) return wait_or_signal();
+        if (kind < 19) return enter_ring();
         // A number next to those that there are, or any; never `exit`, which would end it soon.
-        registers_.rax = random_.one_in(2) ? number(abi::SystemCall::enter) : random_.next() << 16;
+        registers_.rax = random_.next() << 16;
         enter();
     }
 
@@ -198,6 +199,15 @@ private:
         const abi::ObjectType types[] = {abi::ObjectType::semaphore, abi::ObjectType::semaphore,
                                          abi::ObjectType::set, abi::ObjectType::channel};
         return types[random_.below(4)];
+    }
+
+    void enter_ring() {
+        registers_.rax = number(abi::SystemCall::enter);
+        registers_.rdi = handle(abi::ObjectType::ring);
+        registers_.rsi = random_.one_in(10) ? random_.next() : random_.below(9);
+        registers_.rdx = random_.one_in(10) ? random_.next() : random_.below(3);
+        registers_.r10 = deadline();
+        enter();
     }
 
     void wait_any() {

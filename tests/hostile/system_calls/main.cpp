@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A million random system calls, made from the descriptions of all operations.
 
+#include "abi/ring.h"
 #include "runtime/clock.h"
 #include "runtime/semaphore.h"
 #include "tests/guest/harness.h"
@@ -78,6 +79,7 @@ Result<void> equip(Child& child, BudgetReference budget, SemaphoreReference faul
     const auto ends = TRY(budget.create_channel(blocks, 0, abi::page_size, 1, 1));
     TRY(keep(ends.first, abi::ObjectType::channel));
     TRY(keep(ends.second, abi::ObjectType::channel));
+    TRY(keep(TRY(budget.create_ring(8, memory, 0, abi::ring_allow_all)), abi::ObjectType::ring));
     return {};
 }
 
