@@ -97,10 +97,15 @@ public:
         ring_.announce(bell_);
     }
 
+    bool finished() const { return finished_; }
+
     // See the top of the file; `wanted` is in bytes of room.
     [[nodiscard]] Wait prepare_wait(uint32_t wanted = 1) {
         return ring_.prepare_wait(wanted, latch_, bell_);
     }
+
+    // The same, until the reader has passed everything.
+    [[nodiscard]] Wait prepare_drain() { return ring_.prepare_wait_all(latch_, bell_); }
 
     Fault fault() const { return latch_.reason(); }
 

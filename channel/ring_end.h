@@ -123,14 +123,16 @@ public:
     // The same, and `also` says whether there is another reason not to sleep.
     template <Doorbell Bell, typename Also>
     [[nodiscard]] Wait prepare_wait(uint32_t wanted, FaultLatch& latch, Bell& peer, Also also) {
-        publish(peer);
         if (wanted == 0) wanted = 1;
         if (wanted > capacity_) wanted = capacity_;
-        const bool sleep = wake::ask(own_request_, own_ + wanted - bias(), [&] {
-            return refresh(latch) != 0 || latch.tripped() || also();
-        });
-        if (latch.tripped()) return Wait::faulted;
-        return sleep ? Wait::sleep : Wait::ready;
+        return ask(wanted, 1, latch, peer, also);
+    }
+
+    // Publishes, then asks to be woken when everything is available: for a producer, when the
+    // consumer has passed all. Safe, because a consumer does not sleep on a part.
+    template <Doorbell Bell>
+    [[nodiscard]] Wait prepare_wait_all(FaultLatch& latch, Bell& peer) {
+        return ask(capacity_, capacity_, latch, peer, [] { return false; });
     }
 
     // Wakes the peer if it has asked for anything: for announcements beside the index.
@@ -153,6 +155,16 @@ private:
 
     // An empty ring is all the producer's.
     uint32_t bias() const { return role == Role::producer ? capacity_ : 0; }
+
+    template <Doorbell Bell, typename Also>
+    Wait ask(uint32_t wanted, uint32_t enough, FaultLatch& latch, Bell& peer, Also also) {
+        publish(peer);
+        const bool sleep = wake::ask(own_request_, own_ + wanted - bias(), [&] {
+            return refresh(latch) >= enough || latch.tripped() || also();
+        });
+        if (latch.tripped()) return Wait::faulted;
+        return sleep ? Wait::sleep : Wait::ready;
+    }
 
     uint32_t give_up() {
         peer_ = own_ - bias();
