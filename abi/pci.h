@@ -33,11 +33,14 @@
 // interrupts or memory objects), exists (interrupt n was made already).
 #pragma once
 
+#include "abi/protocol.h"
 #include "abi/verb.h"
 
 #include <stdint.h>
 
 namespace annulus::abi {
+
+inline constexpr uint32_t pci_version = protocol_version(1, 0);
 
 inline constexpr uint16_t pci_list_devices = 0;
 inline constexpr uint16_t pci_open = 0;

@@ -20,6 +20,9 @@ enum class Protocol : uint32_t {
     directory = 2,  // abi/directory.h
     file = 3,       // abi/file.h: a file or a directory of files
     system = 4,     // abi/system.h
+    packet = 5,     // abi/packet.h
+    pci = 6,        // abi/pci.h: a bus or a slot
+    pci_device = 7,
 };
 
 constexpr uint32_t protocol_version(uint16_t major, uint16_t minor) {

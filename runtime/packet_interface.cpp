@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Network interfaces by synchronous calls.
+#include "runtime/packet_interface.h"
+
+#include "abi/directory.h"
+#include "runtime/clock.h"
+#include "runtime/semaphore.h"
+
+namespace annulus {
+
+namespace {
+
+constexpr Duration busy_pause = milliseconds(5);
+
+template <typename Record>
+Result<Record> get_record(ServedReference object, uint16_t selector) {
+    Record record;
+    const auto answer = system::call_buffer(
+        object.value(), abi::operation_word(abi::Verb::get, selector), system::buffer_out(record));
+    if (!answer.status.ok()) return answer.status;
+    if (answer.bytes_out < sizeof(record)) return Error::faulted;
+    return record;
+}
+
+}  // namespace
+
+Result<abi::PacketInterfaceInfo> PacketInterface::info() const {
+    return get_record<abi::PacketInterfaceInfo>(*this, abi::packet_get_info);
+}
+
+Result<abi::PacketStatistics> PacketInterface::statistics() const {
+    return get_record<abi::PacketStatistics>(*this, abi::packet_get_statistics);
+}
+
+Result<void> PacketInterface::watch_link(SemaphoreReference semaphore) const {
+    constexpr uint64_t operation = abi::operation_word(abi::Verb::watch, abi::packet_watch_link, 1);
+    auto copy = TRY(semaphore.get_duplicate(abi::right_signal, 0));
+    const auto answer = system::call_words(value(), operation, copy.handle.value());
+    if (answer.status.ok()) static_cast<void>(copy.handle.release());
+    return answer.status;
+}
+
+Result<Served> PacketInterface::attach(Channel peer, Deadline deadline) const {
+    constexpr unsigned moves_word_1 = 2;
+    constexpr uint64_t operation =
+        abi::operation_word(abi::Verb::open, abi::directory_open, moves_word_1);
+    for (;;) {
+        // A refused end is closed by the server, so each attempt gets a copy. Closing one that has
+        // moved does nothing.
+        auto copy = TRY(peer.get_duplicate(abi::all_rights, 0));
+        const auto answer = system::call_words(value(), operation, 0, copy.handle.value());
+        if (answer.status.ok()) {
+            static_cast<void>(copy.handle.release());
+            if ((answer.handle_mask & 1) == 0) return Error::faulted;
+            return Served(answer.words[0]);
+        }
+        if (answer.status.code() != Error::busy || now() >= deadline.at) return answer.status;
+        const BinarySemaphore never = TRY(BinarySemaphore::create());
+        static_cast<void>(wait_for(never.handle(), Deadline::after(busy_pause)));
+    }
+}
+
+}  // namespace annulus
