@@ -169,8 +169,8 @@ struct Thread final : Object,
     uint8_t ceiling = 0;
     uint64_t granted_value = 0;  // written by who granted, before make_ready
     Timer timer;
-    Cpu* timer_cpu = nullptr;       // whose wheel the timer is in
-    WaitLink link;                  // for wait and signal_and_wait
+    Cpu* timer_cpu = nullptr;  // whose wheel the timer is in
+    WaitLink link;             // for wait and signal_and_wait
     // While `link` stands in a set's queue; whoever takes it out, under the set's lock, clears it.
     std::atomic<SemaphoreSet*> waits_on_set{nullptr};
     WaitLink* any_links = nullptr;  // abi::wait_any_max of them, made at the first wait_any

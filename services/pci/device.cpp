@@ -114,6 +114,10 @@ Answer Session::handle(Request& request) {
     if (request.is(Verb::share, abi::pci_share_memory)) return share(request);
     if (request.is(Verb::remove, abi::pci_remove_memory)) return remove(request);
     if (request.is(Verb::set, abi::pci_set_dma)) return set_dma(request);
+    if (request.is(Verb::get, abi::get_protocol)) {
+        return Answer::with_words(abi::Protocol::pci_device, abi::pci_version,
+                                  request.block_bytes());
+    }
     return Error::bad_operation;
 }
 

@@ -20,7 +20,7 @@ constexpr unsigned slots = 16;
 constexpr size_t block_bytes = 4096;
 constexpr unsigned published_max = 16;
 constexpr abi::Rights opener_rights =
-    abi::right_of(abi::Verb::open) | abi::right_of(abi::Verb::list);
+    abi::right_of(abi::Verb::open) | abi::right_of(abi::Verb::list) | abi::right_of(abi::Verb::get);
 
 // Too large for a stack.
 constinit DeviceList devices;
@@ -40,6 +40,9 @@ public:
         if (request.is(abi::Verb::open, abi::pci_open)) return open(request);
         if (path_.empty() && request.is(abi::Verb::list, abi::pci_list_devices)) {
             return list(request);
+        }
+        if (request.is(abi::Verb::get, abi::get_protocol)) {
+            return Answer::with_words(abi::Protocol::pci, abi::pci_version, request.block_bytes());
         }
         return Error::bad_operation;
     }

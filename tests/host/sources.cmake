@@ -30,6 +30,7 @@ set(annulus_host_sources
     "services/memory_files/accounts.cpp"
     "services/memory_files/page_map.cpp"
     "services/memory_files/tree.cpp"
+    "drivers/network/virtio/queue/*.cpp"
     "services/pci/config/*.cpp"
     "proxies/firewall/filter.cpp"
     "proxies/firewall/frame.cpp"

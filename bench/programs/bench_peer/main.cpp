@@ -2,7 +2,8 @@
 // The other side of a measured round trip, in a process of its own.
 //
 // With `table`: answers every request at once. With `mine` and `yours`: waits for a unit of one
-// semaphore (or an event of a set) and gives one of the other, in two system calls if there is an argument, else in one.
+// semaphore (or an event of a set) and gives one of the other, in two system calls if there is an
+// argument, else in one.
 #include "runtime/program.h"
 #include "runtime/system_call.h"
 

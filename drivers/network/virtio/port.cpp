@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// The client's buffers between its channel and the device's queues.
+#include "drivers/network/virtio/port.h"
+
+#include <new>
+
+namespace annulus::virtio {
+
+namespace {
+
+// Packets moved each way before the other way has its turn.
+constexpr unsigned batch = 64;
+
+void count(std::atomic<uint64_t>& counter, uint64_t amount) {
+    counter.fetch_add(amount, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Port>> Port::create(Channel end, PciDeviceReference pci,
+                                           Counters& counters) {
+    auto channel = TRY(PacketChannel::attach(std::move(end)));
+    if (channel->geometry().size() < abi::packet_buffer_min) return Error::wrong_version;
+    // It holds exactly the channel's part, and the device may reach nothing else.
+    const Memory memory = TRY(channel->end().get_memory());
+    const PciShared shared = TRY(pci.share_memory(memory));
+    std::unique_ptr<Port> port(new (std::nothrow) Port(std::move(channel), pci, shared, counters));
+    if (port != nullptr) return port;
+    static_cast<void>(pci.remove_memory(shared.key));
+    return Error::no_memory;
+}
+
+Port::Port(std::unique_ptr<PacketChannel> channel, PciDeviceReference pci, const PciShared& shared,
+           Counters& counters)
+    : channel_(std::move(channel)), pci_(pci), shared_(shared), counters_(counters) {
+    const auto layout = channel::packets_layout(channel_->geometry());
+    // The client made the channel or was handed it; the driver is the other side.
+    const bool second = channel_->side() == channel::Side::second;
+    receive_base_ = shared.address + layout.buffers[second ? 1 : 0];
+    transmit_base_ = shared.address + layout.buffers[second ? 0 : 1];
+}
+
+Port::~Port() { static_cast<void>(pci_.remove_memory(shared_.key)); }
+
+void Port::shut_down(uint32_t reason) const {
+    static_cast<void>(channel_->end().shutdown_fault(reason));
+}
+
+bool Port::take_received(SplitQueue& queue) {
+    auto& sender = channel_->packets().sender;
+    unsigned packets = 0;
+    uint64_t bytes = 0;
+    for (; packets < batch; ++packets) {
+        const auto done = queue.take();
+        if (!done) break;
+        sender.send({.buffer = done->token,
+                     .offset = 0,
+                     .length = done->length,
+                     .flags = 0,
+                     .metadata = {}});
+        bytes += done->length;
+    }
+    if (packets == 0) return false;
+    // Before the client sees them.
+    count(counters_.received_packets, packets);
+    count(counters_.received_bytes, bytes);
+    sender.publish();
+    return true;
+}
+
+bool Port::offer_buffers(Device& device) {
+    SplitQueue& queue = device.queue(receive_queue);
+    auto& sender = channel_->packets().sender;
+    bool any = false;
+    while (queue.free_slots() != 0) {
+        const auto buffer = sender.acquire();
+        if (!buffer) break;
+        const uint64_t offset = buffer->number * channel_->geometry().size();
+        queue.add(buffer->number, receive_base_ + offset, receive_max);
+        any = true;
+    }
+    if (queue.publish()) device.notify(receive_queue);
+    return any;
+}
+
+bool Port::take_sent(SplitQueue& queue) {
+    auto& receiver = channel_->packets().receiver;
+    bool any = false;
+    for (unsigned i = 0; i < batch; ++i) {
+        const auto done = queue.take();
+        if (!done) break;
+        receiver.release(done->token);
+        any = true;
+    }
+    if (any) receiver.publish();
+    return any;
+}
+
+bool Port::send(Device& device) {
+    SplitQueue& queue = device.queue(transmit_queue);
+    auto& receiver = channel_->packets().receiver;
+    bool any = false;
+    uint64_t packets = 0;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < batch && queue.free_slots() != 0; ++i) {
+        const auto packet = receiver.receive();
+        if (!packet) break;
+        any = true;
+        const channel::PacketDescriptor& what = packet->descriptor;
+        if (what.length < abi::packet_header || what.length > frame_max) {
+            receiver.release(what.buffer);
+            count(counters_.refused_packets, 1);
+            continue;
+        }
+        // Checked by the receiver: the buffer exists, and offset and length lie in it.
+        const uint64_t offset = what.buffer * channel_->geometry().size() + what.offset;
+        queue.add(what.buffer, transmit_base_ + offset, what.length);
+        ++packets;
+        bytes += what.length;
+    }
+    count(counters_.sent_packets, packets);
+    count(counters_.sent_bytes, bytes);
+    if (queue.publish()) device.notify(transmit_queue);
+    if (any) receiver.publish();
+    return any;
+}
+
+bool Port::move(Device& device) {
+    bool any = take_received(device.queue(receive_queue));
+    any = offer_buffers(device) || any;
+    any = take_sent(device.queue(transmit_queue)) || any;
+    return send(device) || any;
+}
+
+bool Port::prepare_wait(Device& device) {
+    SplitQueue& received = device.queue(receive_queue);
+    SplitQueue& sent = device.queue(transmit_queue);
+    auto& packets = channel_->packets();
+    bool sleep = received.prepare_wait();
+    sleep = sent.prepare_wait() && sleep;
+    // Where there is no room the client's side changes nothing.
+    if (sent.free_slots() != 0) {
+        sleep = packets.receiver.prepare_wait() == channel::Wait::sleep && sleep;
+    }
+    if (received.free_slots() != 0) {
+        sleep = packets.sender.prepare_wait() == channel::Wait::sleep && sleep;
+    }
+    return sleep;
+}
+
+}  // namespace annulus::virtio
