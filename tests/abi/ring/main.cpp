@@ -49,7 +49,7 @@ TEST(nops, "every entry gets one completion, in batches of every size, past the 
 TEST(nop_handle, "a nop with a handle says whether the handle is good") {
     auto bench = MUST(RingBench::create(test, 4));
     EXPECT_EQ(bench.outcome(nop(1, bench.memory.value())), Error::ok);
-    EXPECT_EQ(bench.outcome(nop(1, 0x100000007)), Error::bad_handle);
+    EXPECT_EQ(bench.outcome(nop(1, 0x7fffffff00000007)), Error::bad_handle);
     EXPECT_EQ(bench.outcome(nop(1, ~uint64_t{0})), Error::bad_handle);
 }
 
@@ -287,7 +287,7 @@ TEST(full, "an entry without room for its completion is not accepted: try_again,
 
 TEST(chains, "a linked entry begins when the one before has succeeded; a failure ends the rest") {
     auto bench = MUST(RingBench::create(test, 16));
-    const uint64_t bad = 0x100000007;
+    const uint64_t bad = 0x7fffffff00000007;
     *bench.ring.prepare() = linked(ring_timer(Deadline{now() + 2'000'000}, 1));
     *bench.ring.prepare() = linked(nop(2));
     *bench.ring.prepare() = nop(3);
