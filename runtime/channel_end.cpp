@@ -10,7 +10,8 @@ Result<ChannelEnd::Made> ChannelEnd::create(Geometry geometry, const ChannelPlac
     if (place.budget.empty() || place.process.empty()) return Error::not_granted;
     if (!geometry.valid()) return Error::bad_argument;
     const uint64_t length = geometry.length();
-    const Memory memory = TRY(place.budget.create_memory(length / abi::page_size, 0));
+    const Memory memory =
+        TRY(place.budget.create_memory(length / abi::page_size, place.memory_flags));
     BudgetChannel ends = TRY(
         place.budget.create_channel(memory, 0, length, geometry.word(), channel::layout_version));
     const UntrustedBytes bytes = TRY(map(ends.first, length, place.process));

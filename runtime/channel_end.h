@@ -22,10 +22,12 @@ struct ChannelBell {
     void ring() const { static_cast<void>(system::signal(end.value())); }
 };
 
-// Who pays for a channel and where it is mapped; by default what this program was handed.
+// Who pays for a channel and where it is mapped; by default what this program was handed. Flags of
+// its memory: abi::memory_contiguous if a device is to reach it.
 struct ChannelPlace {
     BudgetReference budget = program_state.budget;
     ProcessReference process = program_state.process;
+    uint64_t memory_flags = 0;
 };
 
 // Owns the handle of an end and the mapping of its memory. Move-only. Used by one thread at a time.

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "abi/packet.h"
+#include "base/result.h"
+#include "generated/objects.h"
 #include "runtime/deadline.h"
-#include "runtime/packet_channel.h"
 
 namespace annulus {
 
@@ -19,7 +20,8 @@ public:
     // `semaphore` gets one unit when the link goes up or down; a duplicate moves to the server.
     Result<void> watch_link(SemaphoreReference semaphore) const;
 
-    // Hands over the peer's end of a PacketChannel. The result is the attachment: its close
+    // Hands over the peer's end of a PacketChannel (runtime/channel.h), made with
+    // abi::memory_contiguous. The result is the attachment: its close
     // detaches. Tries until `deadline` while there is another client, which may just be dying; then
     // busy.
     Result<Served> attach(Channel peer, Deadline deadline = Deadline::poll()) const;

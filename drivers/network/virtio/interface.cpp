@@ -184,7 +184,8 @@ Result<Interface::Event> Interface::wait_for_event(const Port* port) {
 
 // Until the client goes or breaks its rules. An error: the device did.
 Result<void> Interface::serve(Port& port, uint64_t session) {
-    bool bell_rang = false;
+    // At first true: the bell may have been heard by somebody else.
+    bool bell_rang = true;
     for (;;) {
         if (leaving_.load(std::memory_order_relaxed) == session || port.check_fault()) return {};
         const bool moved = port.move(device_);

@@ -19,10 +19,11 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 
 Result<std::unique_ptr<Port>> Port::create(Channel end, PciDeviceReference pci,
                                            Counters& counters) {
-    auto channel = TRY(PacketChannel::attach(std::move(end)));
-    if (channel->geometry().size() < abi::packet_buffer_min) return Error::wrong_version;
+    const auto geometry = TRY(PacketChannel::geometry_of(end));
+    if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
     // It holds exactly the channel's part, and the device may reach nothing else.
-    const Memory memory = TRY(channel->end().get_memory());
+    const Memory memory = TRY(end.get_memory());
+    PacketChannel channel = TRY(PacketChannel::attach(end));
     const PciShared shared = TRY(pci.share_memory(memory));
     std::unique_ptr<Port> port(new (std::nothrow) Port(std::move(channel), pci, shared, counters));
     if (port != nullptr) return port;
@@ -30,24 +31,20 @@ Result<std::unique_ptr<Port>> Port::create(Channel end, PciDeviceReference pci,
     return Error::no_memory;
 }
 
-Port::Port(std::unique_ptr<PacketChannel> channel, PciDeviceReference pci, const PciShared& shared,
+Port::Port(PacketChannel channel, PciDeviceReference pci, const PciShared& shared,
            Counters& counters)
     : channel_(std::move(channel)), pci_(pci), shared_(shared), counters_(counters) {
-    const auto layout = channel::packets_layout(channel_->geometry());
+    const auto layout = channel::packets_layout(channel_.end().geometry());
     // The client made the channel or was handed it; the driver is the other side.
-    const bool second = channel_->side() == channel::Side::second;
+    const bool second = channel_.end().side() == channel::Side::second;
     receive_base_ = shared.address + layout.buffers[second ? 1 : 0];
     transmit_base_ = shared.address + layout.buffers[second ? 0 : 1];
 }
 
 Port::~Port() { static_cast<void>(pci_.remove_memory(shared_.key)); }
 
-void Port::shut_down(uint32_t reason) const {
-    static_cast<void>(channel_->end().shutdown_fault(reason));
-}
-
 bool Port::take_received(SplitQueue& queue) {
-    auto& sender = channel_->packets().sender;
+    auto& sender = channel_.sender();
     unsigned packets = 0;
     uint64_t bytes = 0;
     for (; packets < batch; ++packets) {
@@ -70,12 +67,12 @@ bool Port::take_received(SplitQueue& queue) {
 
 bool Port::offer_buffers(Device& device) {
     SplitQueue& queue = device.queue(receive_queue);
-    auto& sender = channel_->packets().sender;
+    auto& sender = channel_.sender();
     bool any = false;
     while (queue.free_slots() != 0) {
         const auto buffer = sender.acquire();
         if (!buffer) break;
-        const uint64_t offset = buffer->number * channel_->geometry().size();
+        const uint64_t offset = buffer->number * channel_.end().geometry().size();
         queue.add(buffer->number, receive_base_ + offset, receive_max);
         any = true;
     }
@@ -84,7 +81,7 @@ bool Port::offer_buffers(Device& device) {
 }
 
 bool Port::take_sent(SplitQueue& queue) {
-    auto& receiver = channel_->packets().receiver;
+    auto& receiver = channel_.receiver();
     bool any = false;
     for (unsigned i = 0; i < batch; ++i) {
         const auto done = queue.take();
@@ -98,7 +95,7 @@ bool Port::take_sent(SplitQueue& queue) {
 
 bool Port::send(Device& device) {
     SplitQueue& queue = device.queue(transmit_queue);
-    auto& receiver = channel_->packets().receiver;
+    auto& receiver = channel_.receiver();
     bool any = false;
     uint64_t packets = 0;
     uint64_t bytes = 0;
@@ -113,7 +110,7 @@ bool Port::send(Device& device) {
             continue;
         }
         // Checked by the receiver: the buffer exists, and offset and length lie in it.
-        const uint64_t offset = what.buffer * channel_->geometry().size() + what.offset;
+        const uint64_t offset = what.buffer * channel_.end().geometry().size() + what.offset;
         queue.add(what.buffer, transmit_base_ + offset, what.length);
         ++packets;
         bytes += what.length;
@@ -135,15 +132,14 @@ bool Port::move(Device& device) {
 bool Port::prepare_wait(Device& device) {
     SplitQueue& received = device.queue(receive_queue);
     SplitQueue& sent = device.queue(transmit_queue);
-    auto& packets = channel_->packets();
     bool sleep = received.prepare_wait();
     sleep = sent.prepare_wait() && sleep;
     // Where there is no room the client's side changes nothing.
     if (sent.free_slots() != 0) {
-        sleep = packets.receiver.prepare_wait() == channel::Wait::sleep && sleep;
+        sleep = channel_.receiver().prepare_wait() == channel::Wait::sleep && sleep;
     }
     if (received.free_slots() != 0) {
-        sleep = packets.sender.prepare_wait() == channel::Wait::sleep && sleep;
+        sleep = channel_.sender().prepare_wait() == channel::Wait::sleep && sleep;
     }
     return sleep;
 }

@@ -9,9 +9,10 @@
 
 #include "abi/packet.h"
 #include "drivers/network/virtio/device.h"
-#include "runtime/packet_channel.h"
+#include "runtime/channel.h"
 
 #include <atomic>
+#include <memory>
 
 namespace annulus::virtio {
 
@@ -49,13 +50,13 @@ public:
     bool prepare_wait(Device& device);
 
     // True if the client broke its rules (it is told), or is gone. The second enters the kernel.
-    bool check_fault() { return channel_->check_fault(); }
-    bool ended() const { return channel_->ended(); }
-    void shut_down(uint32_t reason) const;
+    bool check_fault() { return !channel_.check().ok(); }
+    bool ended() const { return !channel_.end().state().ok(); }
+    void shut_down(uint32_t reason) const { channel_.end().shut_down(reason); }
 
-    ChannelReference end() const { return channel_->end(); }
+    ChannelReference end() const { return channel_.end().end(); }
 
-    Port(std::unique_ptr<PacketChannel> channel, PciDeviceReference pci, const PciShared& shared,
+    Port(PacketChannel channel, PciDeviceReference pci, const PciShared& shared,
          Counters& counters);
 
 private:
@@ -64,7 +65,7 @@ private:
     bool take_sent(SplitQueue& queue);
     bool send(Device& device);
 
-    std::unique_ptr<PacketChannel> channel_;
+    PacketChannel channel_;
     PciDeviceReference pci_;
     PciShared shared_;
     uint64_t receive_base_;   // physical address of the buffers that the device fills

@@ -2,7 +2,7 @@
 // A client of a network interface.
 #include "tests/abi/network_driver/client.h"
 
-#include "runtime/semaphore.h"
+#include "abi/operations.h"
 
 #include <algorithm>
 
@@ -89,17 +89,21 @@ bool is_offer(const Frame& frame) {
            number_at(frame, 34) == 67 && static_cast<unsigned>(frame.bytes[operation]) == 2;
 }
 
+Result<PacketChannel::Made> device_channel(channel::Geometry geometry) {
+    return PacketChannel::create(geometry, {.memory_flags = abi::memory_contiguous});
+}
+
 Result<Client> Client::attach(PacketInterface interface, channel::Geometry geometry) {
-    auto made = TRY(PacketChannel::create(geometry));
-    auto attachment = TRY(interface.attach(std::move(made.peer), Deadline::after(seconds(10))));
-    Client client(std::move(made.own), std::move(attachment));
+    auto made = TRY(device_channel(geometry));
+    auto attachment = TRY(interface.attach(std::move(made.theirs), Deadline::after(seconds(10))));
+    Client client(std::move(made.mine), std::move(attachment));
     const auto info = TRY(interface.info());
     std::copy(std::begin(info.address), std::end(info.address), client.address_.begin());
     return client;
 }
 
 bool Client::send(const Frame& frame) {
-    auto& sender = channel_->packets().sender;
+    auto& sender = channel_.sender();
     const auto buffer = sender.acquire();
     if (!buffer) return false;
     static_cast<void>(buffer->bytes.store(0, std::span(frame.bytes).first(frame.size)));
@@ -113,7 +117,7 @@ bool Client::send(const Frame& frame) {
 }
 
 bool Client::take(Frame& frame) {
-    auto& receiver = channel_->packets().receiver;
+    auto& receiver = channel_.receiver();
     const auto packet = receiver.receive();
     if (!packet) return false;
     frame.size = std::min<size_t>(packet->descriptor.length, frame.bytes.size());
@@ -124,13 +128,7 @@ bool Client::take(Frame& frame) {
 }
 
 Result<void> Client::receive(Frame& frame, Deadline deadline) {
-    while (!take(frame)) {
-        if (channel_->prepare_wait() != channel::Wait::sleep) continue;
-        const auto waited = system::wait(channel_->end().value(), 0, deadline.at);
-        if (!waited.status.ok()) return waited.status;
-        if (take(frame)) return {};
-        if (channel_->ended()) return Error::closed;
-    }
+    while (!take(frame)) TRY(channel_.wait_received(deadline));
     return {};
 }
 

@@ -3,6 +3,7 @@
 // the gateway of QEMU's network, and their answers.
 #pragma once
 
+#include "runtime/channel.h"
 #include "runtime/packet_interface.h"
 
 #include <array>
@@ -22,12 +23,15 @@ bool is_resolution_answer(const Frame& frame);
 Frame discover(const std::array<uint8_t, 6>& address);
 bool is_offer(const Frame& frame);
 
+// A channel that a device can reach.
+Result<PacketChannel::Made> device_channel(channel::Geometry geometry);
+
 class Client {
 public:
     static Result<Client> attach(PacketInterface interface,
                                  channel::Geometry geometry = channel::packets_geometry(7, 11));
 
-    PacketChannel& channel() { return *channel_; }
+    PacketChannel& channel() { return channel_; }
     const std::array<uint8_t, 6>& address() const { return address_; }
     void detach() { attachment_.close(); }
 
@@ -41,10 +45,10 @@ public:
     Result<void> ask(const Frame& frame, bool (*wanted)(const Frame&), Deadline deadline);
 
 private:
-    Client(std::unique_ptr<PacketChannel> channel, Served attachment)
+    Client(PacketChannel channel, Served attachment)
         : channel_(std::move(channel)), attachment_(std::move(attachment)) {}
 
-    std::unique_ptr<PacketChannel> channel_;
+    PacketChannel channel_;
     Served attachment_;
     std::array<uint8_t, 6> address_{};
 };

@@ -111,8 +111,8 @@ TEST(refused, "channels that do not fit are refused, and there is one client at 
     EXPECT_ERROR(interface.attach(std::move(ends.second)), Error::wrong_state);
     EXPECT_ERROR(open(interface, {}, 0), Error::bad_argument);
     auto first = MUST(Client::attach(interface));
-    auto made = MUST(PacketChannel::create(geometry));
-    EXPECT_ERROR(interface.attach(std::move(made.peer)), Error::busy);
+    auto made = MUST(device_channel(geometry));
+    EXPECT_ERROR(interface.attach(std::move(made.theirs)), Error::busy);
     EXPECT_OK(resolve(first));
     EXPECT_OK(driver.kill());
 }
@@ -135,9 +135,9 @@ TEST(hostile, "a client that breaks the queue's rules is shut down, and the next
     if (is_child(test)) return;
     auto driver = MUST(Driver::start(test));
     const auto geometry = channel::packets_geometry(5, 11);
-    auto made = MUST(PacketChannel::create(geometry));
-    const auto end = made.own->end();
-    const auto attachment = MUST(driver.interface().attach(std::move(made.peer), soon()));
+    auto made = MUST(device_channel(geometry));
+    const ChannelReference end = made.mine.end().end();
+    const auto attachment = MUST(driver.interface().attach(std::move(made.theirs), soon()));
     const auto memory = MUST(end.get_memory());
     // The producer's index of the ring that the driver receives from jumps.
     const uint64_t offset = channel::packets_layout(geometry).active_ring[0];
@@ -195,6 +195,6 @@ TEST(driver_death,
         Frame frame;
         while (client.take(frame)) {
         }
-        EXPECT(client.channel().ended());
+        EXPECT_ERROR(client.channel().end().state(), Error::closed);
     }
 }

@@ -2,6 +2,7 @@
 // A split virtqueue.
 #include "drivers/network/virtio/queue/split_queue.h"
 
+#include <algorithm>
 #include <atomic>
 
 namespace annulus::virtio {
