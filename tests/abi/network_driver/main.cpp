@@ -4,8 +4,8 @@
 #include "runtime/clock.h"
 #include "runtime/directory.h"
 #include "runtime/semaphore.h"
-#include "tests/abi/network_driver/client.h"
 #include "tests/abi/network_driver/driver.h"
+#include "tests/guest/packet_client.h"
 
 const char* const annulus::test::suite = "network_driver";
 

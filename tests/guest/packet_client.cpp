@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A client of a network interface.
-#include "tests/abi/network_driver/client.h"
+#include "tests/guest/packet_client.h"
 
 #include "abi/operations.h"
 

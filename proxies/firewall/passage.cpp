@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// The way of packets through the firewall.
+#include "proxies/firewall/passage.h"
+
+#include "abi/operations.h"
+#include "runtime/clock.h"
+
+#include <new>
+
+namespace annulus::firewall {
+
+namespace {
+
+// Packets moved one way before the other way has its turn.
+constexpr unsigned batch = 64;
+
+// 128 buffers of 2 KiB each way, whatever the client brings: this program pays for them.
+constexpr uint8_t buffers_log2 = 7;
+constexpr uint8_t buffer_size_log2 = 11;
+
+// How long a client that is just dying may hold up the next one.
+constexpr Duration attach_patience = milliseconds(500);
+
+void count(std::atomic<uint64_t>& counter, uint64_t amount) {
+    counter.fetch_add(amount, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Passage>> Passage::create(Channel end, PacketInterface behind,
+                                                 Filter& filter, Traffic& traffic) {
+    const auto geometry = TRY(PacketChannel::geometry_of(end));
+    if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
+    PacketChannel client = TRY(PacketChannel::attach(end));
+    const ChannelPlace place = {.memory_flags = abi::memory_contiguous};
+    auto made = TRY(
+        PacketChannel::create(channel::packets_geometry(buffers_log2, buffer_size_log2), place));
+    Served attachment =
+        TRY(behind.attach(std::move(made.theirs), Deadline::after(attach_patience)));
+    std::unique_ptr<Passage> passage(new (std::nothrow) Passage(
+        std::move(client), std::move(made.mine), std::move(attachment), filter, traffic));
+    if (passage == nullptr) return Error::no_memory;
+    return passage;
+}
+
+// Judges a packet, and copies it if it may pass.
+bool Passage::copy(Direction direction, const channel::Packet& packet, UntrustedBytes into) {
+    const size_t length = packet.bytes.size();
+    if (length > private_.size() || length > into.size()) return false;
+    const auto whole = std::span(private_).first(length);
+    const auto headers = whole.first(length < headers_max ? length : headers_max);
+    if (!packet.bytes.freeze(0, headers)) return false;
+    // Safety: bytes may be looked at as unsigned characters.
+    const std::span judged(reinterpret_cast<const uint8_t*>(headers.data()), headers.size());
+    if (!passes(filter_.decide(direction, judged, length, now()))) return false;
+    if (!packet.bytes.freeze(headers.size(), whole.subspan(headers.size()))) return false;
+    return into.store(0, whole);
+}
+
+bool Passage::forward(Direction direction, PacketChannel& from, PacketChannel& to) {
+    auto& receiver = from.receiver();
+    auto& sender = to.sender();
+    const auto index = static_cast<size_t>(direction);
+    unsigned packets = 0;
+    for (; packets < batch; ++packets) {
+        const auto buffer = sender.acquire();
+        if (!buffer) break;
+        const auto packet = receiver.receive();
+        if (!packet) {
+            sender.put_back(buffer->number);
+            break;
+        }
+        if (copy(direction, *packet, buffer->bytes)) {
+            const auto length = static_cast<uint32_t>(packet->bytes.size());
+            sender.send({.buffer = buffer->number,
+                         .offset = 0,
+                         .length = length,
+                         .flags = 0,
+                         .metadata = {}});
+            count(traffic_.packets[index], 1);
+            count(traffic_.bytes[index], length);
+        } else {
+            sender.put_back(buffer->number);
+            count(traffic_.dropped, 1);
+        }
+        receiver.release(packet->descriptor.buffer);
+    }
+    if (packets == 0) return false;
+    sender.publish();
+    receiver.publish();
+    return true;
+}
+
+bool Passage::move() {
+    const bool in = forward(Direction::in, behind_, client_);
+    return forward(Direction::out, client_, behind_) || in;
+}
+
+bool Passage::prepare_wait() {
+    bool sleep = true;
+    const auto ask = [&sleep](channel::Wait answer) {
+        sleep = answer == channel::Wait::sleep && sleep;
+    };
+    const auto ask_one_way = [&ask](PacketChannel& from, PacketChannel& to) {
+        // Without a buffer to put packets into, those that wait change nothing.
+        if (to.sender().owned() != 0 || to.sender().collect() != 0) {
+            ask(from.receiver().prepare_wait());
+        } else {
+            ask(to.sender().prepare_wait());
+        }
+    };
+    ask_one_way(behind_, client_);
+    ask_one_way(client_, behind_);
+    return sleep;
+}
+
+}  // namespace annulus::firewall

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The way of packets through the firewall: a client's channel, a channel to the interface behind,
+// and the filter between them.
+//
+// What passes is copied: the headers once into private memory, where they are judged, and from
+// there to the other side, so nobody can change what was judged. A packet for which the other side
+// has no buffer stays where it is.
+#pragma once
+
+#include "proxies/firewall/filter.h"
+#include "runtime/channel.h"
+#include "runtime/packet_interface.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+
+namespace annulus::firewall {
+
+// What passed, by direction. Relaxed: written by the worker, read by the server, for reports.
+struct Traffic {
+    std::array<std::atomic<uint64_t>, 2> packets{};
+    std::array<std::atomic<uint64_t>, 2> bytes{};
+    std::atomic<uint64_t> dropped{0};
+};
+
+class Passage {
+public:
+    // Takes the client's end, and attaches to `behind` with a channel of its own, which this
+    // program pays for. Errors: abi/packet.h.
+    static Result<std::unique_ptr<Passage>> create(Channel end, PacketInterface behind,
+                                                   Filter& filter, Traffic& traffic);
+
+    // Moves some packets each way. False: there was nothing to do.
+    bool move();
+
+    // Asks both sides to say when there is something to do. True: nothing is there now, sleep.
+    bool prepare_wait();
+
+    // True if that side broke its rules (it is told), or is gone. Enters the kernel.
+    bool client_ended() { return ended(client_); }
+    bool behind_ended() { return ended(behind_); }
+    void shut_down(uint32_t reason) const { client_.end().shut_down(reason); }
+
+    ChannelReference client_end() const { return client_.end().end(); }
+    ChannelReference behind_end() const { return behind_.end().end(); }
+
+    Passage(PacketChannel client, PacketChannel behind, Served attachment, Filter& filter,
+            Traffic& traffic)
+        : client_(std::move(client)),
+          behind_(std::move(behind)),
+          attachment_(std::move(attachment)),
+          filter_(filter),
+          traffic_(traffic) {}
+
+private:
+    static bool ended(PacketChannel& side) {
+        return !side.check().ok() || !side.end().state().ok();
+    }
+    bool forward(Direction direction, PacketChannel& from, PacketChannel& to);
+    bool copy(Direction direction, const channel::Packet& packet, UntrustedBytes into);
+
+    PacketChannel client_;
+    PacketChannel behind_;
+    Served attachment_;  // its close detaches
+    Filter& filter_;
+    Traffic& traffic_;
+    std::array<std::byte, abi::packet_buffer_min> private_{};
+};
+
+}  // namespace annulus::firewall
