@@ -124,7 +124,10 @@ Result<void> Server::run(BesideRequests* beside) {
             continue;
         }
         if (!delivery.status.ok()) return delivery.status;
-        if (is_close_notice(delivery)) {
+        if ((delivery.status.detail() & abi::delivery_event) != 0) {
+            const bool closed = (delivery.status.detail() & abi::delivery_event_closed) != 0;
+            if (beside != nullptr) beside->event(delivery.cookie, closed);
+        } else if (is_close_notice(delivery)) {
             object_of(delivery.cookie).closed();
         } else {
             answer = serve_one(delivery);

@@ -162,6 +162,10 @@ public:
     // latest.
     virtual Deadline turn() = 0;
 
+    // A member of the set that is bound to the table is ready (table().set_events); `closed`: it
+    // ended, and is no member any more.
+    virtual void event(uint64_t /*key*/, bool /*closed*/) {}
+
 protected:
     ~BesideRequests() = default;
 };
