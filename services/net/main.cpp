@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // TCP/IP: publishes the network as `net` (abi/net.h).
+//
+// It is handed a network interface as `interface`; without one there is the loopback address alone.
+// The address comes from DHCP, or from the arguments address=, mask=, gateway= and names=.
 #include "runtime/clock.h"
 #include "runtime/directory.h"
 #include "runtime/program.h"
@@ -16,6 +19,44 @@ namespace {
 constexpr unsigned server_slots = 256;
 constexpr size_t block_bytes = 16 * 1024;
 
+// The argument `name`, an address; 0 without one.
+Result<uint32_t> address_argument(const Environment& environment, std::string_view name) {
+    const auto text = environment.argument(name);
+    if (!text.ok()) return uint32_t{0};
+    const auto address = parse_address(*text);
+    if (!address.has_value()) return Error::bad_argument;
+    return *address;
+}
+
+Result<std::optional<FixedAddress>> fixed_address(const Environment& environment) {
+    const FixedAddress fixed = {.address = TRY(address_argument(environment, "address")),
+                                .mask = TRY(address_argument(environment, "mask")),
+                                .gateway = TRY(address_argument(environment, "gateway")),
+                                .name_server = TRY(address_argument(environment, "names"))};
+    if (fixed.address == 0) return std::optional<FixedAddress>();
+    return std::optional(fixed);
+}
+
+// Attaches to the interface and binds its events to the table. The set and the semaphore live as
+// long as the program.
+struct Events {
+    Set set;
+    Semaphore link_changed;
+};
+Result<Events> start_interface(const Environment& environment, PacketInterface driver,
+                               const Server& server, Service& service) {
+    const auto budget = TRY(environment.handle<Budget>(names::budget));
+    auto link = TRY(DriverLink::attach(driver));
+    Events events = {TRY(budget.create_set(2)),
+                     TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0))};
+    TRY(events.set.create_member(link->end(), Service::frames_key, 0));
+    TRY(events.set.create_member(events.link_changed, Service::link_key, 0));
+    TRY(server.table().set_events(events.set));
+    TRY(driver.watch_link(events.link_changed));
+    service.start(std::move(link), TRY(fixed_address(environment)));
+    return events;
+}
+
 Result<void> run(Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     Server server = TRY(Server::create(server_slots, block_bytes));
@@ -23,6 +64,10 @@ Result<void> run(Environment& environment) {
     const uint64_t seed = environment.address_seed() ^ read_cycles();
     const std::unique_ptr<Service> service(new (std::nothrow) Service(server, seed));
     if (service == nullptr) return Error::no_memory;
+    Events events;
+    if (const auto driver = environment.handle<PacketInterface>("interface"); driver.ok()) {
+        events = TRY(start_interface(environment, *driver, server, *service));
+    }
     TRY(exports.publish("net", TRY(service->make_root())));
     return server.run(*service);
 }

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "runtime/clock.h"
+#include "runtime/program.h"
 
 namespace annulus::net {
 
@@ -90,9 +91,46 @@ Answer Service::handle(Node& node, Request& request) {
     return answer;
 }
 
+void Service::start(std::unique_ptr<DriverLink> link, const std::optional<FixedAddress>& fixed) {
+    link_ = std::move(link);
+    network_.interface().start(*link_, link_->hardware_address(), link_->mtu(), link_->link_up(),
+                               fixed);
+}
+
+void Service::event(uint64_t key, bool /*closed*/) {
+    if (key == frames_key) rang_ = true;
+    if (key == link_key) link_changed_ = true;
+}
+
 Deadline Service::turn() {
+    if (link_ == nullptr) {
+        network_.turn(now());
+        return {network_.next_turn()};
+    }
+    Interface& interface = network_.interface();
+    if (std::exchange(link_changed_, false)) {
+        const auto info = link_->driver().info();
+        interface.set_link_up(info.ok() && info->link != 0);
+    }
+    const bool more = link_->receive(interface);
     network_.turn(now());
-    return {network_.next_turn()};
+    link_->publish(interface);
+    if (std::exchange(rang_, false)) leave_if_broken();
+    if (more) return Deadline::poll();
+    switch (link_->prepare_wait(interface)) {
+        case channel::Wait::sleep: return {network_.next_turn()};
+        case channel::Wait::faulted: leave_if_broken(); break;
+        case channel::Wait::ready: break;
+    }
+    return Deadline::poll();
+}
+
+// Without the driver there is no network: init starts both again, and clients see server_died.
+void Service::leave_if_broken() {
+    const auto state = link_->check();
+    if (state.ok()) return;
+    log("the driver's packet queues have ended: {}", name_of(state));
+    exit_program(state.status().bits);
 }
 
 }  // namespace annulus::net

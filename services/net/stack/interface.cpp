@@ -5,6 +5,7 @@
 #include <lwip/dhcp.h>
 #include <lwip/dns.h>
 #include <lwip/etharp.h>
+#include <lwip/priv/tcp_priv.h>
 #include <netif/ethernet.h>
 
 #include <algorithm>
@@ -66,15 +67,22 @@ err_t Interface::transmit(netif* interface, pbuf* packet) {
         self.sent_++;
         return ERR_OK;
     }
-    // Lost on the wire: TCP sends it again.
+    // TCP keeps its segments and sends them when there is room; the others are lost.
     self.dropped_++;
-    return ERR_OK;
+    self.lacks_room_ = true;
+    return ERR_MEM;
+}
+
+void Interface::send_waiting() {
+    lacks_room_ = false;
+    tcp_txnow();
 }
 
 std::span<std::byte> Interface::receive_space(size_t bytes) {
     static_assert(frame_bytes_max <= PBUF_POOL_BUFSIZE, "a frame lies in one buffer");
-    if (arriving_ == nullptr && link_ != nullptr && bytes >= frame_header_bytes &&
-        bytes <= frame_bytes_max) {
+    // One that the caller gave up.
+    if (arriving_ != nullptr) pbuf_free(std::exchange(arriving_, nullptr));
+    if (link_ != nullptr && bytes >= frame_header_bytes && bytes <= frame_bytes_max) {
         arriving_ = pbuf_alloc(PBUF_RAW, static_cast<u16_t>(bytes), PBUF_POOL);
     }
     if (arriving_ == nullptr) {

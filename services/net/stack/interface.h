@@ -34,6 +34,11 @@ public:
 
     void set_link_up(bool up);
 
+    // Whether a frame found no room since the last look; then send_waiting() is wanted when there
+    // is some again.
+    [[nodiscard]] bool lacks_room() const { return lacks_room_; }
+    void send_waiting();
+
     // All but `connections`.
     void describe(abi::NetworkState& state) const;
 
@@ -47,6 +52,7 @@ private:
     uint64_t received_ = 0;
     uint64_t sent_ = 0;
     uint64_t dropped_ = 0;
+    bool lacks_room_ = false;
     pbuf* arriving_ = nullptr;  // between receive_space() and receive()
     netif netif_{};
 };

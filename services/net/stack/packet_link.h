@@ -22,7 +22,7 @@ inline constexpr size_t frame_parts_max = 8;
 class PacketLink {
 public:
     // Sends the frame that `parts` make up, at most frame_bytes_max bytes. False: there is no room
-    // now, and it is lost, as on any wire.
+    // now.
     virtual bool send(std::span<const FramePart> parts) = 0;
 
 protected:

@@ -8,7 +8,7 @@ namespace {
 using namespace test;
 using abi::Verb;
 
-class connections : public testing::Test {
+class ConnectionTest : public testing::Test {
 protected:
     Loop& loop_ = Loop::instance();
     Node* listener_ = nullptr;
@@ -51,7 +51,7 @@ std::string pattern(size_t bytes) {
     return text;
 }
 
-TEST_F(connections, a_read_waits_until_bytes_come) {
+TEST_F(ConnectionTest, a_read_waits_until_bytes_come) {
     connect();
     const uint64_t read = loop_.ask(*server_, Verb::read);
     loop_.run();
@@ -63,7 +63,7 @@ TEST_F(connections, a_read_waits_until_bytes_come) {
     EXPECT_EQ(state(*client_).unacknowledged, 0u);
 }
 
-TEST_F(connections, many_bytes_arrive_once_and_in_order) {
+TEST_F(ConnectionTest, many_bytes_arrive_once_and_in_order) {
     connect();
     const std::string sent = pattern(3'000'000);
     std::string got;
@@ -89,7 +89,7 @@ TEST_F(connections, many_bytes_arrive_once_and_in_order) {
     EXPECT_TRUE(got == sent);
 }
 
-TEST_F(connections, a_writer_waits_for_a_reader_that_does_not_read) {
+TEST_F(ConnectionTest, a_writer_waits_for_a_reader_that_does_not_read) {
     connect();
     const std::string block = pattern(Loop::block_bytes);
     size_t written = 0;
@@ -108,7 +108,7 @@ TEST_F(connections, a_writer_waits_for_a_reader_that_does_not_read) {
     }
 }
 
-TEST_F(connections, the_end_of_the_stream_is_seen_after_its_bytes) {
+TEST_F(ConnectionTest, the_end_of_the_stream_is_seen_after_its_bytes) {
     connect();
     EXPECT_EQ(error_of(loop_.ask(*client_, Verb::write, "last")), Error::ok);
     EXPECT_EQ(error_of(loop_.ask(*client_, Verb::shutdown, {}, abi::shutdown_send)), Error::ok);
@@ -126,7 +126,7 @@ TEST_F(connections, the_end_of_the_stream_is_seen_after_its_bytes) {
     EXPECT_EQ(error_of(loop_.ask(*server_, Verb::sync)), Error::ok);
 }
 
-TEST_F(connections, what_was_written_is_sent_after_the_close) {
+TEST_F(ConnectionTest, what_was_written_is_sent_after_the_close) {
     connect();
     EXPECT_EQ(error_of(loop_.ask(*client_, Verb::write, pattern(10'000))), Error::ok);
     client_->closed();
@@ -141,7 +141,7 @@ TEST_F(connections, what_was_written_is_sent_after_the_close) {
     EXPECT_EQ(got, pattern(10'000));
 }
 
-TEST_F(connections, a_close_with_unread_bytes_resets_the_peer) {
+TEST_F(ConnectionTest, a_close_with_unread_bytes_resets_the_peer) {
     connect();
     EXPECT_EQ(error_of(loop_.ask(*client_, Verb::write, "unread")), Error::ok);
     loop_.run();
@@ -153,7 +153,7 @@ TEST_F(connections, a_close_with_unread_bytes_resets_the_peer) {
     EXPECT_EQ(state(*client_).phase, abi::ConnectionPhase::closed);
 }
 
-TEST_F(connections, closing_answers_what_waits) {
+TEST_F(ConnectionTest, closing_answers_what_waits) {
     connect();
     const uint64_t read = loop_.ask(*server_, Verb::read);
     const uint64_t accept = loop_.ask(*listener_, Verb::accept);
@@ -165,7 +165,7 @@ TEST_F(connections, closing_answers_what_waits) {
     EXPECT_EQ(error_of(accept), Error::closed);
 }
 
-TEST_F(connections, a_request_ends_at_its_deadline) {
+TEST_F(ConnectionTest, a_request_ends_at_its_deadline) {
     connect();
     const uint64_t deadline = loop_.now() + second;
     const uint64_t read = loop_.ask(*server_, Verb::read, {}, 0, 0, 1, deadline);
@@ -179,7 +179,7 @@ TEST_F(connections, a_request_ends_at_its_deadline) {
     EXPECT_EQ(error_of(accept), Error::timed_out);
 }
 
-TEST_F(connections, bytes_for_a_client_that_left_stay_for_the_next) {
+TEST_F(ConnectionTest, bytes_for_a_client_that_left_stay_for_the_next) {
     connect();
     static_cast<void>(loop_.ask(*server_, Verb::read));
     loop_.client_gone = true;
@@ -190,7 +190,7 @@ TEST_F(connections, bytes_for_a_client_that_left_stay_for_the_next) {
     EXPECT_EQ(loop_.wait(loop_.ask(*server_, Verb::read)).bytes, "kept");
 }
 
-TEST_F(connections, a_connection_whose_acceptor_left_ends) {
+TEST_F(ConnectionTest, a_connection_whose_acceptor_left_ends) {
     static_cast<void>(loop_.ask(*listener_, Verb::accept));
     const uint64_t open = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80");
     loop_.client_gone = true;
@@ -201,19 +201,19 @@ TEST_F(connections, a_connection_whose_acceptor_left_ends) {
     EXPECT_EQ(network_state().connections, 0u);
 }
 
-TEST_F(connections, nobody_listening_is_refused) {
+TEST_F(ConnectionTest, nobody_listening_is_refused) {
     const uint64_t open = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/81");
     EXPECT_EQ(error_of(open), Error::refused);
 }
 
-TEST_F(connections, without_an_interface_there_is_no_route) {
+TEST_F(ConnectionTest, without_an_interface_there_is_no_route) {
     const uint64_t open = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/10.9.9.9/80");
     EXPECT_EQ(error_of(open), Error::no_route);
     const uint64_t name = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/some.host/80");
     EXPECT_EQ(loop_.wait(name, 60 * second).outcome.status.code(), Error::not_found);
 }
 
-TEST_F(connections, a_port_has_one_listener) {
+TEST_F(ConnectionTest, a_port_has_one_listener) {
     EXPECT_EQ(error_of(loop_.ask(loop_.network().root(), Verb::open, "tcp/listen/80")),
               Error::exists);
     connect();
@@ -227,7 +227,7 @@ TEST_F(connections, a_port_has_one_listener) {
     EXPECT_NE(listener_, nullptr);
 }
 
-TEST_F(connections, the_backlog_and_a_clients_share_are_limited) {
+TEST_F(ConnectionTest, the_backlog_and_a_clients_share_are_limited) {
     std::vector<uint64_t> opens;
     for (unsigned i = 0; i < abi::net_client_connections_max; i++) {
         opens.push_back(
@@ -264,7 +264,7 @@ TEST_F(connections, the_backlog_and_a_clients_share_are_limited) {
     }
 }
 
-TEST_F(connections, a_peer_that_never_reads_does_not_hold_a_closed_connection) {
+TEST_F(ConnectionTest, a_peer_that_never_reads_does_not_hold_a_closed_connection) {
     connect();
     for (unsigned i = 0; i < 8; i++) {
         static_cast<void>(loop_.ask(*client_, Verb::write, pattern(Loop::block_bytes)));
@@ -284,7 +284,7 @@ TEST_F(connections, a_peer_that_never_reads_does_not_hold_a_closed_connection) {
     EXPECT_EQ(got, size_t{TCP_WND});
 }
 
-TEST_F(connections, unknown_operations_and_operands_are_refused) {
+TEST_F(ConnectionTest, unknown_operations_and_operands_are_refused) {
     connect();
     EXPECT_EQ(error_of(loop_.ask(*server_, Verb::list)), Error::bad_operation);
     EXPECT_EQ(error_of(loop_.ask(*listener_, Verb::read)), Error::bad_operation);
@@ -300,7 +300,7 @@ TEST_F(connections, unknown_operations_and_operands_are_refused) {
     EXPECT_EQ(error_of(loop_.ask(loop_.network().root(), Verb::open, "/")), Error::bad_argument);
 }
 
-TEST_F(connections, a_prefix_opens_only_what_lies_below) {
+TEST_F(ConnectionTest, a_prefix_opens_only_what_lies_below) {
     Node* prefix = loop_.open("tcp/connect/127.0.0.1");
     ASSERT_NE(prefix, nullptr);
     EXPECT_EQ(error_of(loop_.ask(*prefix, Verb::open, "80/1")), Error::bad_argument);
@@ -313,7 +313,7 @@ TEST_F(connections, a_prefix_opens_only_what_lies_below) {
     prefix->closed();
 }
 
-TEST_F(connections, too_many_requests_of_one_connection_are_refused) {
+TEST_F(ConnectionTest, too_many_requests_of_one_connection_are_refused) {
     connect();
     std::vector<uint64_t> reads;
     for (unsigned i = 0; i < abi::net_requests_max; i++) {

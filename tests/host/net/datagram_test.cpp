@@ -8,7 +8,7 @@ namespace {
 using namespace test;
 using abi::Verb;
 
-class datagrams : public testing::Test {
+class DatagramTest : public testing::Test {
 protected:
     Loop& loop_ = Loop::instance();
     Node* any_ = nullptr;
@@ -28,7 +28,7 @@ protected:
     Error error_of(uint64_t id) { return loop_.wait(id).outcome.status.code(); }
 };
 
-TEST_F(datagrams, arrive_whole_with_their_sender) {
+TEST_F(DatagramTest, arrive_whole_with_their_sender) {
     const uint64_t read = loop_.ask(*any_, Verb::read);
     EXPECT_EQ(loop_.wait(loop_.ask(*one_, Verb::write, "question")).outcome.words[0], 8u);
     const Asked& got = loop_.wait(read);
@@ -40,13 +40,13 @@ TEST_F(datagrams, arrive_whole_with_their_sender) {
     EXPECT_EQ(loop_.wait(loop_.ask(*one_, Verb::read)).outcome.status.code(), Error::ok);
 }
 
-TEST_F(datagrams, a_socket_for_one_peer_reaches_no_other) {
+TEST_F(DatagramTest, a_socket_for_one_peer_reaches_no_other) {
     EXPECT_EQ(error_of(loop_.ask(*one_, Verb::write, "x", abi::peer_word(0x7f000001, 7001))),
               Error::not_granted);
     EXPECT_EQ(error_of(loop_.ask(*any_, Verb::write, "x")), Error::bad_argument);
 }
 
-TEST_F(datagrams, those_that_nobody_reads_are_dropped) {
+TEST_F(DatagramTest, those_that_nobody_reads_are_dropped) {
     for (unsigned i = 0; i < 20; i++) {
         EXPECT_EQ(error_of(loop_.ask(*one_, Verb::write, std::to_string(i))), Error::ok);
     }
@@ -59,7 +59,7 @@ TEST_F(datagrams, those_that_nobody_reads_are_dropped) {
     }
 }
 
-TEST_F(datagrams, are_limited_in_size_and_number) {
+TEST_F(DatagramTest, are_limited_in_size_and_number) {
     const std::string most(abi::net_datagram_bytes_max, 'x');
     EXPECT_EQ(error_of(loop_.ask(*one_, Verb::write, most)), Error::ok);
     EXPECT_EQ(loop_.wait(loop_.ask(*any_, Verb::read)).bytes, most);

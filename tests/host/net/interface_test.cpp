@@ -92,7 +92,7 @@ Frame echo_request(size_t bytes) {
     return ip_frame(1, icmp);
 }
 
-class interfaces : public testing::Test {
+class InterfaceTest : public testing::Test {
 protected:
     Loop& loop_ = Loop::instance();
 
@@ -127,7 +127,7 @@ protected:
     }
 };
 
-TEST_F(interfaces, an_echo_request_is_answered) {
+TEST_F(InterfaceTest, an_echo_request_is_answered) {
     arrive(arp_reply());
     arrive(echo_request(100));
     bool answered = false;
@@ -138,7 +138,7 @@ TEST_F(interfaces, an_echo_request_is_answered) {
     EXPECT_TRUE(answered);
 }
 
-TEST_F(interfaces, its_state_tells_address_and_counts) {
+TEST_F(InterfaceTest, its_state_tells_address_and_counts) {
     const auto before = state();
     EXPECT_EQ(before.address, own_address);
     EXPECT_EQ(before.gateway, peer_address);
@@ -148,14 +148,14 @@ TEST_F(interfaces, its_state_tells_address_and_counts) {
     EXPECT_EQ(state().frames_received, before.frames_received + 1);
 }
 
-TEST_F(interfaces, frames_of_impossible_size_are_dropped) {
+TEST_F(InterfaceTest, frames_of_impossible_size_are_dropped) {
     const auto before = state();
     for (const size_t bytes : {0, 1, 13, 1515, 65536}) arrive(Frame(bytes));
     EXPECT_EQ(state().frames_dropped, before.frames_dropped + 5);
     EXPECT_EQ(state().frames_received, before.frames_received);
 }
 
-TEST_F(interfaces, a_full_wire_loses_frames_and_nothing_else) {
+TEST_F(InterfaceTest, a_full_wire_loses_frames_and_nothing_else) {
     arrive(arp_reply());
     wire().full = true;
     const auto before = state();
@@ -166,7 +166,7 @@ TEST_F(interfaces, a_full_wire_loses_frames_and_nothing_else) {
     EXPECT_EQ(wire().sent.size(), 1u);
 }
 
-TEST_F(interfaces, a_connection_attempt_is_sent_and_ends_at_its_deadline) {
+TEST_F(InterfaceTest, a_connection_attempt_is_sent_and_ends_at_its_deadline) {
     arrive(arp_reply());
     const uint64_t open = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/10.0.2.2/9", 0,
                                     0, 1, loop_.now() + second);
@@ -180,7 +180,7 @@ TEST_F(interfaces, a_connection_attempt_is_sent_and_ends_at_its_deadline) {
     EXPECT_EQ(state().connections, 0u);
 }
 
-TEST_F(interfaces, foreign_loopback_addresses_are_not_believed) {
+TEST_F(InterfaceTest, foreign_loopback_addresses_are_not_believed) {
     Node* listener = loop_.open("tcp/listen/90");
     ASSERT_NE(listener, nullptr);
     Frame tcp;
