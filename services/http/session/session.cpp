@@ -61,7 +61,8 @@ Session::Next Session::serve_one() {
 
 // Until the request is complete or has failed. False: neither will happen, and `next` is set.
 bool Session::read_request(Next& next) {
-    uint64_t deadline = peer_.now() + peer_.idle_time();
+    // A new client is on its way with its request; one that was served may have no other.
+    uint64_t deadline = peer_.now() + (served_ == 0 ? header_time : peer_.idle_time());
     bool begun = false;
     for (;;) {
         input_begin_ += parser_.feed(waiting());

@@ -23,7 +23,7 @@ public:
     virtual void finish(uint64_t deadline) = 0;
 
     virtual uint64_t now() = 0;
-    // How long a client without a request may stay; less when others wait for its place.
+    // How long a client without a further request may stay; less when others wait for its place.
     virtual uint64_t idle_time() = 0;
 
 protected:

@@ -9,7 +9,7 @@ namespace {
 
 using namespace test;
 
-class sessions : public testing::Test {
+class SessionTest : public testing::Test {
 protected:
     FakeSite site_;
     FakePeer peer_;
@@ -50,7 +50,7 @@ bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
-TEST_F(sessions, a_file_is_sent_with_its_length_and_type) {
+TEST_F(SessionTest, a_file_is_sent_with_its_length_and_type) {
     const std::string answer = get("/");
     EXPECT_EQ(status_in(answer), 200u);
     EXPECT_TRUE(has(answer, "\r\nContent-Length: 14\r\n"));
@@ -59,7 +59,7 @@ TEST_F(sessions, a_file_is_sent_with_its_length_and_type) {
     EXPECT_EQ(served_, 1u);
 }
 
-TEST_F(sessions, head_sends_no_body) {
+TEST_F(SessionTest, head_sends_no_body) {
     peer_.says = {"HEAD /big HTTP/1.1\r\nHost: h\r\n\r\nHEAD /none HTTP/1.1\r\nHost: h\r\n\r\n"};
     const std::string answer = run();
     EXPECT_TRUE(has(answer, "Content-Length: 100000\r\n"));
@@ -68,14 +68,14 @@ TEST_F(sessions, head_sends_no_body) {
     EXPECT_TRUE(answer.ends_with("\r\n\r\n"));
 }
 
-TEST_F(sessions, large_and_empty_files_arrive_whole) {
+TEST_F(SessionTest, large_and_empty_files_arrive_whole) {
     const std::string big = get("/big");
     EXPECT_EQ(big.substr(big.find("\r\n\r\n") + 4), std::string(100'000, 'x'));
     peer_.heard.clear();
     EXPECT_TRUE(has(get("/empty"), "Content-Length: 0\r\n"));
 }
 
-TEST_F(sessions, requests_may_be_pipelined_and_cut_anywhere) {
+TEST_F(SessionTest, requests_may_be_pipelined_and_cut_anywhere) {
     std::string text;
     for (const char* target : {"/", "/docs/", "/docs/a%20b.txt", "/nothing", "/empty?x=/../y"}) {
         text += std::string("GET ") + target + " HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -95,13 +95,13 @@ TEST_F(sessions, requests_may_be_pipelined_and_cut_anywhere) {
     }
 }
 
-TEST_F(sessions, a_folder_without_its_slash_is_redirected) {
+TEST_F(SessionTest, a_folder_without_its_slash_is_redirected) {
     const std::string answer = get("/docs");
     EXPECT_EQ(status_in(answer), 301u);
     EXPECT_TRUE(has(answer, "\r\nLocation: /docs/\r\n"));
 }
 
-TEST_F(sessions, no_target_leads_out_of_the_site) {
+TEST_F(SessionTest, no_target_leads_out_of_the_site) {
     for (const char* target : {"/..",         "/../x",       "/docs/../../x",
                                "/docs/..",    "/%2e%2e/x",   "/%2E./x",
                                "/.%2e",       "/./x",        "/docs/%2e/x",
@@ -126,13 +126,13 @@ TEST_F(sessions, no_target_leads_out_of_the_site) {
     EXPECT_EQ(status_in(get("/" + std::string(1500, 'n'))), 404u);
 }
 
-TEST_F(sessions, absolute_targets_name_the_same_files) {
+TEST_F(SessionTest, absolute_targets_name_the_same_files) {
     EXPECT_EQ(status_in(get("http://h/docs/")), 200u);
     peer_.heard.clear();
     EXPECT_EQ(status_in(get("HTTP://h:80")), 200u);
 }
 
-TEST_F(sessions, other_methods_are_refused_and_the_connection_goes_on) {
+TEST_F(SessionTest, other_methods_are_refused_and_the_connection_goes_on) {
     peer_.says = {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nGET /"
         "FOO / HTTP/1.1\r\nHost: h\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -144,7 +144,7 @@ TEST_F(sessions, other_methods_are_refused_and_the_connection_goes_on) {
     EXPECT_EQ(count_of(answer, "HTTP/1.1 200 "), 1u);
 }
 
-TEST_F(sessions, connection_headers_decide_whether_it_stays) {
+TEST_F(SessionTest, connection_headers_decide_whether_it_stays) {
     const auto stays = [&](const std::string& version, const std::string& headers) {
         peer_ = {};
         const std::string request = "GET / HTTP/" + version + "\r\n" + headers + "\r\n";
@@ -164,7 +164,7 @@ TEST_F(sessions, connection_headers_decide_whether_it_stays) {
     EXPECT_TRUE(stays("1.2", "Host: h\r\n"));
 }
 
-TEST_F(sessions, a_slow_client_is_told_and_let_go) {
+TEST_F(SessionTest, a_slow_client_is_told_and_let_go) {
     peer_.says = {"GET / HTTP/1.1\r\n"};
     peer_.ends = false;
     EXPECT_EQ(status_in(run()), 408u);
@@ -182,27 +182,27 @@ TEST_F(sessions, a_slow_client_is_told_and_let_go) {
     EXPECT_FALSE(peer_.finished);
 }
 
-TEST_F(sessions, a_client_that_ends_in_the_middle_is_not_answered) {
+TEST_F(SessionTest, a_client_that_ends_in_the_middle_is_not_answered) {
     peer_.says = {"GET / HTTP/1.1\r\nHost: h\r\n"};
     EXPECT_EQ(run(), "");
     EXPECT_EQ(served_, 0u);
 }
 
-TEST_F(sessions, a_client_that_does_not_read_is_dropped) {
+TEST_F(SessionTest, a_client_that_does_not_read_is_dropped) {
     peer_.takes_at_most = 20'000;
     static_cast<void>(get("/big"));
     EXPECT_EQ(served_, 0u);
     EXPECT_FALSE(peer_.finished);
 }
 
-TEST_F(sessions, a_file_that_became_shorter_ends_the_connection) {
+TEST_F(SessionTest, a_file_that_became_shorter_ends_the_connection) {
     site_.promised_more = 1;
     peer_.says = {"GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"};
     EXPECT_EQ(count_of(run(), "HTTP/1.1"), 1u);
     EXPECT_FALSE(peer_.finished);
 }
 
-TEST_F(sessions, a_body_that_waits_for_permission_ends_the_connection) {
+TEST_F(SessionTest, a_body_that_waits_for_permission_ends_the_connection) {
     peer_.says = {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"};
     EXPECT_EQ(status_in(run()), 405u);
