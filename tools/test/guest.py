@@ -5,6 +5,8 @@
     kernel    variant, or a list of variants        cpus      list of CPU counts (default [1, 2])
     memory    MiB (256)                             append    kernel command line
     network   true: the machine has a network card
+    clients   "web" or "pages": when all expected suites have ended and the script is done, clients
+              on the host use the guest's port 80 (web.py), through a port of the host that is free
     icount    true: deterministic, one CPU, run twice, and both runs must be the same
     expect    suites that must end                  checks    monitor checks that must be asked for
     script    list of {"wait": regular expression, "send": text}: a talk on the console
@@ -18,8 +20,10 @@ import json
 import os
 import re
 import selectors
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import emulator
@@ -27,6 +31,7 @@ import jobs
 import monitor
 import project
 import transcript
+import web
 
 silence_limit = 20  # Seconds without a byte on the serial port.
 exit_limit = 20  # Seconds for powering off after the last expected line.
@@ -63,7 +68,7 @@ class Boot:
 
 
 _fields = {"name", "system", "kernel", "cpus", "memory", "append", "icount", "expect", "checks",
-           "network", "script", "timeout", "exit"}
+           "network", "clients", "script", "timeout", "exit"}
 
 
 def boots(only=()):
@@ -102,6 +107,39 @@ def unused(boots):
     return "\n".join(problems)
 
 
+class HostClients:
+    """Programs on the host that use the guest's port 80, in a thread of their own."""
+
+    kinds = {"web": web.Clients, "pages": web.Pages}
+
+    def __init__(self, kind):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._clients = self.kinds[kind](self.port)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self.cases = []  # (case, problem or None)
+        self.begun = False
+        self.done = False
+
+    def start(self):
+        if not self.begun:
+            self.begun = True
+            self._thread.start()
+
+    @property
+    def counters(self):
+        return self._clients.counters
+
+    def _work(self):
+        try:
+            for case in self._clients.cases():
+                self.cases.append(case)
+        except Exception as error:  # A connection that breaks is a result as any other.
+            self.cases.append(("clients come to their end", f"{type(error).__name__}: {error}"))
+        self.done = True
+
+
 class Run:
     """One run of one boot: starts QEMU, follows the serial port, ends QEMU."""
 
@@ -112,6 +150,8 @@ class Run:
         self.status = None
         self.checked = {}  # check -> (problem, counters)
         self.steps_done = 0
+        kind = boot.scenario.get("clients")
+        self.clients = HostClients(kind) if kind else None
         self._socket = f"{folder}/monitor"
         self._pending = ""  # The line that has not ended yet.
         self._unmatched = ""  # What the script's next step has not matched yet.
@@ -124,10 +164,14 @@ class Run:
             cpus=self.boot.cpus, memory=scenario.get("memory", 256),
             append=scenario.get("append", ""), icount=self.boot.icount,
             network=scenario.get("network", False),
+            http_port=self.clients.port if self.clients else None,
             monitor=None if self.boot.icount else self._socket)
 
     def complete(self):
         """Whether everything expected has happened, apart from powering off."""
+        return self._guest_complete() and (self.clients is None or self.clients.done)
+
+    def _guest_complete(self):
         return (self.said.ended(self.boot.expect) and
                 self.steps_done == len(self.boot.script) and
                 all(check in self.checked for check in self.boot.checks))
@@ -162,6 +206,10 @@ class Run:
         while True:
             ready = selector.select(0.2)
             now = time.monotonic()
+            if self.clients and self._guest_complete():
+                self.clients.start()
+                if not self.clients.done:
+                    heard = now  # Serving, the guest has nothing to say.
             if ready:
                 data = os.read(process.stdout.fileno(), 65536)
                 if not data:
@@ -229,6 +277,11 @@ def judge(run, suite):
         problem, counters = run.checked.get(name, ("the guest did not ask for it", {}))
         suite.check(f"monitor.{name}", problem)
         suite.counters.update({f"{name} {key}": value for key, value in counters.items()})
+    for case, problem in run.clients.cases if run.clients else ():
+        suite.check(f"clients: {case}", problem)
+    if run.clients:
+        suite.check("clients finish", None if run.clients.done else "they did not")
+        suite.counters.update(run.clients.counters)
     for number, step in enumerate(boot.script):
         suite.check(f"step {number}: {step['wait']}",
                     None if number < run.steps_done else "was not seen")
