@@ -44,6 +44,18 @@ class Archive(unittest.TestCase):
         os.chmod(self.programs[1], 0o700)
         self.assertEqual(first, pack(self.folder, *reversed(self.programs)))
 
+    def test_programs_that_were_not_built_are_left_out_with_what_needs_them(self):
+        texts = {name: f"# {name}\nprogram {name} {{\n    {line}\n}}\n" for name, line in (
+            ("driver", "provide network"), ("net", "give x network\n    provide net"),
+            ("web", 'give port net "tcp/listen/80"'), ("other", "give y archive"))}
+        (self.folder / "system" / "manifest").write_text("".join(texts.values()))
+        command = [support.root / "tools" / "archive.py", "--without", "net",
+                   self.folder / "x.img", self.folder / "system"]
+        subprocess.run(command, check=True)
+        with tarfile.open(self.folder / "x.img", "r:") as archive:
+            manifest = archive.extractfile("manifest").read().decode()
+        self.assertEqual(manifest, f"{texts['driver']}# net\n# web\n{texts['other']}")
+
     def test_the_format_is_the_one_that_the_system_reads(self):
         self.assertEqual(pack(self.folder)[257:265], b"ustar\00000")
 

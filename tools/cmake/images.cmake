@@ -21,7 +21,14 @@ foreach(manifest IN LISTS manifests)
             list(APPEND missing "${program}")
         endif()
     endforeach()
-    if(missing)
+    # The default system boots without them; others would not be what they are for.
+    set(without "")
+    if(missing AND name STREQUAL "default")
+        message(WARNING "image ${name} is made without ${missing} and what needs it")
+        foreach(program IN LISTS missing)
+            list(APPEND without --without "${program}")
+        endforeach()
+    elseif(missing)
         message(WARNING "image ${name} is left out: it needs ${missing}")
         continue()
     endif()
@@ -34,7 +41,8 @@ foreach(manifest IN LISTS manifests)
 
     set(image "${CMAKE_BINARY_DIR}/images/${name}.img")
     add_custom_command(OUTPUT "${image}"
-        COMMAND "${ANNULUS_PYTHON}" "${ANNULUS_TOOLS}/archive.py" "${image}" "${folder}" ${packed}
+        COMMAND "${ANNULUS_PYTHON}" "${ANNULUS_TOOLS}/archive.py"
+            ${without} "${image}" "${folder}" ${packed}
         DEPENDS ${packed} ${files} "${ANNULUS_TOOLS}/archive.py"
         COMMENT "Packing image ${name}" VERBATIM)
     add_custom_target(image-${name} DEPENDS "${image}")
