@@ -5,12 +5,10 @@
     kernel    variant, or a list of variants        cpus      list of CPU counts (default [1, 2])
     memory    MiB (256)                             append    kernel command line
     network   true: the machine has a network card
-    clients   "web" or "pages": when all expected suites have ended and the script is done, clients
-              on the host use the guest's port 80 (web.py), through a port of the host that is free
-    icount    true: deterministic, one CPU, run twice, and both runs must be the same
-    expect    suites that must end                  checks    monitor checks that must be asked for
     script    list of {"wait": regular expression, "send": text}: a talk on the console
-              (lines end in \\n alone)
+              (lines end in \\n alone); {"clients": "pages"} waits for clients on the host
+    clients   "web" or "pages": clients on the host use the guest's port 80 (web.py), through a free
+              port of the host, when all expected suites have ended and the script is done
     timeout   seconds for the boot (120)            exit      "clean" (default), or "serves": is
                                                               ended when all else has happened
 """
@@ -112,11 +110,8 @@ class HostClients:
 
     kinds = {"web": web.Clients, "pages": web.Pages}
 
-    def __init__(self, kind):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._clients = self.kinds[kind](self.port)
+    def __init__(self, kind, port):
+        self._clients = self.kinds[kind](port)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.cases = []  # (case, problem or None)
         self.begun = False
@@ -140,6 +135,12 @@ class HostClients:
         self.done = True
 
 
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Run:
     """One run of one boot: starts QEMU, follows the serial port, ends QEMU."""
 
@@ -150,8 +151,12 @@ class Run:
         self.status = None
         self.checked = {}  # check -> (problem, counters)
         self.steps_done = 0
-        kind = boot.scenario.get("clients")
-        self.clients = HostClients(kind) if kind else None
+        self._port = _free_port()
+        self.step_clients = {number: HostClients(step["clients"], self._port)
+                             for number, step in enumerate(boot.script) if "clients" in step}
+        self.clients = list(self.step_clients.values())  # in the order in which they start
+        if "clients" in boot.scenario:
+            self.clients.append(HostClients(boot.scenario["clients"], self._port))
         self._socket = f"{folder}/monitor"
         self._pending = ""  # The line that has not ended yet.
         self._unmatched = ""  # What the script's next step has not matched yet.
@@ -164,12 +169,12 @@ class Run:
             cpus=self.boot.cpus, memory=scenario.get("memory", 256),
             append=scenario.get("append", ""), icount=self.boot.icount,
             network=scenario.get("network", False),
-            http_port=self.clients.port if self.clients else None,
+            http_port=self._port if self.clients else None,
             monitor=None if self.boot.icount else self._socket)
 
     def complete(self):
         """Whether everything expected has happened, apart from powering off."""
-        return self._guest_complete() and (self.clients is None or self.clients.done)
+        return self._guest_complete() and all(clients.done for clients in self.clients)
 
     def _guest_complete(self):
         return (self.said.ended(self.boot.expect) and
@@ -206,27 +211,28 @@ class Run:
         while True:
             ready = selector.select(0.2)
             now = time.monotonic()
-            if self.clients and self._guest_complete():
-                self.clients.start()
-                if not self.clients.done:
-                    heard = now  # Serving, the guest has nothing to say.
+            if self._guest_complete() and self.clients:
+                self.clients[-1].start()
+            if any(clients.begun and not clients.done for clients in self.clients):
+                heard = now  # Serving, the guest has nothing to say.
             if ready:
                 data = os.read(process.stdout.fileno(), 65536)
                 if not data:
                     process.wait(10)
                     return
-                self._take(data.decode(errors="replace"), process)
+                self._take(data.decode(errors="replace"))
                 heard = time.monotonic()
             elif self.complete() and self.boot.scenario.get("exit") == "serves":
                 return
             elif now - heard > (exit_limit if self.complete() else silence_limit):
                 self.problem = f"nothing on the serial port for {now - heard:.0f} s"
                 return
+            self._talk(process)
             if now - begun > timeout:
                 self.problem = f"not done after {timeout} s"
                 return
 
-    def _take(self, text, process):
+    def _take(self, text):
         text = text.replace("\r", "")
         self._pending += text
         self._unmatched += text
@@ -235,9 +241,17 @@ class Run:
             check = self.said.add(line)
             if check:
                 self._check(check)
+
+    def _talk(self, process):
+        """Takes the steps of the script for which it is time."""
         while self.steps_done < len(self.boot.script):
             step = self.boot.script[self.steps_done]
-            match = re.search(step["wait"], self._unmatched, re.M)
+            clients = self.step_clients.get(self.steps_done)
+            if clients:
+                clients.start()
+                if not clients.done:
+                    return
+            match = re.search(step.get("wait", ""), self._unmatched, re.M)
             if not match:
                 return
             self._unmatched = self._unmatched[match.end():]
@@ -277,13 +291,13 @@ def judge(run, suite):
         problem, counters = run.checked.get(name, ("the guest did not ask for it", {}))
         suite.check(f"monitor.{name}", problem)
         suite.counters.update({f"{name} {key}": value for key, value in counters.items()})
-    for case, problem in run.clients.cases if run.clients else ():
-        suite.check(f"clients: {case}", problem)
-    if run.clients:
-        suite.check("clients finish", None if run.clients.done else "they did not")
-        suite.counters.update(run.clients.counters)
+    for clients in run.clients:
+        for case, problem in clients.cases:
+            suite.check(f"clients: {case}", problem)
+        suite.check("clients finish", None if clients.done else "they did not")
+        suite.counters.update(clients.counters)
     for number, step in enumerate(boot.script):
-        suite.check(f"step {number}: {step['wait']}",
+        suite.check(f"step {number}: {step.get('wait', 'clients')}",
                     None if number < run.steps_done else "was not seen")
     for problem in run.said.problems:
         suite.fails("serial", problem)

@@ -26,10 +26,10 @@ def content(size):
     return (_period * (size // len(_period) + 1))[:size]
 
 
-def exchange(port, request, end=True):
+def exchange(port, request, end=True, within=limit):
     """Sends bytes on a connection of its own and reads until the server closes it."""
-    with socket.create_connection(("127.0.0.1", port), limit) as connection:
-        connection.settimeout(limit)
+    with socket.create_connection(("127.0.0.1", port), within) as connection:
+        connection.settimeout(within)
         connection.sendall(request)
         if end:
             connection.shutdown(socket.SHUT_WR)
@@ -221,7 +221,7 @@ class Clients:
 
 
 class Pages:
-    """The pages of system/default, asked for as soon as it may be there."""
+    """The pages of system/default, asked for until they are there."""
 
     def __init__(self, port):
         self.port = port
@@ -231,10 +231,12 @@ class Pages:
         answer = b""
         for _ in range(100):
             try:
-                answer = exchange(self.port, get(target, "Connection: close\r\n"))
+                # QEMU takes seconds to find out that a guest was not there yet: better ask anew.
+                answer = exchange(self.port, get(target, "Connection: close\r\n"), within=3)
             except OSError:
                 answer = b""
-            if answer:
+            # 503: the files' server has died, and the web server is about to start anew.
+            if answer and status_of(answer) != 503:
                 break
             time.sleep(0.2)
         missing = None if part in answer else f"{part!r} is not in {answer[:300]!r}"
