@@ -233,7 +233,8 @@ inline constexpr Operation operations[] = {
           {OperandKind::word, "offset", "of the word in bytes"}}},
 
     // ---- set of semaphores (wait is a system call)
-    {ObjectType::set, Verb::create, 0, "member", "Adds a semaphore, or the bell of a channel's end.",
+    {ObjectType::set, Verb::create, 0, "member",
+     "Adds a semaphore, or the bell of a channel's end.",
      {{OperandKind::handle, "semaphore", "semaphore or channel", ObjectType::any, right_wait},
       {OperandKind::word, "key", "names the member in its events"},
       {OperandKind::word, "seen", "sequence mode: the last value seen; otherwise 0"}},

@@ -27,7 +27,11 @@ ServedByThis& object_of(uint64_t cookie) { return *reinterpret_cast<ServedByThis
 
 }  // namespace
 
-void Request::close_arrived() { close_masked(delivery_.words, arrived_); }
+void Request::close_arrived() { close_masked(delivery_->words, arrived_); }
+
+void close_moved(const Answer& answer) {
+    close_masked(answer.reply().words, answer.reply().moved_mask);
+}
 
 Result<Server> Server::create(unsigned slots, size_t block_bytes) {
     const BudgetReference budget = program_state.budget;
@@ -74,7 +78,7 @@ Answer Server::serve_one(const system::Delivery& delivery) const {
     Answer answer = object_of(delivery.cookie).handle(request);
     // More bytes than the client has room for would break the protocol and fault the table.
     if (answer.reply().bytes_out > request.space().size()) {
-        close_masked(answer.reply().words, answer.reply().moved_mask);
+        close_moved(answer);
         return Error::faulted;
     }
     return answer;
@@ -83,7 +87,7 @@ Answer Server::serve_one(const system::Delivery& delivery) const {
 // The answer to `request` did not arrive as given. Its handles are still ours; if the client is
 // still there, it gets the reason instead.
 void Server::recover(uint64_t request, const Answer& answer, abi::Status outcome) const {
-    close_masked(answer.reply().words, answer.reply().moved_mask);
+    close_moved(answer);
     if ((outcome.detail() & abi::delivery_reply_failed) == 0) return;
     const system::Reply refusal = {.status = Status(static_cast<Error>(outcome.extra())),
                                    .words = {},

@@ -86,11 +86,16 @@ private:
     bool later_ = false;
 };
 
-// A request that was taken. Everything in it comes from the client, whom nothing is known of.
+// A request that was taken; the delivery outlives it. Everything in it comes from the client, whom
+// nothing is known of.
 class Request {
 public:
     Request(const system::Delivery& delivery, std::span<std::byte> block)
-        : delivery_(delivery), block_(block), arrived_(delivery.header.handle_mask()) {}
+        : delivery_(&delivery), block_(block), arrived_(delivery.header.handle_mask()) {}
+    Request(Request&& other)
+        : delivery_(other.delivery_),
+          block_(other.block_),
+          arrived_(std::exchange(other.arrived_, 0)) {}
     Request(const Request&) = delete;
     Request& operator=(const Request&) = delete;
     ~Request() {
@@ -98,28 +103,28 @@ public:
     }
 
     bool is(abi::Verb verb, uint16_t selector) const {
-        return delivery_.header.verb() == verb && delivery_.header.selector() == selector;
+        return delivery_->header.verb() == verb && delivery_->header.selector() == selector;
     }
-    abi::Verb verb() const { return delivery_.header.verb(); }
-    uint16_t selector() const { return delivery_.header.selector(); }
-    uint64_t word(unsigned index) const { return delivery_.words[index]; }
-    abi::Rights rights() const { return delivery_.header.rights(); }  // of the client's handle
-    uint64_t cookie() const { return delivery_.cookie; }
-    uint64_t client() const { return delivery_.client; }  // key: the same for one payer
-    Deadline deadline() const { return {delivery_.deadline}; }
-    unsigned hops() const { return delivery_.header.hops(); }
-    uint64_t id() const { return delivery_.request; }
+    abi::Verb verb() const { return delivery_->header.verb(); }
+    uint16_t selector() const { return delivery_->header.selector(); }
+    uint64_t word(unsigned index) const { return delivery_->words[index]; }
+    abi::Rights rights() const { return delivery_->header.rights(); }  // of the client's handle
+    uint64_t cookie() const { return delivery_->cookie; }
+    uint64_t client() const { return delivery_->client; }  // key: the same for one payer
+    Deadline deadline() const { return {delivery_->deadline}; }
+    unsigned hops() const { return delivery_->header.hops(); }
+    uint64_t id() const { return delivery_->request; }
 
     // What the client sent. Untrusted, but only the kernel writes to the block while the request is
     // taken, so it does not change between a check and its use. After the answer it is anybody's.
     std::span<const std::byte> bytes() const {
-        return block_.first(delivery_.bytes_in < block_.size() ? delivery_.bytes_in
-                                                               : block_.size());
+        return block_.first(delivery_->bytes_in < block_.size() ? delivery_->bytes_in
+                                                                : block_.size());
     }
     // Where answered bytes go: as many as the client has room for. The same memory as bytes().
     std::span<std::byte> space() const {
-        return block_.first(delivery_.capacity_out < block_.size() ? delivery_.capacity_out
-                                                                   : block_.size());
+        return block_.first(delivery_->capacity_out < block_.size() ? delivery_->capacity_out
+                                                                    : block_.size());
     }
 
     // The most bytes that one request moves: the size of the server's blocks.
@@ -131,13 +136,13 @@ public:
     T take_handle(unsigned index) {
         if (index >= abi::message_words || (arrived_ >> index & 1) == 0) return T();
         arrived_ &= ~(1u << index);
-        return T(delivery_.words[index]);
+        return T(delivery_->words[index]);
     }
 
 private:
     void close_arrived();
 
-    const system::Delivery& delivery_;
+    const system::Delivery* delivery_;
     std::span<std::byte> block_;
     unsigned arrived_;
 };
@@ -169,6 +174,9 @@ public:
 protected:
     ~BesideRequests() = default;
 };
+
+// Closes the handles of an answer that is not given.
+void close_moved(const Answer& answer);
 
 // A table with its blocks, and the loop. One thread at a time may be in run().
 class Server {
@@ -202,6 +210,8 @@ public:
     TableReference table() const { return table_; }
 
 private:
+    friend class Executor;
+    friend class Requests;
     Server(Table table, uint64_t blocks, size_t block_bytes, uint64_t mapped)
         : table_(std::move(table)), blocks_(blocks), block_bytes_(block_bytes), mapped_(mapped) {}
 

@@ -54,8 +54,8 @@ void report_count(std::string_view name, uint64_t number) {
     log("TEST COUNT {} {} {}", suite, name, number);
 }
 
-void report_budget(unsigned row, std::string_view name, uint64_t instructions, uint64_t entries,
-                   uint64_t cr3_writes) {
+void report_budget(std::string_view row, std::string_view name, uint64_t instructions,
+                   uint64_t entries, uint64_t cr3_writes) {
     log("BUDGET {} {} instructions={} entries={} cr3={}", row, name, instructions, entries,
         cr3_writes);
 }

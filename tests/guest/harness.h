@@ -81,8 +81,8 @@ private:
 void report_count(std::string_view name, uint64_t number);
 
 // Reports one row of the performance budget, per operation.
-void report_budget(unsigned row, std::string_view name, uint64_t instructions, uint64_t entries,
-                   uint64_t cr3_writes);
+void report_budget(std::string_view row, std::string_view name, uint64_t instructions,
+                   uint64_t entries, uint64_t cr3_writes);
 
 // How a compared value is printed: numbers and text as they are, errors by name.
 template <typename T>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The other side of a measured round trip, in a process of its own.
 //
-// With `table`: answers every request at once. With `mine` and `yours`: waits for a unit of one
-// semaphore (or an event of a set) and gives one of the other, in two system calls if there is an
-// argument, else in one.
+// With `home`: all of it as tasks of an executor; the object that they serve goes to `home`.
+// With `table`: answers every request at once.
+// With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
+// of the other, in two system calls if there is an argument, else in one.
+#include "runtime/coroutine/executor.h"
 #include "runtime/program.h"
 #include "runtime/system_call.h"
 
@@ -30,12 +32,43 @@ namespace {
     for (;;) system::signal_and_wait(yours, mine, 0, abi::deadline_never);
 }
 
+Task<void> answer_all(Requests& requests) {
+    for (;;) {
+        Incoming request = CO_TRY(co_await requests.next());
+        request.reply({});
+    }
+}
+
+Task<void> give_for_each(EventSource& mine, abi::Handle yours) {
+    for (;;) {
+        CO_TRY(co_await mine.wait());
+        system::signal(yours);
+    }
+}
+
+Result<void> run_executor(abi::Handle home, ObjectReference mine, abi::Handle yours) {
+    const auto executor = TRY(Executor::create({.slots = 4}));
+    Requests requests(*executor);
+    EventSource source(*executor);
+    TRY(source.attach(mine));
+    Served object = TRY(requests.make_object());
+    constexpr uint64_t share = abi::operation_word(abi::Verb::share, 0, 1);
+    TRY(Result<void>(system::call_words(home, share, object.release()).status));
+    TaskScope scope;
+    TRY(scope.spawn(answer_all(requests)));
+    TRY(scope.spawn(give_for_each(source, yours)));
+    return executor->run();
+}
+
 }  // namespace
 
 Result<void> annulus::program_main(Environment& environment) {
     if (auto table = environment.handle<Table>("table"); table.ok()) serve(table->value());
     const auto mine = TRY(environment.handle<Object>("mine"));
     const auto yours = TRY(environment.handle<Object>("yours"));
+    if (auto home = environment.handle<Object>("home"); home.ok()) {
+        return run_executor(home->value(), mine, yours.value());
+    }
     if (environment.argument_count() > 0) answer_in_two_calls(mine.value(), yours.value());
     answer_in_one_call(mine.value(), yours.value());
 }

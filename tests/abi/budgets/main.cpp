@@ -51,8 +51,8 @@ template <typename Operation>
 }
 
 template <typename Operation>
-[[gnu::always_inline]] inline void measure(Context& test, unsigned row, std::string_view name,
-                                           Operation operation) {
+[[gnu::always_inline]] inline void measure(Context& test, std::string_view row,
+                                           std::string_view name, Operation operation) {
     for (uint64_t i = 0; i < warm_up; ++i) operation();
     const abi::MachineLedger before = machine(test);
     const uint64_t spent = run(operation);
@@ -90,7 +90,8 @@ constexpr uint64_t operation = abi::operation_word(abi::Verb::get, 1);
 
 TEST(null_call, "a system call that checks a handle and does nothing stays in its budget") {
     const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    measure(test, 1, "null call with handle check", [&] { system::signal(semaphore.value(), 0); });
+    measure(test, "1", "null call with handle check",
+            [&] { system::signal(semaphore.value(), 0); });
 }
 
 TEST(round_trip, "a call and its answer between two processes stay in their budget") {
@@ -100,13 +101,13 @@ TEST(round_trip, "a call and its answer between two processes stay in their budg
     const Grant grants[] = {{"table", table}};
     const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
     EXPECT_OK(system::call_words(object.value(), operation).status);
-    measure(test, 2, "call and reply", [&] { system::call_words(object.value(), operation); });
+    measure(test, "2", "call and reply", [&] { system::call_words(object.value(), operation); });
     EXPECT_OK(child.process.remove_kill(0));
 }
 
 TEST(free_semaphore, "taking and signalling a free semaphore stays in user mode") {
     auto semaphore = MUST(CountingSemaphore::create(1));
-    measure(test, 4, "semaphore down and up, free", [&] {
+    measure(test, "4", "semaphore down and up, free", [&] {
         static_cast<void>(semaphore.down());
         static_cast<void>(semaphore.up());
     });
@@ -120,7 +121,7 @@ TEST(ping_pong, "a semaphore ping-pong between two processes stays in its budget
     const std::string_view arguments[] = {"two"};
     const auto child =
         MUST(spawn(image, {.budget = test.budget(), .grants = grants, .arguments = arguments}));
-    measure(test, 5, "semaphore ping-pong, both block", [&] {
+    measure(test, "5", "semaphore ping-pong, both block", [&] {
         system::signal(there.value());
         system::wait(back.value(), 0, abi::deadline_never);
     });
@@ -139,22 +140,45 @@ TEST(set_wait, "waiting on a set costs the same, however many members it has") {
     const auto round = [&] {
         system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never);
     };
-    measure(test, 10, "set of 1, block and wake", round);
+    measure(test, "10", "set of 1, block and wake", round);
     const auto members = std::make_unique<Semaphore[]>(most);
     for (unsigned i = 1; i < most; ++i) {
         members[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
         EXPECT_OK(set.create_member(members[i], 1 + i, 0));
     }
-    measure(test, 10, "set of 32768, block and wake", round);
+    measure(test, "10", "set of 32768, block and wake", round);
+    EXPECT_OK(child.process.remove_kill(0));
+}
+
+TEST(executor_round_trip, "a call to a server that is a coroutine stays in its budget") {
+    const auto image = MUST(Peer::image(test));
+    // The peer makes its object itself and hands it here.
+    const auto table = MUST(test.budget().create_table(4, 0, {}, 0));
+    const auto home = MUST(table.create_object(7, abi::all_rights, 0));
+    const auto units = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const Grant grants[] = {
+        {"home", home}, {"mine", units}, {"yours", back}, {"budget", test.budget()}};
+    const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
+    const auto request = system::reply_and_wait(table.value(), 0, {}, abi::deadline_never);
+    EXPECT_OK(request.status);
+    const Object object(request.words[0]);
+    EXPECT_OK(
+        system::reply_and_wait(table.value(), request.request, {}, 0, abi::reply_only).status);
+    EXPECT_OK(system::call_words(object.value(), operation).status);
+    measure(test, "2x", "call and reply, executor",
+            [&] { system::call_words(object.value(), operation); });
+    measure(test, "10x", "set event, executor",
+            [&] { system::signal_and_wait(units.value(), back.value(), 0, abi::deadline_never); });
     EXPECT_OK(child.process.remove_kill(0));
 }
 
 TEST(short_lives, "semaphores and channels over existing memory are cheap to make") {
     const auto memory = MUST(test.budget().create_memory(1, 0));
-    measure(test, 18, "semaphore create and destroy", [&] {
+    measure(test, "18", "semaphore create and destroy", [&] {
         static_cast<void>(test.budget().create_semaphore(abi::semaphore_counting, 0, memory, 0));
     });
-    measure(test, 18, "channel create and destroy", [&] {
+    measure(test, "18", "channel create and destroy", [&] {
         static_cast<void>(test.budget().create_channel(memory, 0, abi::page_size, 1, 1));
     });
 }
@@ -165,7 +189,7 @@ TEST(hand_off, "a ping-pong by signal_and_wait stays in its budget") {
     const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     const Grant grants[] = {{"mine", there}, {"yours", back}};
     const auto child = MUST(spawn(image, {.budget = test.budget(), .grants = grants}));
-    measure(test, 6, "ping-pong by signal_and_wait",
+    measure(test, "6", "ping-pong by signal_and_wait",
             [&] { system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never); });
     EXPECT_OK(child.process.remove_kill(0));
 }

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+// The executor: servers written as coroutines, over requests, events and deadlines.
+
+#include "abi/operations.h"
+#include "runtime/clock.h"
+#include "runtime/coroutine/executor.h"
+#include "runtime/semaphore.h"
+#include "runtime/semaphore_set.h"
+#include "tests/guest/harness.h"
+#include "tests/guest/ledger.h"
+#include "tests/guest/threads.h"
+
+#include <string.h>
+
+#include <array>
+#include <optional>
+
+const char* const annulus::test::suite = "executor";
+
+namespace annulus::test::cases {
+namespace {
+
+constexpr uint64_t op_get = abi::operation_word(abi::Verb::get, 1);
+constexpr uint64_t op_write = abi::operation_word(abi::Verb::write, 1);
+
+Result<Semaphore> make_semaphore(const Context& test, uint64_t mode = 0) {
+    return test.budget().create_semaphore(mode, 0, MemoryReference(), 0);
+}
+
+// Adds one to word 0, until nobody holds the object.
+Task<void> add_one(Executor& executor, Requests& requests) {
+    for (;;) {
+        auto request = co_await requests.next();
+        if (request.error() == Error::closed) break;
+        Incoming incoming = CO_TRY(std::move(request));
+        incoming.reply(Answer::with_words(incoming.word(0) + 1));
+    }
+    executor.stop();
+    co_return {};
+}
+
+Task<uint64_t> take_units(EventSource& source, unsigned count) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        CO_TRY(co_await source.wait());
+        ++sum;
+    }
+    co_return sum;
+}
+
+// Notes when it is destroyed.
+struct Mark {
+    explicit Mark(unsigned& count) : count(count) {}
+    Mark(const Mark&) = delete;
+    ~Mark() { ++count; }
+    unsigned& count;
+};
+
+}  // namespace
+}  // namespace annulus::test::cases
+
+TEST(requests, "a server in one coroutine answers a client, and ends with its object") {
+    abi::BudgetLedger before = {};
+    for (unsigned round = 0; round < 2; ++round) {
+        // The first round lets the heap grow.
+        if (round == 1) before = settled_ledger(test.budget());
+        auto executor = MUST(Executor::create());
+        Requests requests(*executor);
+        Served object = MUST(requests.make_object());
+        TaskScope scope;
+        EXPECT_OK(scope.spawn(add_one(*executor, requests)));
+        auto client = MUST(start_thread([&] {
+            for (uint64_t i = 0; i < 5'000; ++i) {
+                const auto answer = system::call_words(object.value(), op_get, i);
+                EXPECT_OK(answer.status);
+                EXPECT_EQ(answer.words[0], i + 1);
+                if (test.failed()) break;
+            }
+            object.close();
+        }));
+        EXPECT_OK(executor->run());
+        EXPECT_OK(client.join());
+        EXPECT_EQ(scope.running(), 0);
+        EXPECT_OK(scope.failure());
+    }
+    expect_returned(test, test.budget(), before, "an executor", 16);
+}
+
+TEST(out_of_order, "requests are answered later, in any order, by the task that holds them") {
+    auto executor = MUST(Executor::create({.slots = 8}));
+    Requests requests(*executor);
+    const Served object = MUST(requests.make_object());
+    const auto collect = [](Executor& executor, Requests& requests) -> Task<void> {
+        Incoming first = CO_TRY(co_await requests.next());
+        Incoming second = CO_TRY(co_await requests.next());
+        Incoming third = CO_TRY(co_await requests.next());
+        third.reply(Answer::with_words(3));
+        first.reply(Answer::with_words(1));
+        executor.stop();
+        co_return {};  // the second one is dropped
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(collect(*executor, requests)));
+    std::atomic<uint64_t> sum = 0;
+    std::atomic<unsigned> cancelled = 0;
+    Crew<3> clients;
+    for (unsigned i = 0; i < 3; ++i) {
+        EXPECT_OK(clients.add([&] {
+            const auto answer = system::call_words(object.value(), op_get);
+            if (answer.status.ok()) sum.fetch_add(answer.words[0]);
+            if (answer.status.code() == Error::cancelled) cancelled.fetch_add(1);
+        }));
+    }
+    EXPECT_OK(executor->run());
+    EXPECT_OK(clients.join());
+    EXPECT_EQ(sum.load(), 4);
+    EXPECT_EQ(cancelled.load(), 1);
+}
+
+TEST(bytes, "a task reads a request's bytes and answers with bytes") {
+    auto executor = MUST(Executor::create({.slots = 2, .block_bytes = 64}));
+    Requests requests(*executor);
+    const Served object = MUST(requests.make_object());
+    const auto echo = [](Executor& executor, Requests& requests) -> Task<void> {
+        for (unsigned i = 0; i < 2; ++i) {
+            Incoming request = CO_TRY(co_await requests.next());
+            // The second answer is more than the client has room for.
+            request.reply(Answer::with_bytes(request.bytes().size() + 100 * i));
+        }
+        executor.stop();
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(echo(*executor, requests)));
+    auto client = MUST(start_thread([&] {
+        char text[] = "hello";
+        const system::Buffer buffer = {text, sizeof(text), sizeof(text)};
+        const auto answer = system::call_buffer(object.value(), op_write, buffer);
+        EXPECT_OK(answer.status);
+        EXPECT_EQ(answer.bytes_out, sizeof(text));
+        EXPECT_EQ(memcmp(text, "hello", sizeof(text)), 0);
+        EXPECT_ERROR(system::call_buffer(object.value(), op_write, buffer).status, Error::faulted);
+    }));
+    EXPECT_OK(executor->run());
+    EXPECT_OK(client.join());
+}
+
+TEST(events, "tasks wait for semaphores, channel ends and deadlines beside each other") {
+    auto executor = MUST(Executor::create());
+    const Semaphore units = MUST(make_semaphore(test));
+    const Semaphore sequence = MUST(make_semaphore(test, abi::semaphore_sequence));
+    const Memory memory = MUST(test.budget().create_memory(1, 0));
+    const auto ends = MUST(test.budget().create_channel(memory, 0, abi::page_size, 7, 1));
+    EventSource from_units(*executor);
+    EventSource from_sequence(*executor);
+    EventSource from_end(*executor);
+    EXPECT_OK(from_units.attach(units));
+    EXPECT_ERROR(from_units.attach(units), Error::busy);
+    EXPECT_OK(from_sequence.attach(sequence));
+    EXPECT_OK(from_end.attach(ends.first));
+    uint64_t sum = 0;
+    uint64_t value = 0;
+    bool rung = false;
+    const auto add = [&]() -> Task<void> {
+        sum = CO_TRY(co_await take_units(from_units, 3));
+        co_return {};
+    };
+    const auto follow = [&]() -> Task<void> {
+        value = CO_TRY(co_await from_sequence.wait());
+        co_return {};
+    };
+    const auto hear = [&]() -> Task<void> {
+        CO_TRY(co_await from_end.wait());
+        rung = true;
+        co_return {};
+    };
+    const auto stop = [&]() -> Task<void> {
+        co_await executor->sleep_until(Deadline::after(milliseconds(30)));
+        executor->stop();
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(add()));
+    EXPECT_OK(scope.spawn(follow()));
+    EXPECT_OK(scope.spawn(hear()));
+    EXPECT_OK(scope.spawn(stop()));
+    auto source = MUST(start_thread([&] {
+        EXPECT_OK(signal(units, 2));
+        EXPECT_OK(signal(sequence));
+        EXPECT_OK(system::signal(ends.second.value()));
+        EXPECT_OK(signal(units));
+    }));
+    EXPECT_OK(executor->run());
+    EXPECT_OK(source.join());
+    EXPECT_EQ(sum, 3);
+    EXPECT_EQ(value, 1);
+    EXPECT(rung);
+    EXPECT_EQ(scope.running(), 0);
+}
+
+TEST(deadlines, "waits end at their deadlines, in order, and what came before counts") {
+    auto executor = MUST(Executor::create());
+    const Semaphore never = MUST(make_semaphore(test));
+    EventSource source(*executor);
+    EXPECT_OK(source.attach(never));
+    std::array<unsigned, 5> order = {};
+    unsigned next = 0;
+    const uint64_t begin = now();
+    const auto wait = [&](unsigned which, uint64_t delay) -> Task<void> {
+        const auto waited = co_await source.wait(later(begin, milliseconds(delay)));
+        EXPECT_ERROR(waited, Error::timed_out);
+        EXPECT(now() >= begin + milliseconds(delay).nanoseconds);
+        order[next++] = which;
+        if (next == 5) executor->stop();
+        co_return {};
+    };
+    TaskScope scope;
+    constexpr uint64_t delays[] = {9, 3, 12, 1, 6};
+    for (unsigned i = 0; i < 5; ++i) EXPECT_OK(scope.spawn(wait(i, delays[i])));
+    EXPECT_OK(executor->run());
+    constexpr unsigned wanted[] = {3, 1, 4, 0, 2};
+    for (unsigned i = 0; i < 5; ++i) EXPECT_EQ(order[i], wanted[i]);
+}
+
+TEST(cancelled, "a scope that ends takes its tasks with it, wherever they wait") {
+    auto executor = MUST(Executor::create());
+    const Semaphore semaphore = MUST(make_semaphore(test));
+    EventSource source(*executor);
+    Requests requests(*executor);
+    EXPECT_OK(source.attach(semaphore));
+    const Served object = MUST(requests.make_object());
+    unsigned ended = 0;
+    const auto wait_inside = [&]() -> Task<void> {
+        const Mark mark(ended);
+        CO_TRY(co_await source.wait(Deadline::after(seconds(100))));
+        co_return {};
+    };
+    const auto wait_outside = [&]() -> Task<void> {
+        const Mark mark(ended);
+        CO_TRY(co_await wait_inside());
+        co_return {};
+    };
+    const auto wait_request = [&]() -> Task<void> {
+        const Mark mark(ended);
+        CO_TRY(co_await requests.next());
+        co_return {};
+    };
+    const auto sleep = [&]() -> Task<void> {
+        const Mark mark(ended);
+        co_await executor->sleep_until(Deadline::after(seconds(100)));
+        co_return {};
+    };
+    {
+        TaskScope scope;
+        EXPECT_OK(scope.spawn(wait_outside()));
+        EXPECT_OK(scope.spawn(wait_request()));
+        EXPECT_OK(scope.spawn(sleep()));
+        EXPECT_EQ(scope.running(), 3);
+        EXPECT_EQ(ended, 0);
+    }
+    EXPECT_EQ(ended, 4);
+    // What they waited for works for others.
+    EXPECT_OK(signal(semaphore));
+    const auto last = [&]() -> Task<void> {
+        CO_TRY(co_await source.wait());
+        executor->stop();
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(last()));
+    EXPECT_OK(executor->run());
+    EXPECT_EQ(scope.running(), 0);
+}
+
+TEST(closed_source, "a task hears of the end of what it waits for") {
+    auto executor = MUST(Executor::create());
+    Semaphore semaphore = MUST(make_semaphore(test));
+    EventSource source(*executor);
+    EXPECT_OK(source.attach(semaphore));
+    semaphore.close();
+    const auto wait = [&]() -> Task<void> {
+        EXPECT_ERROR(co_await source.wait(), Error::closed);
+        EXPECT_ERROR(co_await source.wait(), Error::closed);
+        executor->stop();
+        co_return {};
+    };
+    unsigned told = 0;
+    const auto also = [&]() -> Task<void> {
+        EXPECT_ERROR(co_await source.wait(), Error::closed);
+        ++told;
+        co_return {};
+    };
+    TaskScope scope;
+    for (unsigned i = 0; i < 3; ++i) EXPECT_OK(scope.spawn(also()));
+    EXPECT_OK(scope.spawn(wait()));
+    EXPECT_OK(executor->run());
+    EXPECT_EQ(told, 3);
+    EXPECT_EQ(scope.running(), 0);
+}
+
+TEST(dropped, "a request whose task is cancelled is answered with cancelled") {
+    auto executor = MUST(Executor::create({.slots = 4}));
+    std::optional<Requests> requests;
+    requests.emplace(*executor);
+    const Served object = MUST(requests->make_object());
+    Error seen = Error::ok;
+    auto client = MUST(
+        start_thread([&] { seen = system::call_words(object.value(), op_get).status.code(); }));
+    {
+        const auto hold = [&]() -> Task<void> {
+            const Incoming request = CO_TRY(co_await requests->next());
+            executor->stop();
+            co_await executor->sleep_until(Deadline::never());
+            co_return {};
+        };
+        TaskScope scope;
+        EXPECT_OK(scope.spawn(hold()));
+        EXPECT_OK(executor->run());
+        EXPECT_EQ(scope.running(), 1);
+    }
+    requests.reset();
+    executor.reset();
+    EXPECT_OK(client.join());
+    EXPECT_EQ(seen, Error::cancelled);
+}
+
+TEST(stale_requests, "requests for a task that is gone are answered with closed") {
+    auto executor = MUST(Executor::create({.slots = 4}));
+    std::optional<Requests> gone;
+    gone.emplace(*executor);
+    const Served object = MUST(gone->make_object());
+    Requests requests(*executor);
+    const Served other = MUST(requests.make_object());
+    TaskScope scope;
+    const auto serve = [&]() -> Task<void> {
+        Incoming request = CO_TRY(co_await requests.next());
+        gone.reset();
+        request.reply({});
+        Incoming last = CO_TRY(co_await requests.next());
+        last.reply({});
+        executor->stop();
+        co_return {};
+    };
+    EXPECT_OK(scope.spawn(serve()));
+    auto client = MUST(start_thread([&] {
+        EXPECT_OK(system::call_words(other.value(), op_get).status);
+        EXPECT_ERROR(system::call_words(object.value(), op_get).status, Error::closed);
+        EXPECT_OK(system::call_words(other.value(), op_get).status);
+    }));
+    EXPECT_OK(executor->run());
+    EXPECT_OK(client.join());
+    EXPECT_EQ(scope.running(), 0);
+}
+
+TEST(typed_set, "the runtime's set answers events by key, one or many") {
+    const auto set = MUST(SemaphoreSet::create(test.budget(), 3));
+    Semaphore a = MUST(make_semaphore(test));
+    const Semaphore b = MUST(make_semaphore(test, abi::semaphore_sequence));
+    EXPECT_OK(set.add(a, 1));
+    EXPECT_OK(set.add(b, 2));
+    EXPECT_ERROR(set.wait(Deadline::poll()), Error::timed_out);
+    EXPECT_OK(signal(b));
+    const auto event = MUST(set.wait());
+    EXPECT_EQ(event.key, 2);
+    EXPECT_EQ(event.value, 1);
+    EXPECT(!event.closed);
+    EXPECT_OK(signal(a, 2));
+    std::array<abi::SetEvent, 8> events;
+    EXPECT_EQ(MUST(set.wait(events, Deadline::poll())), 2);
+    EXPECT_OK(set.remove(b));
+    a.close();
+    EXPECT(MUST(set.wait()).closed);
+}
+
+TEST(stress, "one executor serves clients on all CPUs and a timer, and loses nothing") {
+    auto executor = MUST(Executor::create({.slots = 4}));
+    Requests requests(*executor);
+    const Served object = MUST(requests.make_object());
+    const Semaphore units = MUST(make_semaphore(test));
+    EventSource source(*executor);
+    EXPECT_OK(source.attach(units));
+    constexpr unsigned clients = 3;
+    constexpr uint64_t rounds = 2'000;
+    uint64_t served = 0;
+    uint64_t taken = 0;
+    uint64_t ticks = 0;
+    const auto finish = [&] {
+        if (served == clients * rounds && taken == rounds) executor->stop();
+    };
+    const auto serve = [&]() -> Task<void> {
+        for (;;) {
+            Incoming request = CO_TRY(co_await requests.next());
+            request.reply(Answer::with_words(request.word(0)));
+            ++served;
+            finish();
+        }
+    };
+    const auto take = [&]() -> Task<void> {
+        for (;;) {
+            CO_TRY(co_await source.wait());
+            ++taken;
+            finish();
+        }
+    };
+    const auto tick = [&]() -> Task<void> {
+        for (;; ++ticks) co_await executor->sleep_until(Deadline::after(microseconds(200)));
+    };
+    TaskScope scope;
+    for (unsigned i = 0; i < 2; ++i) EXPECT_OK(scope.spawn(serve()));
+    EXPECT_OK(scope.spawn(take()));
+    EXPECT_OK(scope.spawn(tick()));
+    Crew<clients + 1> crew;
+    for (unsigned i = 0; i < clients; ++i) {
+        EXPECT_OK(crew.add([&, i] {
+            for (uint64_t k = 0; k < rounds; ++k) {
+                const auto answer = system::call_words(object.value(), op_get, k * clients + i);
+                EXPECT_OK(answer.status);
+                EXPECT_EQ(answer.words[0], k * clients + i);
+                if (test.failed()) return;
+            }
+        }));
+    }
+    EXPECT_OK(crew.add([&] {
+        for (uint64_t k = 0; k < rounds; ++k) EXPECT_OK(signal(units));
+    }));
+    EXPECT_OK(executor->run());
+    EXPECT_OK(crew.join());
+    EXPECT_EQ(served, clients * rounds);
+    EXPECT_EQ(taken, rounds);
+    report_count("ticks", ticks);
+}
