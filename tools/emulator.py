@@ -36,6 +36,9 @@ class Machine:
     # A port of the host's loopback that leads to the guest's port 80.
     http_port: int | None = None
 
+    # More devices, as QEMU's -device takes them.
+    devices: tuple = ()
+
     def arguments(self):
         line = [program, "-no-user-config", "-nodefaults", "-no-reboot", "-display", "none",
                 "-machine", "q35", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
@@ -57,6 +60,8 @@ class Machine:
             line += ["-netdev", f"user,id=net,restrict=on{forward}",
                      "-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile=,"
                      "mac=52:54:00:12:34:56"]
+        for device in self.devices:
+            line += ["-device", device]
         return line
 
 

@@ -4,7 +4,7 @@
     name      of the scenario                       system    folder under system/
     kernel    variant, or a list of variants        cpus      list of CPU counts (default [1, 2])
     memory    MiB (256)                             append    kernel command line
-    network   true: the machine has a network card
+    network   true: the machine has a network card  devices   more of QEMU's devices
     script    list of {"wait": regular expression, "send": text}: a talk on the console
               (lines end in \\n alone); {"clients": "pages"} waits for clients on the host
     clients   "web" or "pages": clients on the host use the guest's port 80 (web.py), through a free
@@ -66,7 +66,7 @@ class Boot:
 
 
 _fields = {"name", "system", "kernel", "cpus", "memory", "append", "icount", "expect", "checks",
-           "network", "clients", "script", "timeout", "exit"}
+           "network", "clients", "devices", "script", "timeout", "exit"}
 
 
 def boots(only=()):
@@ -168,7 +168,7 @@ class Run:
             image=project.target / "images" / f"{scenario['system']}.img",
             cpus=self.boot.cpus, memory=scenario.get("memory", 256),
             append=scenario.get("append", ""), icount=self.boot.icount,
-            network=scenario.get("network", False),
+            network=scenario.get("network", False), devices=tuple(scenario.get("devices", ())),
             http_port=self._port if self.clients else None,
             monitor=None if self.boot.icount else self._socket)
 

@@ -4,6 +4,7 @@
 #include "base/firmware_tables.h"
 #include "runtime/deadline.h"
 #include "runtime/semaphore.h"
+#include "tests/abi/hardware/device.h"
 #include "tests/guest/harness.h"
 
 #include <array>
@@ -26,6 +27,43 @@ struct Factory {
     }
     // Messages to the first CPU.
     auto message() const { return hardware.create_message_interrupt(budget, 0); }
+};
+
+Deadline soon() { return Deadline::after(seconds(5)); }
+
+// Mapped until the program ends.
+Result<std::span<const std::byte>> map_firmware(const Context& test) {
+    const auto memory = TRY(test.environment().handle<Memory>("firmware"));
+    const uint64_t bytes = TRY(memory.get_size()).pages * abi::page_size;
+    const uint64_t address = TRY(test.process().map(memory, 0, bytes, 0, abi::map_read));
+    // Safety: the kernel has just mapped these bytes, and nobody changes them.
+    return std::span(reinterpret_cast<const std::byte*>(address), bytes);
+}
+
+// One for the whole program: the registers stay mapped.
+constinit Interrupt raised_interrupt;
+constinit RaisingDevice raising_device;
+
+// A device that raises a message interrupt, made anew.
+struct Raising {
+    const RaisingDevice& device;
+    InterruptReference interrupt;
+    Semaphore fired;
+
+    static Result<Raising> of(const Context& test) {
+        const auto factory = TRY(Factory::of(test));
+        raised_interrupt.close();
+        auto made = TRY(factory.message());
+        raised_interrupt = std::move(made.interrupt);
+        if (!raising_device.is_open()) {
+            raising_device = TRY(RaisingDevice::open(factory.hardware, factory.budget,
+                                                     test.process(), TRY(map_firmware(test))));
+        }
+        TRY(raising_device.program(made.address, made.data));
+        return Raising{
+            raising_device, raised_interrupt,
+            TRY(test.budget().create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0))};
+    }
 };
 
 }  // namespace
@@ -87,15 +125,48 @@ TEST(message_watch, "a message interrupt takes one semaphore, and stays silent w
     EXPECT_ERROR(wait_for(fired, Deadline::after(milliseconds(2))), Error::timed_out);
 }
 
+TEST(delivery, "a message signals, once until it is acknowledged; one that came before counts") {
+    const auto raising = MUST(Raising::of(test));
+    raising.device.raise();
+    EXPECT_OK(raising.interrupt.watch_fire(raising.fired));
+    EXPECT_OK(wait_for(raising.fired, soon()));
+    // What comes before acknowledge is remembered, any number as one.
+    for (unsigned i = 0; i < 3; ++i) raising.device.raise();
+    EXPECT_ERROR(wait_for(raising.fired, Deadline::after(milliseconds(3))), Error::timed_out);
+    EXPECT_OK(raising.interrupt.set_acknowledge());
+    EXPECT_OK(wait_for(raising.fired, soon()));
+    EXPECT_OK(raising.interrupt.set_acknowledge());
+    EXPECT_ERROR(wait_for(raising.fired, Deadline::after(milliseconds(3))), Error::timed_out);
+    for (unsigned i = 0; i < 100; ++i) {
+        raising.device.raise();
+        EXPECT_OK(wait_for(raising.fired, soon()));
+        EXPECT_OK(raising.interrupt.set_acknowledge());
+    }
+}
+
+TEST(storm, "a storm of messages is held back, and the interrupt works again after it") {
+    const auto raising = MUST(Raising::of(test));
+    EXPECT_OK(raising.interrupt.watch_fire(raising.fired));
+    for (unsigned round = 0; round < 3; ++round) {
+        for (unsigned i = 0; i < 2000; ++i) raising.device.raise();
+        EXPECT_OK(wait_for(raising.fired, soon()));
+        EXPECT_OK(raising.interrupt.set_acknowledge());
+        EXPECT_OK(wait_for(raising.fired, soon()));
+        // The last of them may be held back for a moment more.
+        do {
+            EXPECT_OK(raising.interrupt.set_acknowledge());
+        } while (wait_for(raising.fired, Deadline::after(milliseconds(5))).ok());
+        raising.device.raise();
+        EXPECT_OK(wait_for(raising.fired, soon()));
+        EXPECT_OK(raising.interrupt.set_acknowledge());
+    }
+}
+
 TEST(firmware, "the firmware's tables are there: whole, checked, and read-only") {
     const auto memory = MUST(test.environment().handle<Memory>("firmware"));
-    const auto size = MUST(memory.get_size());
-    const uint64_t bytes = size.pages * abi::page_size;
-    EXPECT_ERROR(test.process().map(memory, 0, bytes, 0, abi::map_read | abi::map_write),
+    EXPECT_ERROR(test.process().map(memory, 0, abi::page_size, 0, abi::map_read | abi::map_write),
                  Error::no_right);
-    const uint64_t address = MUST(test.process().map(memory, 0, bytes, 0, abi::map_read));
-    // Safety: the kernel has just mapped these bytes, and nobody changes them.
-    const std::span seen(reinterpret_cast<const std::byte*>(address), bytes);
+    const auto seen = MUST(map_firmware(test));
     const auto tables = FirmwareTables::open(seen);
     EXPECT(tables.has_value());
     if (!tables) return;
@@ -108,5 +179,4 @@ TEST(firmware, "the firmware's tables are there: whole, checked, and read-only")
         EXPECT_EQ(sum % 256, 0);
     }
     EXPECT(tables->find("NONE").empty());
-    EXPECT_OK(test.process().map_unmap(address, bytes));
 }
