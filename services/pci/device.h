@@ -17,6 +17,7 @@
 
 #include <array>
 #include <memory>
+#include <string_view>
 
 namespace annulus::pci {
 

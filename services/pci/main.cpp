@@ -96,8 +96,6 @@ Result<std::span<const std::byte>> map_firmware(const Environment& environment,
 void find_devices(Ecam& ecam, unsigned first, unsigned last) {
     walk_buses(ecam, first, last, [&](uint16_t address, const Function& function) {
         if (function.is_bridge) return;
-        log("device {x}:{x}.{}: {x}:{x}, class {x}", address >> 8, address >> 3 & 31, address & 7,
-            function.vendor, function.device, function.class_code << 8 | function.subclass);
         if (!devices.add(address, function, ecam.keep(address))) log("too many devices");
     });
 }
@@ -129,7 +127,8 @@ Result<void> run(const Environment& environment) {
     const std::unique_ptr<Ecam> ecam(new (std::nothrow) Ecam(hardware, budget, process, window));
     if (ecam == nullptr) return Error::no_memory;
     find_devices(*ecam, window.first_bus, window.last_bus);
-    log("no IOMMU: a driver whose device may start DMA can reach all memory");
+    log("{} devices; no IOMMU: a driver whose device may start DMA can reach all memory",
+        devices.all().size());
     Server server = TRY(Server::create(slots, block_bytes));
     Workshop workshop = {hardware, budget, process, server};
     TRY(publish(environment, workshop));

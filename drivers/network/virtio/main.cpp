@@ -23,13 +23,20 @@ Result<void> run(const Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     const auto slot = TRY(environment.handle<PciSlot>("device"));
     Server server = TRY(Server::create(slots, block_bytes));
-    Device device = TRY(Device::open(slot, budget, process));
+    auto opened = Device::open(slot, budget, process);
+    if (!opened.ok() && opened.error() == Error::not_found) {
+        log("there is no such device");
+        return {};
+    }
+    Device device = TRY(std::move(opened));
     const auto interface = TRY(Interface::create(device, server, budget));
-    // The device is not trusted any more, or the semaphores are gone: with the process the manager
-    // takes the device's right to start DMA.
     const ThreadOptions urgent = {.priority = TRY(budget.get_ledger()).priority_ceiling};
-    const auto worker =
-        TRY(start_thread([&interface] { exit_program(interface->work().status().bits); }, urgent));
+    const auto worker = TRY(start_thread(
+        [&interface] {
+            // With the process the manager takes the device's right to start DMA.
+            if (!interface->work().ok()) panic("the device cannot be trusted any more");
+        },
+        urgent));
     const auto name = environment.argument("publish");
     TRY(exports.publish(name.ok() ? *name : "network",
                         TRY(server.make_object(*interface, interface_rights))));
