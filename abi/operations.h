@@ -285,6 +285,11 @@ inline constexpr Operation operations[] = {
           {OperandKind::word, "taken", "requests not yet answered"},
           {OperandKind::word, "orphans", "taken requests whose client left"},
           {OperandKind::word, "clients", "waiting for a slot"}}},
+    {ObjectType::table, Verb::get, 1, "client", "Reads which client pays for an object of this "
+     "table.",
+     {{OperandKind::handle, "object", "made by this table", ObjectType::served}},
+     {{OperandKind::word, "key", "as in requests that come through the object"}},
+     Transfer::nothing, "", true, "not_found"},
     {ObjectType::table, Verb::set, 0, "events",
      "Binds a semaphore set: reply_and_wait returns its events, too, and nobody else waits on it.",
      {{OperandKind::handle, "set", "for as long as the table lives", ObjectType::set,

@@ -26,6 +26,10 @@ std::string_view text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+constexpr Status no_memory() {
+    return Status(Error::no_budget, static_cast<uint16_t>(abi::Resource::pages));
+}
+
 constexpr Status bad_path() { return Status(Error::bad_argument, abi::operand_bytes); }
 
 constexpr bool has(uint64_t flags, uint64_t flag) { return (flags & flag) != 0; }
@@ -86,11 +90,18 @@ Answer ServedFile::answer_open(Request& request) {
     const std::string_view path = text_of(request.bytes());
     if (const Status fit = check_open_flags(flags, request.rights()); !fit.ok()) return fit;
     if (!is_path(path)) return bad_path();
-    auto opened = open(path, flags, request.client());
-    if (!opened.ok()) return opened.status();
+    auto made = make_unopened();
+    if (made == nullptr) return no_memory();
+    ServedFile& target = *made;
     const abi::Rights rights = request.rights() & abi::open_rights(flags);
-    auto handle = serve_file(server_, std::move(*opened), rights, request.id());
+    auto handle = serve_file(server_, std::move(made), rights, request.id());
     if (!handle.ok()) return handle.status();
+    // From here on the object ends by the close notice that closing its handle causes.
+    const auto client = server_.client_of(*handle);
+    if (!client.ok()) return client.status();
+    if (const auto opened = open(target, path, flags, *client); !opened.ok()) {
+        return opened.status();
+    }
     Answer answer = Answer::with_words(0, path.size());
     answer.give(0, std::move(*handle));
     return answer;
@@ -192,7 +203,7 @@ Result<void> ServedFile::rename(std::string_view, std::string_view, bool) {
 
 Result<Served> serve_file(const Server& server, std::unique_ptr<ServedFile> object,
                           abi::Rights rights, uint64_t payer) {
-    if (object == nullptr) return Error::no_memory;
+    if (object == nullptr) return no_memory();
     Served handle = TRY(server.make_object(*object, rights, payer));
     // From here on the close notice deletes it.
     static_cast<void>(object.release());

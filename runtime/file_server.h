@@ -30,8 +30,13 @@ protected:
     // Of an object of any kind. `path` is sound and lies in this server; `flags` are known, fit
     // each other, and ask no more than the client's handle allows.
     virtual Result<FileState> state() = 0;
-    virtual Result<std::unique_ptr<ServedFile>> open(std::string_view path, uint64_t flags,
-                                                     Client client) = 0;
+    // open is done in two steps, because who opens is known only when the object's record is paid:
+    // a new object, of the same class, with nothing opened (null: no memory), ...
+    virtual std::unique_ptr<ServedFile> make_unopened() const = 0;
+    // ... which is then opened on what `path` leads to from here, for `client`. After an error
+    // nothing but its destructor is called.
+    virtual Result<void> open(ServedFile& target, std::string_view path, uint64_t flags,
+                              Client client) = 0;
     virtual Result<void> sync() { return {}; }
 
     // Of files. Offsets and sizes are at most abi::file_size_max.

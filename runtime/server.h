@@ -193,6 +193,10 @@ public:
     Result<Served> make_object(ServedByThis& object, abi::Rights rights = abi::all_rights,
                                uint64_t payer = 0) const;
 
+    // The client that pays for an object of this server: Request::client() of what comes through
+    // it.
+    Result<uint64_t> client_of(ServedReference object) const { return table_.get_client(object); }
+
     // Serves until stop() or an error of the table.
     Result<void> run() { return run(nullptr); }
     Result<void> run(BesideRequests& beside) { return run(&beside); }

@@ -259,6 +259,12 @@ Result<Budget*> Table::client_budget(uint64_t request_id) {
     return slot.client->process->budget;
 }
 
+Result<uint64_t> Table::client_key(const ServedObject& object) {
+    SpinGuard guard(lock_);
+    if (object.table != this || object.client == nullptr) return Error::not_found;
+    return object.client->key;
+}
+
 Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
     auto object = TRY(payer.create<ServedObject>());
     void* storage = TRY(payer.allocate_bytes(sizeof(TableClient)));

@@ -111,6 +111,8 @@ public:
     Result<Ref<ServedObject>> create_object(Budget& payer, uint64_t cookie);
     // The budget of the process that sent a taken request. not_found.
     Result<Budget*> client_budget(uint64_t request_id);
+    // The key of who pays for an object of this table. not_found: it is another's, or has ended.
+    Result<uint64_t> client_key(const ServedObject& object);
 
     // The `call` system call on a served object; the message is in client.message. Returns when the
     // call failed at once (message set); otherwise the client blocks.

@@ -68,6 +68,7 @@ inline constexpr HandlerEntry handler_entries[] = {
     {abi::ObjectType::channel, abi::Verb::shutdown, 0, channel_shutdown_fault},
     {abi::ObjectType::table, abi::Verb::create, 0, table_create_object},
     {abi::ObjectType::table, abi::Verb::get, 0, table_get_state},
+    {abi::ObjectType::table, abi::Verb::get, 1, table_get_client},
     {abi::ObjectType::table, abi::Verb::set, 0, table_set_events},
     {abi::ObjectType::table, abi::Verb::shutdown, 0, table_shutdown_fault},
     {abi::ObjectType::served, abi::Verb::watch, 0xff00, served_watch_server_death},

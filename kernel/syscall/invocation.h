@@ -179,6 +179,7 @@ Status memory_set_commit(Invocation&);
 Status semaphore_get_state(Invocation&);
 Status table_create_object(Invocation&);
 Status table_get_state(Invocation&);
+Status table_get_client(Invocation&);
 Status table_shutdown_fault(Invocation&);
 Status served_watch_server_death(Invocation&);
 Status timer_set_arm(Invocation&);

@@ -44,6 +44,15 @@ Status table_get_state(Invocation& invocation) {
     return {};
 }
 
+Status table_get_client(Invocation& invocation) {
+    const auto object = invocation.operand<ServedObject>(0);
+    if (!object.ok()) return object.status();
+    const auto key = invocation.object<Table>().client_key(**object);
+    if (!key.ok()) return key.status();
+    invocation.set_results(*key);
+    return {};
+}
+
 Status table_shutdown_fault(Invocation& invocation) {
     const uint64_t reason = invocation.words[0];
     if (reason > 0xffffffff) return invocation.bad(0);

@@ -112,17 +112,11 @@ private:
 
     Result<FileState> state() override { return FileState{node().kind, node().size(), 0, node_}; }
 
-    Result<std::unique_ptr<ServedFile>> open(std::string_view path, uint64_t flags,
-                                             Client) override {
-        const auto found = volume_.index().walk(node_, path);
-        if (!found.ok()) return found.status();
-        const bool is_directory = volume_.index().at(*found).is_directory();
-        if ((flags & abi::open_directory) != 0 && !is_directory) return Error::wrong_type;
-        std::unique_ptr<ServedFile> opened(new (std::nothrow)
-                                               OpenedEntry(server(), volume_, *found));
-        if (opened == nullptr) return Error::no_memory;
-        return opened;
+    std::unique_ptr<ServedFile> make_unopened() const override {
+        return std::unique_ptr<ServedFile>(new (std::nothrow) OpenedEntry(server(), volume_, 0));
     }
+    Result<void> open(ServedFile& target, std::string_view path, uint64_t flags,
+                      Client client) override;
 
     Result<size_t> read(uint64_t offset, std::span<std::byte> space) override {
         if (node().is_directory()) return Error::wrong_type;
@@ -149,6 +143,17 @@ private:
     Volume& volume_;
     uint32_t node_;
 };
+
+// How many objects one client has open is not counted: each costs some hundred bytes here, and more
+// in the budget of whoever opened it.
+Result<void> OpenedEntry::open(ServedFile& target, std::string_view path, uint64_t flags, Client) {
+    const uint32_t found = TRY(volume_.index().walk(node_, path));
+    if ((flags & abi::open_directory) != 0 && !volume_.index().at(found).is_directory()) {
+        return Error::wrong_type;
+    }
+    static_cast<OpenedEntry&>(target).node_ = found;
+    return {};
+}
 
 Result<void> run(const Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));

@@ -29,42 +29,36 @@ Account* Accounts::find(uint64_t client) const {
     return account;
 }
 
-Result<Account*> Accounts::take_node(uint64_t client) {
-    if (used_.nodes >= limits_.all.nodes) return no_room();
+Result<Account*> Accounts::take(uint64_t client, Kind kind) {
     Account* account = find(client);
-    if (account != nullptr && account->used.nodes >= limits_.client.nodes) return Error::limit;
     if (account == nullptr) {
         account = new (std::nothrow) Account{client, {}, first_};
         if (account == nullptr) return no_room();
         first_ = account;
     }
-    ++account->used.nodes;
-    ++used_.nodes;
-    return account;
+    const auto taken = take_from(*account, kind);
+    if (taken.ok()) return account;
+    drop_unused(*account);
+    return taken.status();
 }
 
-Result<void> Accounts::take_page(Account& account) {
-    if (account.used.pages >= limits_.client.pages) return Error::limit;
-    if (used_.pages >= limits_.all.pages) return no_room();
-    ++account.used.pages;
-    ++used_.pages;
+Result<void> Accounts::take_from(Account& account, Kind kind) {
+    if (account.used.*kind >= limits_.client.*kind) return Error::limit;
+    if (used_.*kind >= limits_.all.*kind) return no_room();
+    ++(account.used.*kind);
+    ++(used_.*kind);
     return {};
 }
 
-void Accounts::release_node(Account& account) {
-    --account.used.nodes;
-    --used_.nodes;
-    drop_unused(account);
-}
-
-void Accounts::release_page(Account& account) {
-    --account.used.pages;
-    --used_.pages;
+void Accounts::release(Account& account, Kind kind) {
+    --(account.used.*kind);
+    --(used_.*kind);
     drop_unused(account);
 }
 
 void Accounts::drop_unused(Account& account) {
-    if (account.used.nodes != 0 || account.used.pages != 0) return;
+    const Amount& used = account.used;
+    if (used.nodes != 0 || used.pages != 0 || used.opened != 0) return;
     Account** link = &first_;
     while (*link != &account) link = &(*link)->next;
     *link = account.next;

@@ -13,8 +13,9 @@
 namespace annulus::memory_files {
 
 struct Amount {
-    uint64_t pages = 0;  // of data, and of the tables that find them
-    uint64_t nodes = 0;  // files and directories
+    uint64_t pages = 0;   // of data, and of the tables that find them
+    uint64_t nodes = 0;   // files and directories
+    uint64_t opened = 0;  // objects that are open on them
 };
 
 struct Limits {
@@ -36,19 +37,26 @@ public:
     Accounts& operator=(const Accounts&) = delete;
     ~Accounts();
 
-    // A node of `client`, whose account is in the result. no_budget (of all, or of the heap), limit
-    // (of this client).
-    Result<Account*> take_node(uint64_t client);
-    Result<void> take_page(Account& account);
+    // One of what `client`, whose account is the result, uses. no_budget (of all, or of the heap),
+    // limit (of this client).
+    Result<Account*> take_node(uint64_t client) { return take(client, &Amount::nodes); }
+    Result<Account*> take_opened(uint64_t client) { return take(client, &Amount::opened); }
+    Result<void> take_page(Account& account) { return take_from(account, &Amount::pages); }
 
     // What was taken. The account may be gone afterwards.
-    void release_node(Account& account);
-    void release_page(Account& account);
+    void release_node(Account& account) { release(account, &Amount::nodes); }
+    void release_opened(Account& account) { release(account, &Amount::opened); }
+    void release_page(Account& account) { release(account, &Amount::pages); }
 
     const Amount& used() const { return used_; }
     const Limits& limits() const { return limits_; }
 
 private:
+    using Kind = uint64_t Amount::*;
+
+    Result<Account*> take(uint64_t client, Kind kind);
+    Result<void> take_from(Account& account, Kind kind);
+    void release(Account& account, Kind kind);
     Account* find(uint64_t client) const;
     void drop_unused(Account& account);
 

@@ -17,69 +17,73 @@ namespace {
 constexpr unsigned server_slots = 16;
 constexpr size_t block_bytes = 16 * 1024;
 
-// An opened file or directory.
+// An opened file or directory; one on which nothing is open yet gets no requests.
 class OpenedNode final : public ServedFile {
 public:
-    // Holds the node: it was opened for this object.
-    OpenedNode(const Server& server, Tree& tree, Node& node)
-        : ServedFile(server), tree_(tree), node_(node) {}
-    ~OpenedNode() override { tree_.release(node_); }
+    OpenedNode(const Server& server, Tree& tree) : ServedFile(server), tree_(tree) {}
+    ~OpenedNode() override {
+        if (opened_.node != nullptr) tree_.close(opened_);
+    }
+
+    // For the service itself.
+    Result<void> open_root() {
+        opened_ = TRY(tree_.open(tree_.root(), "", 0, own_client));
+        return {};
+    }
 
 private:
+    // No client has this key.
+    static constexpr Client own_client = 0;
+
+    Node& node() const { return *opened_.node; }
+
     Result<FileState> state() override {
-        return FileState{node_.kind(), node_.size(), 0, node_.id()};
+        return FileState{node().kind(), node().size(), 0, node().id()};
     }
-    Result<std::unique_ptr<ServedFile>> open(std::string_view path, uint64_t flags,
-                                             Client client) override;
+    std::unique_ptr<ServedFile> make_unopened() const override {
+        return std::unique_ptr<ServedFile>(new (std::nothrow) OpenedNode(server(), tree_));
+    }
+    Result<void> open(ServedFile& target, std::string_view path, uint64_t flags,
+                      Client client) override {
+        static_cast<OpenedNode&>(target).opened_ = TRY(tree_.open(node(), path, flags, client));
+        return {};
+    }
 
     Result<size_t> read(uint64_t offset, std::span<std::byte> space) override {
-        return tree_.read(node_, offset, space);
+        return tree_.read(node(), offset, space);
     }
     Result<size_t> write(uint64_t offset, std::span<const std::byte> bytes,
                          Client client) override {
-        return tree_.write(node_, offset, bytes, client);
+        return tree_.write(node(), offset, bytes, client);
     }
-    Result<void> resize(uint64_t size, Client) override { return tree_.resize(node_, size); }
+    Result<void> resize(uint64_t size, Client) override { return tree_.resize(node(), size); }
 
     Result<uint64_t> list(uint64_t cursor, RecordWriter& records) override {
-        return tree_.list(node_, cursor, records);
+        return tree_.list(node(), cursor, records);
     }
     Result<void> create_directory(std::string_view path, Client client) override {
-        return tree_.create_directory(node_, path, client);
+        return tree_.create_directory(node(), path, client);
     }
-    Result<void> remove(std::string_view path) override { return tree_.remove(node_, path); }
+    Result<void> remove(std::string_view path) override { return tree_.remove(node(), path); }
     Result<void> rename(std::string_view from, std::string_view to, bool replace) override {
-        return tree_.rename(node_, from, to, replace);
+        return tree_.rename(node(), from, to, replace);
     }
 
     Tree& tree_;
-    Node& node_;
+    Opened opened_;
 };
 
-Result<std::unique_ptr<ServedFile>> serve_node(const Server& server, Tree& tree, Node& node) {
-    std::unique_ptr<ServedFile> object(new (std::nothrow) OpenedNode(server, tree, node));
-    if (object != nullptr) return object;
-    tree.release(node);
-    return Status(Error::no_budget, static_cast<uint16_t>(abi::Resource::pages));
-}
-
-Result<std::unique_ptr<ServedFile>> OpenedNode::open(std::string_view path, uint64_t flags,
-                                                     Client client) {
-    Node* node = TRY(tree_.open(node_, path, flags, client));
-    return serve_node(server(), tree_, *node);
-}
-
-// What the budget has room for. The heap takes a quarter more than a page for each, and a node with
-// its name, its place in the table of names and its opened objects about a tenth of one.
+// What the budget has room for. The heap takes a quarter more than a page for each; a node with its
+// name and its place in the table of names, or an opened object, takes less than a tenth of one.
 Result<Limits> limits_of(BudgetReference budget, uint64_t percent) {
     const abi::BudgetLedger ledger = TRY(budget.get_ledger());
     constexpr auto pages = static_cast<unsigned>(abi::Resource::pages);
     const uint64_t free = ledger.limit[pages] - ledger.used[pages] - ledger.lent[pages];
-    const Amount all = {free * 6 / 10, free / 2};
+    const Amount all = {free * 6 / 10, free / 2, free / 2};
     const auto share = [&](uint64_t amount) {
         return std::max<uint64_t>(amount * percent / 100, 1);
     };
-    return Limits{all, {share(all.pages), share(all.nodes)}};
+    return Limits{all, {share(all.pages), share(all.nodes), share(all.opened)}};
 }
 
 Result<uint64_t> percent_of(const Environment& environment) {
@@ -100,12 +104,12 @@ Result<void> run(const Environment& environment) {
     const auto name = environment.argument("name");
     Server server = TRY(Server::create(server_slots, block_bytes));
     const auto tree = TRY(Tree::create(TRY(limits_of(budget, TRY(percent_of(environment))))));
-    // The root is held like every opened object.
-    Node* root = TRY(tree->open(tree->root(), "", 0, 0));
-    auto object = TRY(serve_node(server, *tree, *root));
+    auto root = std::unique_ptr<OpenedNode>(new (std::nothrow) OpenedNode(server, *tree));
+    if (root == nullptr) return Error::no_memory;
+    TRY(root->open_root());
     constexpr abi::Rights rights = abi::open_rights(abi::open_read | abi::open_write);
     TRY(exports.publish(name.ok() ? *name : "files",
-                        TRY(serve_file(server, std::move(object), rights))));
+                        TRY(serve_file(server, std::move(root), rights))));
     return server.run();
 }
 

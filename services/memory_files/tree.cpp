@@ -130,33 +130,50 @@ void Tree::unlink(Node& node) {
 }
 
 void Tree::destroy_if_unused(Node& node) {
-    if (node.parent_ != nullptr || node.holders_ != 0 || &node == &root_) return;
+    if (node.parent_ != nullptr || node.opened_ != 0 || &node == &root_) return;
     node.data_.cut(0, accounts_, *node.account_);
     accounts_.release_node(*node.account_);
     delete &node;
 }
 
-Result<Node*> Tree::open(Node& from, std::string_view path, uint64_t flags, uint64_t client) {
-    Node* node = nullptr;
+Result<Node*> Tree::find_or_make(Node& from, std::string_view path, uint64_t flags,
+                                 uint64_t client) {
     if (path.empty() || !has(flags, abi::open_create)) {
-        node = TRY(walk(from, path));
+        Node* node = TRY(walk(from, path));
         if (has(flags, abi::open_exclusive)) return Error::exists;
-    } else {
-        const Site site = TRY(find_site(from, path));
-        if (site.found != nullptr && has(flags, abi::open_exclusive)) return Error::exists;
-        const auto kind =
-            has(flags, abi::open_directory) ? abi::EntryKind::directory : abi::EntryKind::file;
-        node = site.found != nullptr ? site.found : TRY(make(site, kind, client));
+        return node;
     }
-    if (has(flags, abi::open_directory) && !node->is_directory()) return Error::wrong_type;
-    if (has(flags, abi::open_truncate)) TRY(resize(*node, 0));
-    ++node->holders_;
-    return node;
+    const Site site = TRY(find_site(from, path));
+    if (site.found == nullptr) {
+        const bool directory = has(flags, abi::open_directory);
+        return make(site, directory ? abi::EntryKind::directory : abi::EntryKind::file, client);
+    }
+    if (has(flags, abi::open_exclusive)) return Error::exists;
+    return site.found;
 }
 
-void Tree::release(Node& node) {
-    --node.holders_;
-    destroy_if_unused(node);
+Result<Opened> Tree::open(Node& from, std::string_view path, uint64_t flags, uint64_t client) {
+    // Taken first, so that nothing is made that cannot be opened.
+    Account* account = TRY(accounts_.take_opened(client));
+    const auto open_node = [&]() -> Result<Node*> {
+        Node* node = TRY(find_or_make(from, path, flags, client));
+        if (has(flags, abi::open_directory) && !node->is_directory()) return Error::wrong_type;
+        if (has(flags, abi::open_truncate)) TRY(resize(*node, 0));
+        return node;
+    };
+    const auto node = open_node();
+    if (!node.ok()) {
+        accounts_.release_opened(*account);
+        return node.status();
+    }
+    ++(*node)->opened_;
+    return Opened{*node, account};
+}
+
+void Tree::close(const Opened& opened) {
+    accounts_.release_opened(*opened.account);
+    --opened.node->opened_;
+    destroy_if_unused(*opened.node);
 }
 
 Result<void> Tree::create_directory(Node& from, std::string_view path, uint64_t client) {

@@ -5,9 +5,8 @@
 // list in the order in which they got their names, which is the order of listing. `place`, a number
 // that only grows, is the cursor.
 //
-// Lifetime: a node lives while it has a name or somebody holds it (hold, release). What was removed
-// while held keeps its data and accepts no new names.
-// Errors are those of abi/file.h.
+// Lifetime: a node lives while it has a name or is open. What was removed while it was open keeps
+// its data and accepts no new names. Errors are those of abi/file.h.
 #pragma once
 
 #include "abi/directory.h"
@@ -36,7 +35,7 @@ private:
     abi::EntryKind kind_;
     uint64_t id_ = 0;
     uint64_t size_ = 0;
-    uint64_t holders_ = 0;
+    uint64_t opened_ = 0;         // how often
     Account* account_ = nullptr;  // null: the root
     PageMap data_;
 
@@ -54,23 +53,29 @@ private:
     Node* last_ = nullptr;
 };
 
+// A node that is open, and whose share that counts for.
+struct Opened {
+    Node* node = nullptr;
+    Account* account = nullptr;
+};
+
 class Tree {
 public:
     // no_budget: no memory for the table of names.
     static Result<std::unique_ptr<Tree>> create(const Limits& limits);
     Tree(const Tree&) = delete;
     Tree& operator=(const Tree&) = delete;
-    ~Tree();  // nobody holds a node
+    ~Tree();  // nothing is open
 
     Node& root() { return root_; }
     const Amount& used() const { return accounts_.used(); }
 
     // Here and below: paths are sound (runtime/path.h), and only that of open may be empty.
 
-    // What `path` leads to from `from`, made if the flags say so (abi::open_...), for `client`. The
-    // caller holds it from now on.
-    Result<Node*> open(Node& from, std::string_view path, uint64_t flags, uint64_t client);
-    void release(Node& node);
+    // What `path` leads to from `from`, made if the flags say so (abi::open_...), for `client`. It
+    // stays until close.
+    Result<Opened> open(Node& from, std::string_view path, uint64_t flags, uint64_t client);
+    void close(const Opened& opened);
 
     Result<void> create_directory(Node& from, std::string_view path, uint64_t client);
     Result<void> remove(Node& from, std::string_view path);
@@ -101,6 +106,7 @@ private:
     Node* find_child(const Node& directory, std::string_view name) const;
     Result<Node*> walk(Node& from, std::string_view path) const;
     Result<Site> find_site(Node& from, std::string_view path) const;
+    Result<Node*> find_or_make(Node& from, std::string_view path, uint64_t flags, uint64_t client);
     Result<Node*> make(const Site& site, abi::EntryKind kind, uint64_t client);
     Result<void> check_target(const Node& moved, const Site& target, bool replace) const;
     bool is_below(const Node& node, const Node& ancestor) const;

@@ -16,7 +16,7 @@ namespace {
 using namespace annulus;
 using namespace annulus::memory_files;
 
-constexpr Limits limits = {.all = {1u << 20, 1u << 12}, .client = {1u << 20, 1u << 12}};
+constexpr Limits limits = {.all = {1u << 20, 1u << 12, 16}, .client = {1u << 20, 1u << 12, 16}};
 constexpr uint64_t client = 7;
 constexpr uint64_t size_max = 600 * page_bytes;
 
@@ -49,15 +49,16 @@ public:
 
     void run() {
         while (!input_.done()) step();
-        for (Opened& opened : opened_) tree_->release(*opened.node);
+        for (const Use& use : opened_) tree_->close(use.opened);
         opened_.clear();
         clear("", *root_);
-        require(tree_->used().nodes == 0 && tree_->used().pages == 0);
+        const Amount& used = tree_->used();
+        require(used.nodes == 0 && used.pages == 0 && used.opened == 0);
     }
 
 private:
-    struct Opened {
-        Node* node;
+    struct Use {
+        Opened opened;
         ItemPointer item;
     };
     struct Site {
@@ -122,7 +123,7 @@ private:
         require(opened.error() == wanted);
         if (!opened.ok()) return;
         if (opened_.size() == 8) {
-            tree_->release(*opened_.front().node);
+            tree_->close(opened_.front().opened);
             opened_.erase(opened_.begin());
         }
         opened_.push_back({*opened, at.found});
@@ -178,79 +179,79 @@ private:
         return (low | uint64_t{input_.next()} << 8) * 37 % size_max;
     }
 
-    void write(const Opened& opened) {
+    void write(const Use& use) {
         const uint64_t at = offset();
         std::vector<std::byte> bytes(input_.next() * 40, std::byte(input_.next() | 1));
-        const auto count = tree_->write(*opened.node, at, bytes, client);
-        if (opened.item->directory) return require(count.error() == Error::wrong_type);
+        const auto count = tree_->write(*use.opened.node, at, bytes, client);
+        if (use.item->directory) return require(count.error() == Error::wrong_type);
         require(*count == bytes.size());
         if (bytes.empty()) return;
         for (size_t i = 0; i < bytes.size(); i++) {
-            opened.item->bytes[at + i] = static_cast<unsigned char>(bytes[i]);
+            use.item->bytes[at + i] = static_cast<unsigned char>(bytes[i]);
         }
-        opened.item->size = std::max(opened.item->size, at + bytes.size());
+        use.item->size = std::max(use.item->size, at + bytes.size());
     }
 
-    void read(const Opened& opened) {
+    void read(const Use& use) {
         const uint64_t at = offset();
         std::vector<std::byte> space(input_.next() * 40);
-        const auto count = tree_->read(*opened.node, at, space);
-        if (opened.item->directory) return require(count.error() == Error::wrong_type);
-        const uint64_t rest = at < opened.item->size ? opened.item->size - at : 0;
+        const auto count = tree_->read(*use.opened.node, at, space);
+        if (use.item->directory) return require(count.error() == Error::wrong_type);
+        const uint64_t rest = at < use.item->size ? use.item->size - at : 0;
         require(*count == std::min<uint64_t>(rest, space.size()));
         for (size_t i = 0; i < *count; i++) {
-            const auto byte = opened.item->bytes.find(at + i);
-            const unsigned char wanted = byte == opened.item->bytes.end() ? 0 : byte->second;
+            const auto byte = use.item->bytes.find(at + i);
+            const unsigned char wanted = byte == use.item->bytes.end() ? 0 : byte->second;
             require(static_cast<unsigned char>(space[i]) == wanted);
         }
     }
 
-    void resize(const Opened& opened) {
+    void resize(const Use& use) {
         const uint64_t size = offset();
-        const auto result = tree_->resize(*opened.node, size);
-        if (opened.item->directory) return require(result.error() == Error::wrong_type);
+        const auto result = tree_->resize(*use.opened.node, size);
+        if (use.item->directory) return require(result.error() == Error::wrong_type);
         require(result.ok());
-        opened.item->bytes.erase(opened.item->bytes.lower_bound(size), opened.item->bytes.end());
-        opened.item->size = size;
+        use.item->bytes.erase(use.item->bytes.lower_bound(size), use.item->bytes.end());
+        use.item->size = size;
     }
 
-    void list(const Opened& opened) {
+    void list(const Use& use) {
         const size_t room = 24 + input_.next();
         std::set<std::string> seen;
         uint64_t cursor = 0;
         do {
             std::vector<std::byte> space(room);
             RecordWriter records(space);
-            const auto next = tree_->list(*opened.node, cursor, records);
-            if (!opened.item->directory) return require(next.error() == Error::wrong_type);
+            const auto next = tree_->list(*use.opened.node, cursor, records);
+            if (!use.item->directory) return require(next.error() == Error::wrong_type);
             cursor = *next;
             std::span<const std::byte> bytes = std::span(space).first(records.used());
             DirectoryEntry entry;
             while (read_record(bytes, entry) == RecordRead::entry) {
-                const auto child = opened.item->children.find(std::string(entry.name));
-                require(child != opened.item->children.end());
+                const auto child = use.item->children.find(std::string(entry.name));
+                require(child != use.item->children.end());
                 const Item& item = *child->second;
                 require(item.directory == (entry.kind == abi::EntryKind::directory));
                 require(entry.size == (item.directory ? item.children.size() : item.size));
                 require(seen.insert(child->first).second);
             }
         } while (cursor != 0);
-        require(seen.size() == opened.item->children.size());
+        require(seen.size() == use.item->children.size());
     }
 
     void step() {
         const unsigned what = input_.next() % 9;
         if (what < 3 || opened_.empty()) return what == 0 ? remove() : open();
         if (what == 3) return rename();
-        const Opened& opened = opened_[input_.next() % opened_.size()];
+        const Use& use = opened_[input_.next() % opened_.size()];
         switch (what) {
-            case 4: return write(opened);
-            case 5: return read(opened);
-            case 6: return resize(opened);
-            case 7: return list(opened);
+            case 4: return write(use);
+            case 5: return read(use);
+            case 6: return resize(use);
+            case 7: return list(use);
             default:
-                tree_->release(*opened.node);
-                opened_.erase(opened_.begin() + (&opened - opened_.data()));
+                tree_->close(use.opened);
+                opened_.erase(opened_.begin() + (&use - opened_.data()));
         }
     }
 
@@ -264,11 +265,12 @@ private:
     Input input_;
     std::unique_ptr<Tree> tree_;
     ItemPointer root_;
-    std::vector<Opened> opened_;
+    std::vector<Use> opened_;
 };
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Session({data, data + size}).run();
     return 0;

@@ -44,6 +44,7 @@ void check_line(std::string_view line) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static LineEditor editor;
     editor = {};

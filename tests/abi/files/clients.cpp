@@ -71,6 +71,8 @@ void work_for_ever(Child::Word* words) {
     }
 }
 
+std::array<Owned<File>, 4096> opened;
+
 void clear(Directory folder) {
     for (char name = 'a'; name <= 'z'; ++name) static_cast<void>(folder.remove({&name, 1}));
 }
@@ -138,6 +140,33 @@ TEST(shares, "one client gets its share, others still have theirs, and all of it
         EXPECT_OK(root.remove("mine"));
     }
     report_count("pages of a share", first);
+}
+
+TEST(opened_shares, "a client that opens all it may leaves others theirs") {
+    const Directory root = tiny(test);
+    const auto folder = MUST(root.open<Directory>("open", open_to_write | abi::open_directory));
+    const Budget budget = MUST(client_budget(test));
+    {
+        Child child = MUST(Child::create(test.budget(), test.process(), budget));
+        child.words()[folder_handle] = MUST(child.lend(folder));
+        size_t count = 0;
+        Error refusal = Error::ok;
+        while (refusal == Error::ok && count < opened.size()) {
+            auto file = root.open<File>("many", open_to_write);
+            refusal = file.error();
+            if (file.ok()) opened[count++] = std::move(*file);
+        }
+        EXPECT_EQ(refusal, Error::limit);
+        report_count("opened objects of a share", count);
+        const Thread thread = MUST(child.start(open_and_wait, 20));
+        while (child.words()[done].load() == 0) sleep_for(milliseconds(1));
+        EXPECT_EQ(child.words()[objects].load(), 10u);
+        EXPECT_OK(child.kill());
+        for (size_t i = 0; i < count; ++i) opened[i].close();
+        EXPECT_OK(root.open<File>("many", open_to_write));
+    }
+    clear(folder);
+    EXPECT_OK(root.remove("many"));
 }
 
 TEST(many_files, "a client makes as many files as its share has, and not one more") {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ using abi::open_write;
 
 constexpr uint64_t alice = 1;
 constexpr uint64_t bob = 2;
-constexpr Limits usual = {.all = {100, 50}, .client = {60, 30}};
+constexpr Limits usual = {.all = {100, 50, 1000}, .client = {60, 30, 1000}};
 
 std::span<const std::byte> bytes_of(std::string_view text) {
     return std::as_bytes(std::span(text));
@@ -31,19 +32,19 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 struct Scene {
     explicit Scene(const Limits& limits = usual) : tree(Tree::create(limits).value()) {}
     ~Scene() {
-        for (Node* node : held) tree->release(*node);
+        for (const Opened& opened : held) tree->close(opened);
     }
 
     Node& open(std::string_view path, uint64_t flags = open_read, uint64_t client = alice) {
-        auto node = tree->open(tree->root(), path, flags, client);
-        EXPECT_TRUE(node.ok()) << path;
-        held.push_back(*node);
-        return **node;
+        auto opened = tree->open(tree->root(), path, flags, client);
+        EXPECT_TRUE(opened.ok()) << path;
+        held.push_back(*opened);
+        return *opened->node;
     }
     Error open_error(std::string_view path, uint64_t flags = open_read, uint64_t client = alice) {
-        auto node = tree->open(tree->root(), path, flags, client);
-        if (node.ok()) tree->release(**node);
-        return node.error();
+        auto opened = tree->open(tree->root(), path, flags, client);
+        if (opened.ok()) tree->close(*opened);
+        return opened.error();
     }
     Node& file(std::string_view path, std::string_view content = "") {
         Node& node = open(path, open_write | open_create);
@@ -76,13 +77,15 @@ struct Scene {
         } while (cursor != 0);
         return all;
     }
-    void release(Node& node) {
-        std::erase(held, &node);
-        tree->release(node);
+    void close(Node& node) {
+        const auto found = std::find_if(held.begin(), held.end(),
+                                        [&](const Opened& opened) { return opened.node == &node; });
+        tree->close(*found);
+        held.erase(found);
     }
 
     std::unique_ptr<Tree> tree;
-    std::vector<Node*> held;
+    std::vector<Opened> held;
 };
 
 TEST(memory_tree, what_is_written_is_read) {
@@ -177,7 +180,7 @@ TEST(memory_tree, an_open_file_survives_its_removal) {
     EXPECT_EQ(scene.content(note), "still here");
     scene.file("note", "another");
     EXPECT_EQ(scene.content(note), "still here");
-    scene.release(note);
+    scene.close(note);
     EXPECT_EQ(scene.tree->used().nodes, 1u);
 }
 
@@ -246,7 +249,7 @@ TEST(memory_tree, a_directory_never_moves_below_itself) {
 }
 
 TEST(memory_tree, lists_go_on_at_their_cursor) {
-    Scene scene({.all = {10, 100}, .client = {10, 100}});
+    Scene scene({.all = {10, 100, 1000}, .client = {10, 100, 1000}});
     std::string wanted;
     for (int i = 0; i < 40; i++) {
         const std::string name = "name" + std::to_string(i);
@@ -274,11 +277,11 @@ TEST(memory_tree, a_list_has_each_lasting_name_once_while_others_change) {
 }
 
 TEST(memory_tree, limits_of_all_and_one_more) {
-    Scene scene({.all = {3, 3}, .client = {3, 3}});
+    Scene scene({.all = {3, 3, 1000}, .client = {3, 3, 1000}});
     Node& note = scene.file("a");
     scene.file("b");
     scene.file("c");
-    EXPECT_EQ(scene.open_error("d", open_create), Error::no_budget);
+    EXPECT_EQ(scene.open_error("d", open_create), Error::limit);
     EXPECT_EQ(scene.tree->create_directory(scene.tree->root(), "d", bob).error(), Error::no_budget);
     const std::string two(2 * page_bytes, 'x');
     EXPECT_EQ(scene.tree->write(note, 0, bytes_of(two), alice).value(), two.size());
@@ -287,7 +290,7 @@ TEST(memory_tree, limits_of_all_and_one_more) {
 }
 
 TEST(memory_tree, one_client_cannot_take_everything) {
-    Scene scene({.all = {10, 10}, .client = {4, 4}});
+    Scene scene({.all = {10, 10, 1000}, .client = {4, 4, 1000}});
     for (const char* name : {"a", "b", "c", "d"}) scene.open(name, open_write | open_create, alice);
     EXPECT_EQ(scene.open_error("e", open_create, alice), Error::limit);
     Node& e = scene.open("e", open_create, bob);
@@ -299,8 +302,22 @@ TEST(memory_tree, one_client_cannot_take_everything) {
     EXPECT_TRUE(scene.tree->remove(scene.tree->root(), "b").ok());
 }
 
+TEST(memory_tree, opened_objects_are_counted_for_who_opened_them) {
+    Scene scene({.all = {10, 10, 6}, .client = {10, 10, 4}});
+    Node& first = scene.open("a", open_create, alice);
+    for (int i = 0; i < 3; i++) scene.open("a", open_read, alice);
+    EXPECT_EQ(scene.open_error("a", open_read, alice), Error::limit);
+    EXPECT_EQ(scene.open_error("b", open_create, alice), Error::limit);
+    EXPECT_EQ(scene.open_error("b", open_read, bob), Error::not_found) << "nothing was made";
+    scene.open("a", open_read, bob);
+    scene.open("a", open_read, bob);
+    EXPECT_EQ(scene.open_error("a", open_read, bob), Error::no_budget);
+    scene.close(first);
+    EXPECT_EQ(scene.open_error("a", open_read, bob), Error::ok);
+}
+
 TEST(memory_tree, a_file_belongs_to_whoever_gives_it_its_first_bytes) {
-    Scene scene({.all = {10, 10}, .client = {4, 1}});
+    Scene scene({.all = {10, 10, 1000}, .client = {4, 1, 1000}});
     Node& note = scene.open("a", open_create, alice);
     EXPECT_EQ(scene.open_error("b", open_create, alice), Error::limit);
     EXPECT_EQ(scene.tree->write(note, 0, bytes_of("x"), bob).value(), 1u);
@@ -310,15 +327,15 @@ TEST(memory_tree, a_file_belongs_to_whoever_gives_it_its_first_bytes) {
 }
 
 TEST(memory_tree, a_deep_tree_ends_without_recursion) {
-    Scene scene({.all = {1, 100000}, .client = {1, 100000}});
-    Node* at = &scene.tree->root();
+    Scene scene({.all = {1, 100000, 1000}, .client = {1, 100000, 1000}});
+    Opened at = scene.tree->open(scene.tree->root(), "", 0, alice).value();
     for (int i = 0; i < 50000; i++) {
-        auto next = scene.tree->open(*at, "d", open_create | open_directory, alice);
+        auto next = scene.tree->open(*at.node, "d", open_create | open_directory, alice);
         ASSERT_TRUE(next.ok());
-        if (at != &scene.tree->root()) scene.tree->release(*at);
+        scene.tree->close(at);
         at = *next;
     }
-    scene.tree->release(*at);
+    scene.tree->close(at);
 }
 
 }  // namespace
