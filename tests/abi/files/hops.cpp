@@ -92,3 +92,14 @@ TEST(hops_limit, "sixteen objects on the way, and no more") {
     stop(object);
     EXPECT_OK(thread.join());
 }
+
+TEST(client_key, "a table tells who pays for its objects, and nothing about another table's") {
+    auto server = MUST(Server::create(2, 256));
+    Crossing crossing(server, ObjectReference());
+    const auto first = MUST(server.make_object(crossing));
+    const auto second = MUST(server.make_object(crossing));
+    EXPECT_EQ(MUST(server.client_of(first)), MUST(server.client_of(second)));
+    EXPECT_ERROR(server.client_of(files(test)), Error::not_found);
+    const auto bare = MUST(server.table().get_duplicate(0, 0));
+    EXPECT_ERROR(TableReference(bare.handle.value()).get_client(first), Error::no_right);
+}
