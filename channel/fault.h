@@ -10,20 +10,15 @@ namespace annulus::channel {
 // they are the reason with which a channel is shut down. Reasons below 256 belong to this library.
 enum class Fault : uint16_t {
     none = 0,
-    producer_index = 1,      // the producer's index went back, or beyond what the ring holds
-    consumer_index = 2,      // the consumer's index went back, or beyond what was produced
-    buffer_number = 3,       // there is no such buffer
-    buffer_sent_twice = 4,   // the sender sent a buffer that the receiver still holds
-    buffer_not_lent = 5,     // the receiver gave back a buffer that it does not hold
-    buffer_range = 6,        // offset and length reach beyond the buffer
-    request_number = 7,      // a completion names a request that there is not
-    request_not_issued = 8,  // a completion names a request that is not under way
-    request_result = 9,      // a completion claims more bytes than were asked for
-    sequence = 10,           // the version of a latest value went back
-    geometry = 11,           // length, structure or version are not what was agreed
+    producer_index = 1,     // the producer's index went back, or beyond what the ring holds
+    consumer_index = 2,     // the consumer's index went back, or beyond what was produced
+    buffer_number = 3,      // there is no such buffer
+    buffer_sent_twice = 4,  // the sender sent a buffer that the receiver still holds
+    buffer_not_lent = 5,    // the receiver gave back a buffer that it does not hold
+    buffer_range = 6,       // offset and length reach beyond the buffer
 };
 
-inline constexpr uint16_t fault_count = 12;
+inline constexpr uint16_t fault_count = 7;
 
 // For logs and reports.
 constexpr const char* describe(Fault fault) {
@@ -35,11 +30,6 @@ constexpr const char* describe(Fault fault) {
         case Fault::buffer_sent_twice: return "a buffer was sent twice";
         case Fault::buffer_not_lent: return "a buffer was given back that was not lent";
         case Fault::buffer_range: return "offset and length reach beyond the buffer";
-        case Fault::request_number: return "there is no such request";
-        case Fault::request_not_issued: return "the request was not under way";
-        case Fault::request_result: return "a result is larger than what was asked for";
-        case Fault::sequence: return "the version of a value went back";
-        case Fault::geometry: return "the geometry is not what was agreed";
     }
     return "unknown fault";
 }

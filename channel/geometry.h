@@ -24,8 +24,6 @@ enum class Structure : uint16_t {
     bytes = 1,     // two byte streams
     messages = 2,  // two queues of 64-byte messages
     packets = 3,   // two packet queues, each with an active and a free ring and buffers
-    blocks = 4,    // requests one way, completions the other, data memory
-    value = 5,     // one latest value, first to second
 };
 
 // The side that made the channel and the one that it was handed to.
@@ -58,12 +56,11 @@ inline constexpr uint8_t max_stream_log2 = 30;
 inline constexpr uint8_t max_packet_ring_log2 = 10;  // the ends keep a bit and a number for each
 inline constexpr uint8_t min_buffer_log2 = 7;
 inline constexpr uint8_t max_buffer_log2 = 16;  // 64 KiB: the largest IP packet and a header
-inline constexpr uint8_t max_block_data_log2 = 30;
 
 struct Geometry {
     Structure structure = Structure::none;
-    uint8_t slots_log2 = 0;  // log2 of entries in a ring (messages, packets, blocks)
-    uint8_t size_log2 = 0;   // log2 of bytes: of a stream, a packet buffer, block data, a value
+    uint8_t slots_log2 = 0;  // log2 of entries in a ring (messages, packets)
+    uint8_t size_log2 = 0;   // log2 of bytes: of a stream, a message, a packet buffer
 
     constexpr uint32_t slots() const { return uint32_t{1} << slots_log2; }
     constexpr uint64_t size() const { return uint64_t{1} << size_log2; }
@@ -91,10 +88,6 @@ struct Geometry {
             case Structure::packets:
                 return slots_log2 <= max_packet_ring_log2 &&
                        within(size_log2, min_buffer_log2, max_buffer_log2);
-            case Structure::blocks:
-                return slots_log2 <= max_packet_ring_log2 &&
-                       within(size_log2, 12, max_block_data_log2);
-            case Structure::value: return slots_log2 == 0 && within(size_log2, 3, 12);
             case Structure::none: break;
         }
         return false;
@@ -183,8 +176,6 @@ constexpr uint64_t Geometry::length() const {
         case Structure::bytes: return bytes_layout(*this).length;
         case Structure::messages: return messages_layout(*this).length;
         case Structure::packets: return packets_layout(*this).length;
-        case Structure::blocks:
-        case Structure::value:
         case Structure::none: break;
     }
     return 0;
