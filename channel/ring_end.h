@@ -12,7 +12,8 @@
 //
 //   own         how far this end has got, published or not
 //   published   what the peer was last told
-//   peer        what the peer was last seen to have told; re-read only when it is used up
+//   limit       how far this end may get by the peer's index as it was last read; it is read again
+//               only when that is used up
 //
 // A peer's index is accepted if it neither goes back nor beyond what the ring allows; anything
 // else trips the latch, and the end has nothing available ever after.
@@ -64,7 +65,7 @@ public:
     uint32_t position() const { return own_; }
 
     // Places to fill (producer) or to read (consumer) without looking at shared memory.
-    uint32_t known() const { return peer_ - own_ + bias(); }
+    uint32_t known() const { return limit_ - own_; }
 
     // At least `wanted` if there are so many; looks at the peer's index only if fewer are known.
     [[gnu::always_inline]] uint32_t available(uint32_t wanted, FaultLatch& latch) {
@@ -81,13 +82,13 @@ public:
         const uint32_t seen = peer_word_.load_acquire();
         // Both differences are counted from what the peer may know; modulo 2^32, so that a jump
         // and a step back show as a large number and a small one.
-        const uint32_t before = peer_ - published_ + bias();
-        const uint32_t now = seen - published_ + bias();
+        const uint32_t before = limit_ - published_;
+        const uint32_t now = seen + bias() - published_;
         if (now > capacity_ || now < before) [[unlikely]] {
             latch.trip(role == Role::producer ? Fault::consumer_index : Fault::producer_index);
             return give_up();
         }
-        peer_ = seen;
+        limit_ = seen + bias();
         return known();
     }
 
@@ -151,7 +152,8 @@ private:
           peer_word_(peer),
           own_request_(own_request),
           peer_request_(peer_request),
-          capacity_(capacity) {}
+          capacity_(capacity),
+          limit_(bias()) {}
 
     // An empty ring is all the producer's.
     uint32_t bias() const { return role == Role::producer ? capacity_ : 0; }
@@ -167,7 +169,7 @@ private:
     }
 
     uint32_t give_up() {
-        peer_ = own_ - bias();
+        limit_ = own_;
         return 0;
     }
 
@@ -176,9 +178,9 @@ private:
     UntrustedAtomic<uint64_t> own_request_;   // ours: "wake me"
     UntrustedAtomic<uint64_t> peer_request_;  // the peer's: "wake me"
     uint32_t capacity_;
+    uint32_t limit_;  // how far this end may get: the peer's index, or that and the capacity
     uint32_t own_ = 0;
     uint32_t published_ = 0;
-    uint32_t peer_ = 0;
 };
 
 }  // namespace annulus::channel

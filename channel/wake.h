@@ -57,7 +57,8 @@ template <Doorbell Bell>
     // P2. Pairs with S2.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     // P3. Order: relaxed; the fence is what counts.
-    if (reached(request.load_relaxed(), value)) [[unlikely]]
+    const uint64_t asks = request.load_relaxed();
+    if (asks != 0 && reached(asks, value)) [[unlikely]]
         claim_and_ring(request, peer);
 }
 
