@@ -34,7 +34,7 @@ class Machine:
     # A network card, on a network of QEMU's own that leads nowhere else.
     network: bool = False
     # A port of the host's loopback that leads to the guest's port 80.
-    http_port: int | None = None
+    forwards: tuple = ()  # (port of the host's loopback address, port of the guest), TCP
 
     # More devices, as QEMU's -device takes them.
     devices: tuple = ()
@@ -56,7 +56,8 @@ class Machine:
             line += ["-chardev", f"socket,id=monitor,path={self.monitor},server=on,wait=off",
                      "-mon", "chardev=monitor,mode=control"]
         if self.network:
-            forward = f",hostfwd=tcp:127.0.0.1:{self.http_port}-:80" if self.http_port else ""
+            forward = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}"
+                              for host, guest in self.forwards)
             line += ["-netdev", f"user,id=net,restrict=on{forward}",
                      "-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile=,"
                      "mac=52:54:00:12:34:56"]

@@ -5,10 +5,12 @@
     kernel    variant, or a list of variants        cpus      list of CPU counts (default [1, 2])
     memory    MiB (256)                             append    kernel command line
     network   true: the machine has a network card  devices   more of QEMU's devices
+    icount    true: deterministic, one CPU, run twice, and both runs must be the same
+    expect    suites that must end                  checks    monitor checks that must be asked for
     script    list of {"wait": regular expression, "send": text}: a talk on the console
               (lines end in \\n alone); {"clients": "pages"} waits for clients on the host
-    clients   "web" or "pages": clients on the host use the guest's port 80 (web.py), through a free
-              port of the host, when all expected suites have ended and the script is done
+    clients   "web", "pages" or "guarded": clients on the host use ports of the guest (web.py),
+              through free ones of the host, when all expected suites and the script are done
     timeout   seconds for the boot (120)            exit      "clean" (default), or "serves": is
                                                               ended when all else has happened
 """
@@ -106,12 +108,15 @@ def unused(boots):
 
 
 class HostClients:
-    """Programs on the host that use the guest's port 80, in a thread of their own."""
+    """Programs on the host that use ports of the guest, in a thread of their own."""
 
-    kinds = {"web": web.Clients, "pages": web.Pages}
+    kinds = {"web": web.Clients, "pages": web.Pages, "guarded": web.Guarded}
 
-    def __init__(self, kind, port):
-        self._clients = self.kinds[kind](port)
+    def __init__(self, kind, ports):
+        """`ports`: port of the guest -> port of the host that leads there; filled in."""
+        clients = self.kinds[kind]
+        own = [ports.setdefault(port, _free_port()) for port in clients.guest_ports]
+        self._clients = clients(*own)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.cases = []  # (case, problem or None)
         self.begun = False
@@ -151,12 +156,12 @@ class Run:
         self.status = None
         self.checked = {}  # check -> (problem, counters)
         self.steps_done = 0
-        self._port = _free_port()
-        self.step_clients = {number: HostClients(step["clients"], self._port)
+        self._ports = {}
+        self.step_clients = {number: HostClients(step["clients"], self._ports)
                              for number, step in enumerate(boot.script) if "clients" in step}
         self.clients = list(self.step_clients.values())  # in the order in which they start
         if "clients" in boot.scenario:
-            self.clients.append(HostClients(boot.scenario["clients"], self._port))
+            self.clients.append(HostClients(boot.scenario["clients"], self._ports))
         self._socket = f"{folder}/monitor"
         self._pending = ""  # The line that has not ended yet.
         self._unmatched = ""  # What the script's next step has not matched yet.
@@ -169,7 +174,7 @@ class Run:
             cpus=self.boot.cpus, memory=scenario.get("memory", 256),
             append=scenario.get("append", ""), icount=self.boot.icount,
             network=scenario.get("network", False), devices=tuple(scenario.get("devices", ())),
-            http_port=self._port if self.clients else None,
+            forwards=tuple((host, guest) for guest, host in self._ports.items()),
             monitor=None if self.boot.icount else self._socket)
 
     def complete(self):

@@ -86,6 +86,8 @@ malformed = [
 class Clients:
     """One run against one server."""
 
+    guest_ports = (80,)
+
     def __init__(self, port):
         self.port = port
         self.counters = {"requests served": 0}
@@ -223,6 +225,8 @@ class Clients:
 class Pages:
     """The pages of system/default, asked for until they are there."""
 
+    guest_ports = (80,)
+
     def __init__(self, port):
         self.port = port
         self.counters = {}
@@ -245,3 +249,33 @@ class Pages:
     def cases(self):
         yield "the default system answers on port 80", self.page("/", b"<h1>Annulus</h1>")
         yield "its pages lead on", self.page("/about/", b"tcp/listen/80")
+
+
+class Guarded:
+    """Two ports on which the guest serves; its firewall lets only the first one through."""
+
+    guest_ports = (80, 81)
+
+    def __init__(self, allowed, denied):
+        self.allowed, self.denied = allowed, denied
+        self.counters = {}
+
+    def denied_port(self, patience=5):
+        """QEMU accepts the connection itself, so what shows is that no byte ever comes."""
+        with socket.create_connection(("127.0.0.1", self.denied), limit) as connection:
+            connection.settimeout(patience)
+            connection.sendall(get("/"))
+            try:
+                answer = connection.recv(1000)
+            except (TimeoutError, ConnectionResetError):
+                return None
+        return differs("the answer", answer, b"")
+
+    def allowed_port(self):
+        answer = exchange(self.allowed, get("/", "Connection: close\r\n"))
+        return differs("the status", status_of(answer), 200)
+
+    def cases(self):
+        yield "a port that the firewall allows is open", self.allowed_port()
+        yield "a port that it does not allow is closed", self.denied_port()
+        yield "and the other one stays open", self.allowed_port()
