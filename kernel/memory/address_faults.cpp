@@ -24,6 +24,8 @@ Result<void> AddressSpace::resolve_fault(uint64_t address, bool write, bool exec
             SpinGuard guard(lock_);
             const Region* region = find_locked(address);
             if (region == nullptr || region->state != RegionState::live) return Error::bad_address;
+            // Its memory was revoked, and the reaper has not been here yet.
+            if (!lease_valid(region->lease)) return Error::bad_address;
             const bool writable = region->access & abi::map_write;
             if (write && !writable) return Error::permission;
             if (execute && !(region->access & abi::map_execute)) return Error::permission;
@@ -40,6 +42,14 @@ Result<void> AddressSpace::resolve_fault(uint64_t address, bool write, bool exec
         TRY(memory->make_private(index));
     }
     return {};
+}
+
+bool AddressSpace::find_mapping(uint64_t address, uint64_t& begin) {
+    SpinGuard guard(lock_);
+    const Region* region = find_locked(address);
+    if (region == nullptr) return false;
+    begin = region->begin;
+    return true;
 }
 
 // Enters a page, or gives the one that is there the region's access.

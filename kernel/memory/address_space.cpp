@@ -90,6 +90,7 @@ Result<Region*> AddressSpace::new_region() {
 }
 
 void AddressSpace::free_region(Region& region) {
+    unlease_region(region);
     region.~Region();
     budget_->free_bytes(&region, sizeof(Region));
 }
@@ -102,7 +103,8 @@ Result<void> AddressSpace::reserve(const MemoryObject& memory, Region& region, u
 }
 
 Result<uint64_t> AddressSpace::map(MemoryObject& memory, uint64_t offset, uint64_t length,
-                                   uint64_t address, uint64_t flags, uint64_t allowed) {
+                                   uint64_t address, uint64_t flags, uint64_t allowed,
+                                   Lease lease) {
     if (flags & ~(access_flags | abi::map_fixed)) return Status(Error::not_supported, 4);
     const bool fixed = flags & abi::map_fixed;
     if (!is_aligned(offset, arch::page_size)) return Status(Error::bad_argument, 1);
@@ -119,14 +121,11 @@ Result<uint64_t> AddressSpace::map(MemoryObject& memory, uint64_t offset, uint64
     region->first = at.first + offset / arch::page_size;
     region->access = static_cast<uint8_t>(flags & access_flags);
     region->allowed = static_cast<uint8_t>(allowed & access_flags);
+    if (memory.flags() & abi::memory_revocable) region->lease = lease;
     const Result<void> reserved = reserve(*at.root, *region, pages);
     const Result<uint64_t> placed = reserved.ok() ? place(*region, address, length, fixed)
                                                   : Result<uint64_t>(reserved.status());
-    if (placed.ok()) {
-        // Relaxed: a figure.
-        mapped_pages_.fetch_add(pages, std::memory_order_relaxed);
-        return *placed;
-    }
+    if (placed.ok()) return *placed;
     if (region->payment == RegionPayment::reserved) {
         budget_->uncharge(abi::Resource::reserved_pages, pages);
     }
@@ -151,12 +150,18 @@ Result<uint64_t> AddressSpace::place(Region& region, uint64_t address, uint64_t 
         region.end = region.begin + length;
         map_.insert(region).value();
     }
-    Result<void> added = Error::closed;
-    if (try_retain(*region.memory)) {
+    Result<void> added = region.lease == 0 ? Result<void>() : lease_region(region);
+    if (added.ok() && !try_retain(*region.memory)) {
+        added = Error::closed;
+    } else if (added.ok()) {
         added = region.memory->add_mapping(region);
         if (!added.ok()) release_later(*region.memory);
     }
-    if (added.ok()) return region.begin;
+    if (added.ok()) {
+        // Relaxed: a figure.
+        mapped_pages_.fetch_add(region.pages(), std::memory_order_relaxed);
+        return region.begin;
+    }
     map_.remove(region);
     return added.status();
 }
@@ -187,6 +192,7 @@ Result<Region*> AddressSpace::split_locked(Region& region, uint64_t address) {
         return added.status();
     }
     retain(*region.memory);
+    lease_part(region, *second);
     // The first part was shortened under the memory's lock; the rest follows at once.
     map_.insert(*second).value();
     return second;
@@ -214,25 +220,51 @@ Result<uint64_t> AddressSpace::unmap(uint64_t address, uint64_t end, bool& flush
         }
         if (region->state == RegionState::live) {
             region = TRY(cut_locked(*region, address, end));
-            region->state = RegionState::unmapping;
-            region->cursor = region->begin;
-            // Relaxed: a figure.
-            mapped_pages_.fetch_sub(region->pages(), std::memory_order_relaxed);
         }
-        const bool finished =
-            table().clear(region->cursor, region->end, abi::chunk_items, Table::Tables::keep,
-                          [](uint64_t, const arch::Mapping&) {});
         flush = true;
-        if (!finished) return address;
-        region->state = RegionState::gone;
-        // Relaxed: read with acquire where it matters, at zero (destroy_some).
-        gone_.fetch_add(1, std::memory_order_relaxed);
+        if (!take_down_locked(*region)) return address;
         address = region->end;
     }
-    region->done = region_gone;
-    region->flush = true;
-    grace_after(*region);
+    begin_grace(*region);
     return address < end ? address : end;
+}
+
+// Removes translations of a region that is live or unmapping, chunk by chunk; true: it is gone, and
+// begin_grace() is due, without the lock.
+bool AddressSpace::take_down_locked(Region& region) {
+    if (region.state == RegionState::live) {
+        region.state = RegionState::unmapping;
+        region.cursor = region.begin;
+        // Relaxed: a figure.
+        mapped_pages_.fetch_sub(region.pages(), std::memory_order_relaxed);
+    }
+    const bool finished = table().clear(region.cursor, region.end, abi::chunk_items,
+                                        Table::Tables::keep, [](uint64_t, const arch::Mapping&) {});
+    if (!finished) return false;
+    region.state = RegionState::gone;
+    // Relaxed: read with acquire where it matters, at zero (destroy_some).
+    gone_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+void AddressSpace::begin_grace(Region& region) {
+    region.done = region_gone;
+    region.flush = true;
+    grace_after(region);
+}
+
+void AddressSpace::unmap_revoked(uint64_t address) {
+    Region* region;
+    {
+        SpinGuard guard(lock_);
+        region = find_locked(address);
+        if (region == nullptr || lease_valid(region->lease)) return;
+        const bool gone = region->state == RegionState::gone;
+        if (!gone && !take_down_locked(*region)) return;
+        forget_revoked(*region);
+        if (gone) return;
+    }
+    begin_grace(*region);
 }
 
 // No CPU has a translation of the region any more.

@@ -41,9 +41,10 @@ public:
     // reserved_pages here. Returns the address. Errors, in this order (details: operands of
     // process.map.map): not_supported, bad_argument, permission (write + execute, or not allowed),
     // out_of_range, no_budget, no_memory, limit, closed (the memory's payer died), overlap (fixed),
-    // no_memory (no gap is long enough), wrong_state (the address space is being destroyed).
+    // no_memory (no gap is long enough), wrong_state (the address space is being destroyed),
+    // revoked. `lease` is the handle's: revocable memory is unmapped when it ends.
     Result<uint64_t> map(MemoryObject& memory, uint64_t offset, uint64_t length, uint64_t address,
-                         uint64_t flags, uint64_t allowed);
+                         uint64_t flags, uint64_t allowed, Lease lease = 0);
     // Both work on at most abi::chunk_items pages' entries a call and return the address they
     // reached; the caller goes on from there (preemption point between). `flush` is set when
     // translations must be dropped on other CPUs before anybody may rely on the change: the caller
@@ -59,6 +60,13 @@ public:
     // busy: the page waits for a grace period: a user-mode access is simply to be tried again, once
     // the kernel has been left; a copy by the kernel has to fail.
     Result<void> resolve_fault(uint64_t address, bool write, bool execute);
+
+    // Takes a chunk of the region at `address` down, if its lease has ended; it then goes by itself
+    // after a grace period. Called by the reaper until the region is gone (lease.h).
+    void unmap_revoked(uint64_t address);
+
+    // Where the region that holds the address begins; false: nothing is mapped there. For reports.
+    bool find_mapping(uint64_t address, uint64_t& begin);
 
     // Takes everything down, at most abi::chunk_items pages a call; true when done. The address
     // space is loaded on no CPU any more.
@@ -109,6 +117,8 @@ private:
     Result<void> reserve(const MemoryObject& memory, Region& region, uint64_t pages);
     Result<Region*> cut_locked(Region& region, uint64_t begin, uint64_t end) REQUIRES(lock_);
     Result<Region*> split_locked(Region& region, uint64_t address) REQUIRES(lock_);
+    bool take_down_locked(Region& region) REQUIRES(lock_);
+    void begin_grace(Region& region);
     void narrow_locked(uint64_t address, uint64_t end, uint8_t access) REQUIRES(lock_);
     Result<void> map_page_locked(const Region& region, uint64_t address, MappablePage page)
         REQUIRES(lock_);

@@ -11,6 +11,7 @@
 
 #include "kernel/memory/address_map.h"
 #include "kernel/memory/memory_object.h"
+#include "kernel/object/lease.h"
 #include "kernel/schedule/grace.h"
 
 namespace annulus::kernel {
@@ -24,7 +25,7 @@ enum class RegionPayment : uint8_t {
     pages,     // the payer died
 };
 
-struct Region final : MappingNode, GraceItem, AddressMapNode {
+struct Region final : MappingNode, GraceItem, AddressMapNode, ListNode<RegionOfLease> {
     Region() : MappingNode(true) {}
 
     uint64_t address() const { return begin; }
@@ -37,6 +38,7 @@ struct Region final : MappingNode, GraceItem, AddressMapNode {
     AddressSpace* space = nullptr;
     MemoryObject* memory = nullptr;  // holds a reference; never a range
     uint64_t first = 0;              // the memory's page at `begin`
+    Lease lease = 0;                 // it goes with this lease; 0: never (lease.h)
     uint64_t cursor = 0;             // unmapping: addresses below are clear
     uint8_t access = 0;              // abi::map_read, map_write, map_execute
     uint8_t allowed = 0;             // what protect may give

@@ -8,6 +8,7 @@
 #include "kernel/object/lease.h"
 
 #include "kernel/lock/spin_lock.h"
+#include "kernel/memory/address_space.h"
 #include "kernel/memory/kernel_memory.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/lease_tree.h"
@@ -43,6 +44,10 @@ constinit uint32_t cells_in_use = 0;
 constinit uint32_t pages_in_use = 0;
 constinit Work revoke_work;
 constinit bool revoke_queued = false;
+// Regions whose lease has ended, and that are still to be taken down.
+constinit IntrusiveList<Region, RegionOfLease> revoked_regions;
+constinit Work region_work;
+constinit bool regions_queued = false;
 
 LeaseSlot& slot_at(uint32_t index) REQUIRES(lease_lock) {
     return slots[index >> lease_page_shift]->slot[index & (cells_per_page - 1)];
@@ -83,6 +88,34 @@ Result<void> grow_locked() REQUIRES(lease_lock) {
     return {};
 }
 
+// Up to chunk_items pages of one region.
+Work::Step take_regions_down(Work&) {
+    AddressSpace* space;
+    uint64_t address;
+    {
+        SpinGuard guard(lease_lock);
+        const Region* region = revoked_regions.front();
+        if (region == nullptr) {
+            regions_queued = false;
+            return Work::Step::done;
+        }
+        // The address space lives until the kernel is left: its region is in the list. The region
+        // may be gone by the time that it is looked for.
+        space = region->space;
+        address = region->address();
+    }
+    space->unmap_revoked(address);
+    return Work::Step::more;
+}
+
+void queue_regions_locked() REQUIRES(lease_lock) {
+    if (regions_queued || revoked_regions.empty()) return;
+    regions_queued = true;
+    region_work.step = take_regions_down;
+    region_work.priority = abi::priority_count - 1;
+    reap(region_work);
+}
+
 // Frees a cell (or none) that is in no list of the tree, and everything above it that has become
 // useless.
 void free_locked(LeaseCell* cell) REQUIRES(lease_lock) {
@@ -90,6 +123,8 @@ void free_locked(LeaseCell* cell) REQUIRES(lease_lock) {
         LeaseCell* parent = cell->parent;
         Budget& budget = *cell->budget;
         const uint32_t index = cell->index;
+        revoked_regions.splice_back(cell->regions);
+        queue_regions_locked();
         budget.leases.remove(*cell);
         cell->~LeaseCell();
         budget.free_bytes(cell, sizeof(LeaseCell));
@@ -208,6 +243,45 @@ bool revoke_leases_of(Budget& budget, uint32_t limit) {
         if (!free_dead_locked(abi::chunk_items)) return false;
     }
     return budget.leases.empty();
+}
+
+Result<void> lease_region(Region& region) {
+    SpinGuard guard(lease_lock);
+    LeaseCell* cell = find_locked(region.lease);
+    if (cell == nullptr) return Error::revoked;
+    ++cell->uses;
+    cell->regions.push_back(region);
+    return {};
+}
+
+void lease_part(const Region& whole, Region& part) {
+    if (whole.lease == 0) return;
+    SpinGuard guard(lease_lock);
+    part.lease = whole.lease;
+    if (LeaseCell* cell = find_locked(part.lease)) {
+        ++cell->uses;
+        cell->regions.push_back(part);
+    } else {
+        revoked_regions.push_back(part);
+        queue_regions_locked();
+    }
+}
+
+void unlease_region(Region& region) {
+    if (region.lease == 0) return;
+    SpinGuard guard(lease_lock);
+    // Linked to a live cell, it is a use; one whose lease has ended may be in the other list.
+    LeaseCell* cell = find_locked(region.lease);
+    using Regions = IntrusiveList<Region, RegionOfLease>;
+    const bool linked = Regions::is_linked(region);
+    if (linked) Regions::remove(region);
+    if (linked && cell != nullptr) free_locked(tree.drop_use(*cell));
+}
+
+void forget_revoked(Region& region) {
+    SpinGuard guard(lease_lock);
+    using Regions = IntrusiveList<Region, RegionOfLease>;
+    if (Regions::is_linked(region)) Regions::remove(region);
 }
 
 uint32_t lease_cells_in_use() {

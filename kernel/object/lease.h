@@ -20,6 +20,8 @@ namespace annulus::kernel {
 
 class Budget;
 class Process;
+struct Region;
+struct RegionOfLease;
 
 using Lease = uint64_t;
 
@@ -59,6 +61,20 @@ Result<void> revoke_lease(Lease lease, const Process* maker);
 // The budget that pays for cells is destroyed: all its cells are revoked and freed. Handles under
 // them answer revoked. Up to `limit` cells; true when none is left.
 bool revoke_leases_of(Budget& budget, uint32_t limit);
+
+// Mappings that go with a lease: those of revocable memory, made through a handle under it. Each is
+// a use, so that the lease can be revoked when its handles are closed already. When it ends, the
+// reaper takes its regions down (AddressSpace::unmap_revoked), in steps.
+//
+// lease_region: `region.lease` is not 0, and the region in its address space's map, whose lock is
+// held. revoked.
+Result<void> lease_region(Region& region);
+// The same for a part that was cut off a leased region; it shares its fate.
+void lease_part(const Region& whole, Region& part);
+// Before the region's memory goes; nothing if it has no lease.
+void unlease_region(Region& region);
+// A region is taken down: the reaper need not come for it.
+void forget_revoked(Region& region);
 
 // Cells in use, for the ledger's test.
 uint32_t lease_cells_in_use();

@@ -20,6 +20,8 @@
 namespace annulus::kernel {
 
 class Budget;
+struct Region;
+struct RegionOfLease;
 struct LeaseOfParent;
 struct LeaseOfBudget;
 
@@ -28,9 +30,10 @@ struct LeaseCell : ListNode<LeaseOfParent>, ListNode<LeaseOfBudget> {
     Budget* budget = nullptr;                // pays; holds a reference
     LeaseCell* parent = nullptr;
     IntrusiveList<LeaseCell, LeaseOfParent> children;
+    IntrusiveList<Region, RegionOfLease> regions;  // that go with it
     uint64_t maker = 0;
     uint32_t index = 0;
-    uint32_t uses = 0;  // handle entries
+    uint32_t uses = 0;  // handle entries and regions
     uint32_t depth = 0;
     bool revoked = false;
 };

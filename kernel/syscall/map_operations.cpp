@@ -115,7 +115,7 @@ Status process_map_map(Invocation& invocation) {
     auto& memory = *static_cast<MemoryObject*>(found->object);
     const auto mapped = invocation.object<Process>().space.map(
         memory, invocation.words[1], invocation.words[2], invocation.words[3], flags,
-        allowed_access(found->rights));
+        allowed_access(found->rights), found->lease);
     if (!mapped.ok()) return mapped.status();
     invocation.set_results(*mapped);
     return {};

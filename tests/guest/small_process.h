@@ -22,7 +22,8 @@ extern "C" {
     small_port_out[], small_write_msr[], small_read_control[], small_write_control[],
     small_load_table[], small_store_table[], small_swap_base[], small_invalidate[],
     small_old_call[], small_interrupt_gate[], small_page_fault_gate[], small_breakpoint[],
-    small_single_step[], small_alignment[], small_floating[], small_overflow_stack[], small_retry[];
+    small_single_step[], small_alignment[], small_floating[], small_overflow_stack[], small_retry[],
+    small_follow[];
 }
 
 inline constexpr uint64_t small_code = 0x400000;

@@ -3,6 +3,7 @@
 #include "tests/host/memory_objects/machine.h"
 
 #include "arch/tlb.h"
+#include "kernel/memory/region.h"
 #include "kernel/object/hardware.h"
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/reaper.h"
@@ -162,6 +163,13 @@ ObjectHeap& object_heap() { return test::Machine::current->heap(); }
 void grace_after(GraceItem& item) { test::Machine::current->add(item); }
 void reap(Work& work) { test::Machine::current->add(work); }
 bool loaded_elsewhere(uint64_t root) { return test::Machine::current->loaded_elsewhere(root); }
+
+// Mappings of these tests are under no lease.
+constinit std::atomic<LeaseEpochPage*> lease_epochs[lease_pages_max] = {};
+Result<void> lease_region(Region&) { return Error::revoked; }
+void lease_part(const Region&, Region&) {}
+void unlease_region(Region&) {}
+void forget_revoked(Region&) {}
 
 // Budgets of these tests are not destroyed as a whole, and nobody watches them.
 void Budget::begin_destruction() {}

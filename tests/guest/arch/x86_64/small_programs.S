@@ -186,6 +186,11 @@ program retry
 1:  mov (%rdi), %rdi
     exit_now
 
+// Reads the address that it finds at the address, for ever.
+program follow
+1:  mov (%rdi), %rdi
+    jmp 1b
+
     .globl small_end
     .hidden small_end
 small_end:
