@@ -7,7 +7,6 @@
 #include "abi/ring.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #include <atomic>
 
@@ -30,7 +29,7 @@ public:
         // published.
         auto* entry = reinterpret_cast<abi::SubmissionEntry*>(
             begin_ + abi::ring_submissions(entries_) + place * sizeof(abi::SubmissionEntry));
-        memset(entry, 0, sizeof(*entry));
+        *entry = {};
         entry->verb = abi::ring_nop;
         entry->memory = abi::ring_no_memory;
         entry->deadline = abi::deadline_never;
@@ -51,7 +50,8 @@ public:
         if (read_ == tail) return false;
         const uint32_t place = read_ & (entries_ - 1);
         // Safety: within the queues; the kernel does not write it again before the head is past it.
-        memcpy(&to, begin_ + abi::ring_completions + place * sizeof(to), sizeof(to));
+        to = *reinterpret_cast<const abi::CompletionEntry*>(begin_ + abi::ring_completions +
+                                                            place * sizeof(to));
         ++read_;
         // Release: pairs with the kernel's acquire: the place may be written again.
         index(abi::ring_completion_head).store(read_, std::memory_order_release);

@@ -125,10 +125,11 @@ private:
     std::atomic<uint32_t>& index_at(uint32_t offset) const;
     std::atomic<uint64_t>* entry_at(uint32_t place) const;
     bool refresh_locked(uint32_t& submitted) REQUIRES(lock_);
-    bool complete_nop_locked(uint64_t first, const std::atomic<uint64_t>* words) REQUIRES(lock_);
+    uint32_t complete_nops_locked(uint32_t limit) REQUIRES(lock_);
+    void write_completion(uint32_t place, uint64_t user_data, Status status, uint32_t count) const;
     RingOperation* take_entries_locked(uint32_t submitted, uint32_t limit, Thread& caller,
                                        Taken& taken) REQUIRES(lock_);
-    RingOperation* accept_locked(uint64_t first, const std::atomic<uint64_t>* words, Thread& caller)
+    RingOperation* accept_locked(const std::atomic<uint64_t>* words, Thread& caller)
         REQUIRES(lock_);
     RingOperation* place_in_chain_locked(RingOperation& operation) REQUIRES(lock_);
     void post_locked(uint64_t user_data, Status status, uint32_t count) REQUIRES(lock_);

@@ -31,8 +31,10 @@ public:
         return true;
     }
 
-    // True when another entry may be accepted.
-    constexpr bool has_room() const { return in_flight_ + unread() < entries_; }
+    // How many entries may be accepted.
+    constexpr uint32_t room() const { return entries_ - in_flight_ - unread(); }
+    // The place of the next submitted entry.
+    constexpr uint32_t next() const { return submission_head_ & (entries_ - 1); }
     // Takes the next submitted entry and answers its place. The caller knows that there is one, and
     // that there is room.
     constexpr uint32_t take() {

@@ -33,8 +33,12 @@ bool Ring::refresh_locked(uint32_t& submitted) {
 
 // Writes the completion of an entry that was taken. publish_locked() shows it to the client.
 void Ring::post_locked(uint64_t user_data, Status status, uint32_t count) {
-    const uint32_t offset =
-        abi::ring_completions + queue_.complete() * uint32_t{sizeof(abi::CompletionEntry)};
+    write_completion(queue_.complete(), user_data, status, count);
+}
+
+void Ring::write_completion(uint32_t place, uint64_t user_data, Status status,
+                            uint32_t count) const {
+    const uint32_t offset = abi::ring_completions + place * uint32_t{sizeof(abi::CompletionEntry)};
     auto* words = reinterpret_cast<std::atomic<uint64_t>*>(pages_[offset / abi::page_size] +
                                                            offset % abi::page_size);
     const uint64_t low = static_cast<uint32_t>(status.bits);
@@ -67,31 +71,38 @@ void Ring::wake_waiter_locked(Status status) {
     make_ready(*thread);
 }
 
-// The commonest entry of all tests needs no record: nop, not in a chain. `words` are the entry's;
-// `first` is its first word, already read. False: not such an entry.
-bool Ring::complete_nop_locked(uint64_t first, const std::atomic<uint64_t>* words) {
-    if ((first & 0xffff) != abi::ring_nop || chain_open_) return false;
-    if ((allowed_ & abi::ring_allow(abi::ring_nop)) == 0) return false;
-    // Relaxed: ordered by the acquire of the tail.
-    const abi::Handle handle = words[1].load(std::memory_order_relaxed);
-    const uint64_t user_data = words[2].load(std::memory_order_relaxed);
-    queue_.take();
-    Status status;
-    if (handle != abi::no_handle) {
-        status = process_->handles.find(handle, abi::ObjectType::any, 0).status();
+// Completes nops outside chains, which need no record, until another entry comes. How many.
+uint32_t Ring::complete_nops_locked(uint32_t limit) {
+    if (chain_open_ || (allowed_ & abi::ring_allow(abi::ring_nop)) == 0) return 0;
+    RingQueue queue = queue_;  // in registers
+    const HandleTable& handles = process_->handles;
+    if (limit > queue.room()) limit = queue.room();
+    uint32_t count = 0;
+    for (; count < limit; ++count) {
+        const std::atomic<uint64_t>* words = entry_at(queue.next());
+        // Relaxed: ordered by the acquire of the tail. Whoever takes another entry reads this word
+        // anew, and relies on nothing that was seen here.
+        if ((words[0].load(std::memory_order_relaxed) & 0xffff) != abi::ring_nop) break;
+        const abi::Handle handle = words[1].load(std::memory_order_relaxed);
+        const uint64_t user_data = words[2].load(std::memory_order_relaxed);
+        queue.take();
+        Status status;
+        if (handle != abi::no_handle && !handles.plainly_valid(handle)) {
+            status = handles.find(handle, abi::ObjectType::any, 0).status();
+        }
+        write_completion(queue.complete(), user_data, status, 0);
     }
-    post_locked(user_data, status, 0);
-    return true;
+    queue_ = queue;
+    return count;
 }
 
 // Makes an operation of an entry. Null: it waits for the one before it.
-RingOperation* Ring::accept_locked(uint64_t first, const std::atomic<uint64_t>* words,
-                                   Thread& caller) {
+RingOperation* Ring::accept_locked(const std::atomic<uint64_t>* words, Thread& caller) {
     queue_.take();
     RingOperation& operation = *free_.pop_front();  // there are as many as entries
-    uint64_t copy[sizeof(abi::SubmissionEntry) / sizeof(uint64_t)] = {first};
-    for (unsigned i = 1; i < sizeof(copy) / sizeof(copy[0]); ++i) {
-        // Relaxed: ordered by the acquire of the tail.
+    uint64_t copy[sizeof(abi::SubmissionEntry) / sizeof(uint64_t)];
+    for (unsigned i = 0; i < sizeof(copy) / sizeof(copy[0]); ++i) {
+        // Relaxed: ordered by the acquire of the tail. Each word is read once.
         copy[i] = words[i].load(std::memory_order_relaxed);
     }
     memcpy(&operation.entry, copy, sizeof(copy));
@@ -125,18 +136,18 @@ RingOperation* Ring::place_in_chain_locked(RingOperation& operation) {
 // Takes entries until one has to be begun without the lock (returned), or none is left.
 RingOperation* Ring::take_entries_locked(uint32_t submitted, uint32_t limit, Thread& caller,
                                          Taken& taken) {
-    for (; submitted > 0 && taken.count < limit; --submitted) {
-        if (!queue_.has_room()) {
+    const uint32_t most = taken.count + submitted < limit ? taken.count + submitted : limit;
+    while (taken.count < most) {
+        taken.count += complete_nops_locked(most - taken.count);
+        if (taken.count == most) break;
+        if (queue_.room() == 0) {
             taken.status = Error::try_again;
-            return nullptr;
+            break;
         }
-        const uint32_t place = queue_.submission_head() & (queue_.entries() - 1);
-        const std::atomic<uint64_t>* words = entry_at(place);
-        // Relaxed: ordered by the acquire of the tail.
-        const uint64_t first = words[0].load(std::memory_order_relaxed);
         ++taken.count;
-        if (complete_nop_locked(first, words)) continue;
-        if (RingOperation* operation = accept_locked(first, words, caller)) return operation;
+        if (RingOperation* operation = accept_locked(entry_at(queue_.next()), caller)) {
+            return operation;
+        }
     }
     return nullptr;
 }

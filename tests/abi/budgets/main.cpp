@@ -6,6 +6,7 @@
 // and includes the user-mode stub, but not the loop around it. Both sides block, in two address
 // spaces.
 #include "base/archive.h"
+#include "runtime/ring.h"
 #include "runtime/semaphore.h"
 #include "runtime/spawn.h"
 #include "tests/guest/harness.h"
@@ -181,6 +182,35 @@ TEST(short_lives, "semaphores and channels over existing memory are cheap to mak
     measure(test, "18", "channel create and destroy", [&] {
         static_cast<void>(test.budget().create_channel(memory, 0, abi::page_size, 1, 1));
     });
+}
+
+TEST(ring_nops,
+     "entries of a ring that only check a handle stay in their budget, alone or 128 at once") {
+    auto ring = MUST(ClientRing::create(test.budget(), test.process(), 128));
+    const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    uint64_t lost = 0;
+    const auto batch = [&](uint32_t count) {
+        for (uint32_t i = 0; i < count; ++i) {
+            abi::SubmissionEntry* entry = ring.prepare();
+            entry->handle = semaphore.value();
+            entry->user_data = i;
+        }
+        if (!ring.submit().ok()) ++lost;
+        abi::CompletionEntry done;
+        uint32_t seen = 0;
+        while (ring.next(done)) seen += done.ok() ? 1 : 0;
+        lost += count - seen;
+    };
+    measure(test, "12", "ring entry, batch 1", [&] { batch(1); });
+    for (uint64_t i = 0; i < warm_up; ++i) batch(128);
+    const abi::MachineLedger before = machine(test);
+    const uint64_t spent = run([&] { batch(128); });
+    const abi::MachineLedger after = machine(test);
+    const uint64_t entries = rounds * 128;
+    report_budget("12", "ring entry, batch 128", spent / entries,
+                  (after.kernel_entries - before.kernel_entries) / entries,
+                  (after.page_table_loads - before.page_table_loads) / entries);
+    EXPECT_EQ(lost, 0);
 }
 
 TEST(hand_off, "a ping-pong by signal_and_wait stays in its budget") {
