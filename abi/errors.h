@@ -33,7 +33,7 @@ inline constexpr ErrorDescription error_descriptions[] = {
     {Error::timed_out, "timed_out", "the deadline passed and nothing happened"},
     {Error::cancelled, "cancelled", "the operation was cancelled"},
     {Error::try_again, "try_again", "there is no room now; a semaphore tells when to try again"},
-    {Error::closed, "closed", "the last handle or the peer's end was closed"},
+    {Error::closed, "closed", "the last handle or the peer's end was closed, or its payer is gone"},
     {Error::server_died, "server_died", "the server died; extra is the table's epoch"},
     {Error::unknown_outcome, "unknown_outcome",
      "the request was taken, and its answer will never be known"},
@@ -51,7 +51,8 @@ inline constexpr ErrorDescription error_descriptions[] = {
     {Error::wrong_state, "wrong_state", "the object is not in a state that allows this"},
     {Error::may_fault, "may_fault", "memory that can vanish is not allowed here"},
     {Error::too_deep, "too_deep", "the hop count or the tree depth is at its limit"},
-    {Error::permission, "permission", "a mapping would be both writable and executable"},
+    {Error::permission, "permission",
+     "a mapping would be writable and executable, or the kernel keeps this hardware for itself"},
 };
 // clang-format on
 

@@ -33,6 +33,8 @@ inline constexpr unsigned budget_depth_max = 16;
 inline constexpr unsigned lease_depth_max = 16;
 inline constexpr unsigned cpus_max = 64;
 inline constexpr uint64_t memory_pages_max = uint64_t{1} << 24;  // 64 GiB in one object
+// Mappings of one memory object, and ranges of one: bounds the work of whoever looks at all.
+inline constexpr unsigned mappings_per_memory_max = 16384;
 inline constexpr unsigned chunk_items = 64;  // items of long work between two preemption points
 inline constexpr uint64_t timer_period_min_ns = 10'000;
 

@@ -2,11 +2,12 @@
 // Every operation of every kernel object: the one source of the kernel's dispatch, the C++ stubs,
 // the reference pages and the fuzzer's grammar. The order is the enumeration `Op`.
 //
-// Every operation can also answer bad_handle, revoked, no_right, bad_operation, bad_argument,
-// not_supported and, when it transfers bytes, bad_address.
+// Every operation can also answer what common_errors lists. In `errors` a name may be followed by
+// words in parentheses.
 #pragma once
 
 #include "abi/operation.h"
+#include "abi/status.h"
 
 namespace annulus::abi {
 
@@ -27,6 +28,15 @@ inline constexpr uint64_t semaphore_binary = 1;
 inline constexpr uint64_t semaphore_sequence = 2;
 inline constexpr uint64_t power_off = 0;
 inline constexpr uint64_t power_reboot = 1;
+inline constexpr uint64_t power_off_failed = 2;  // tells an emulator that something went wrong
+
+// What every operation can answer: the kernel checks these before the operation begins.
+// bad_address: when it transfers bytes; wrong_type: when an operand is a handle.
+inline constexpr Error common_errors[] = {
+    Error::bad_handle,    Error::wrong_type,   Error::no_right,    Error::revoked,
+    Error::busy,          Error::bad_argument, Error::bad_address, Error::not_supported,
+    Error::bad_operation,
+};
 
 // clang-format off
 inline constexpr Operation operations[] = {
@@ -41,7 +51,7 @@ inline constexpr Operation operations[] = {
       {OperandKind::flags, "flags", "1: revocable, under a new lease"}},
      {{OperandKind::moved, "handle", "the new handle", ObjectType::any},
       {OperandKind::word, "lease", "names the new lease for revoke, 0 if not revocable"}},
-     Transfer::nothing, "", false, "no_room, no_budget, too_deep"},
+     Transfer::nothing, "", false, "no_room, no_budget, no_memory, too_deep, limit, wrong_state"},
     {ObjectType::any, Verb::close, 0xff00, "close", "Closes the handle.",
      {}, {}, Transfer::nothing, "", false, "busy"},
     {ObjectType::any, Verb::close, 0xff01, "revoke",
@@ -54,7 +64,7 @@ inline constexpr Operation operations[] = {
      {{OperandKind::word, "pages", "its size in pages, 1 or more"},
       {OperandKind::flags, "flags", "1: on demand, 2: contiguous, 4: revocable"}},
      {{OperandKind::moved, "memory", "with all rights", ObjectType::memory}},
-     Transfer::nothing, "", true, "no_budget, no_memory, no_room, limit"},
+     Transfer::nothing, "", true, "no_budget, no_memory, no_room, limit, closed, wrong_state"},
     {ObjectType::budget, Verb::create, 1, "semaphore", "Makes a semaphore.",
      {{OperandKind::word, "mode", "0: counting, 1: binary, 2: sequence"},
       {OperandKind::word, "initial", "value, at most 2^62; ignored for a word in memory"},
@@ -62,7 +72,8 @@ inline constexpr Operation operations[] = {
        ObjectType::memory, right_of(Verb::map) | right_of(Verb::write)},
       {OperandKind::word, "offset", "of the word in bytes, a multiple of 8"}},
      {{OperandKind::moved, "semaphore", "with all rights", ObjectType::semaphore}},
-     Transfer::nothing, "", true, "no_budget, no_room, busy, out_of_range, may_fault"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, busy, out_of_range, may_fault, closed, wrong_state"},
     {ObjectType::budget, Verb::create, 2, "table", "Makes a table to serve objects through.",
      {{OperandKind::word, "slots", "requests it can hold, 1..1024"},
       {OperandKind::word, "block", "bytes of each slot's block, a power of two, 64..65536, or 0"},
@@ -70,21 +81,23 @@ inline constexpr Operation operations[] = {
        ObjectType::memory, right_of(Verb::map) | right_of(Verb::read) | right_of(Verb::write)},
       {OperandKind::word, "offset", "of block 0 in bytes, a multiple of the page size"}},
      {{OperandKind::moved, "table", "with all rights", ObjectType::table}},
-     Transfer::nothing, "", true, "no_budget, no_room, out_of_range, may_fault"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, busy, out_of_range, may_fault, closed, wrong_state"},
     {ObjectType::budget, Verb::create, 3, "process", "Makes a process without threads.",
      {{OperandKind::word, "handles", "slots of its handle table, 16..65536"},
       {OperandKind::flags, "flags", "1: withhold the cycle counter"}},
      {{OperandKind::moved, "process", "with all rights", ObjectType::process}},
-     Transfer::nothing, "", true, "no_budget, no_room"},
+     Transfer::nothing, "", true, "no_budget, no_memory, no_room, wrong_state"},
     {ObjectType::budget, Verb::create, 4, "budget", "Makes a child budget; its limits are "
      "reserved here.",
      {}, {{OperandKind::moved, "budget", "with all rights", ObjectType::budget}},
-     Transfer::bytes_in, "BudgetLimits", true, "no_budget, no_room, too_deep"},
+     Transfer::bytes_in, "BudgetLimits", true,
+     "no_budget, no_memory, no_room, too_deep, wrong_state"},
     {ObjectType::budget, Verb::create, 5, "timer", "Makes a timer.",
      {{OperandKind::handle, "semaphore", "gets one unit each time it fires", ObjectType::semaphore,
        right_signal}},
      {{OperandKind::moved, "timer", "with all rights", ObjectType::timer}},
-     Transfer::nothing, "", true, "no_budget, no_room"},
+     Transfer::nothing, "", true, "no_budget, no_memory, no_room, closed, wrong_state"},
     {ObjectType::budget, Verb::create, 6, "channel",
      "Makes a channel over memory, which is committed and pinned.",
      {{OperandKind::handle, "memory", "that both ends will share", ObjectType::memory,
@@ -95,11 +108,12 @@ inline constexpr Operation operations[] = {
       {OperandKind::word, "version", "of that structure, 32 bits"}},
      {{OperandKind::moved, "first", "end 0, with all rights", ObjectType::channel},
       {OperandKind::moved, "second", "end 1, with all rights", ObjectType::channel}},
-     Transfer::nothing, "", true, "no_budget, no_room, out_of_range, may_fault"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, busy, out_of_range, may_fault, closed, wrong_state"},
     {ObjectType::budget, Verb::create, 7, "set", "Makes a semaphore set.",
      {{OperandKind::word, "members", "that it has room for, 1..131072"}},
      {{OperandKind::moved, "set", "with all rights", ObjectType::set}},
-     Transfer::nothing, "", true, "no_budget, no_memory, no_room"},
+     Transfer::nothing, "", true, "no_budget, no_memory, no_room, wrong_state"},
     {ObjectType::budget, Verb::create, 8, "ring", "Makes a ring for the handles of this process.",
      {{OperandKind::word, "entries", "a power of two, 1..1024"},
       {OperandKind::handle, "memory", "that holds the queues (abi/ring.h)", ObjectType::memory,
@@ -107,7 +121,8 @@ inline constexpr Operation operations[] = {
       {OperandKind::word, "offset", "of the queues in bytes, a multiple of the page size"},
       {OperandKind::word, "allowed", "bit i: entries may have the ring verb i"}},
      {{OperandKind::moved, "ring", "with all rights", ObjectType::ring}},
-     Transfer::nothing, "", true, "no_budget, no_room, out_of_range, may_fault, limit, busy"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, out_of_range, may_fault, limit, busy, closed, wrong_state"},
     {ObjectType::budget, Verb::get, 0, "ledger", "Reads limits and use.",
      {}, {}, Transfer::bytes_out, "BudgetLedger"},
     {ObjectType::budget, Verb::get, 1, "machine", "Reads the whole machine's memory account "
@@ -117,10 +132,10 @@ inline constexpr Operation operations[] = {
      "Destroys everything that the budget and its children paid for; then the ledger reads zero.",
      {{OperandKind::handle, "done", "semaphore that gets one unit when all is gone, or 0",
        ObjectType::semaphore, right_signal}},
-     {}, Transfer::nothing, "", true, "wrong_state"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, closed, wrong_state"},
     {ObjectType::budget, Verb::watch, 0, "exhausted", "Signals when a charge was refused here.",
      {{OperandKind::handle, "semaphore", "gets one unit", ObjectType::semaphore, right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget, busy"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, busy, closed, wrong_state"},
 
     // ---- process
     {ObjectType::process, Verb::create, 0, "thread", "Makes a thread and starts it.",
@@ -131,12 +146,12 @@ inline constexpr Operation operations[] = {
       {OperandKind::word, "priority", "0..63, at most the budget's ceiling"},
       {OperandKind::word, "affinity", "mask of CPUs, 0: any"}},
      {{OperandKind::moved, "thread", "with all rights", ObjectType::thread}},
-     Transfer::nothing, "", true, "no_budget, no_room, wrong_state"},
+     Transfer::nothing, "", true, "no_budget, no_memory, no_room, wrong_state"},
     {ObjectType::process, Verb::share, 0, "install", "Moves a handle into a process that has not "
      "started.",
      {{OperandKind::moved, "handle", "leaves the caller", ObjectType::any}},
      {{OperandKind::word, "handle", "its value in the process"}},
-     Transfer::nothing, "", true, "no_room, wrong_state"},
+     Transfer::nothing, "", true, "no_room, closed, wrong_state"},
     {ObjectType::process, Verb::map, 0, "map", "Maps memory.",
      {{OperandKind::handle, "memory", "with map, and read, write or execute as asked",
        ObjectType::memory, right_of(Verb::map)},
@@ -145,16 +160,18 @@ inline constexpr Operation operations[] = {
       {OperandKind::word, "address", "wished for; 0: the kernel chooses"},
       {OperandKind::flags, "flags", "1: read, 2: write, 4: execute, 8: fixed"}},
      {{OperandKind::word, "address", "of the first byte"}},
-     Transfer::nothing, "", true, "no_budget, out_of_range, overlap, permission"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, limit, out_of_range, overlap, permission, closed, wrong_state"},
     {ObjectType::process, Verb::map, 1, "unmap", "Unmaps a range; holes in it are no error.",
      {{OperandKind::word, "address", "a multiple of the page size"},
       {OperandKind::word, "length", "in bytes, a multiple of the page size"}},
-     {}, Transfer::nothing, "", true, "no_budget, out_of_range"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, limit, out_of_range, wrong_state"},
     {ObjectType::process, Verb::map, 2, "protect", "Changes the access of a mapped range.",
      {{OperandKind::word, "address", "a multiple of the page size"},
       {OperandKind::word, "length", "in bytes, a multiple of the page size"},
       {OperandKind::flags, "flags", "1: read, 2: write, 4: execute"}},
-     {}, Transfer::nothing, "", true, "no_budget, out_of_range, permission"},
+     {}, Transfer::nothing, "", true,
+     "no_budget, no_memory, limit, out_of_range, permission, wrong_state"},
     {ObjectType::process, Verb::remove, 0, "kill", "Kills the process, wherever its threads are.",
      {{OperandKind::word, "code", "its exit code"}}, {}, Transfer::nothing, ""},
     {ObjectType::process, Verb::get, 0, "state", "Reads how it is, or how it ended.",
@@ -164,11 +181,11 @@ inline constexpr Operation operations[] = {
      Transfer::nothing, "", true, "not_found, no_room"},
     {ObjectType::process, Verb::watch, 0, "exit", "Signals when the process has ended.",
      {{OperandKind::handle, "semaphore", "gets one unit", ObjectType::semaphore, right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, closed, wrong_state"},
     {ObjectType::process, Verb::watch, 1, "fault",
      "Signals when a fault stops a thread; without a watcher a fault ends the process.",
      {{OperandKind::handle, "semaphore", "gets one unit", ObjectType::semaphore, right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget, busy"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, busy, closed, wrong_state"},
 
     // ---- thread
     {ObjectType::thread, Verb::remove, 0, "kill", "Kills the thread.",
@@ -188,15 +205,15 @@ inline constexpr Operation operations[] = {
     {ObjectType::thread, Verb::watch, 0, "exit", "Signals when the thread has left user mode for "
      "ever.",
      {{OperandKind::handle, "semaphore", "gets one unit", ObjectType::semaphore, right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, closed, wrong_state"},
 
     // ---- memory
     {ObjectType::memory, Verb::read, 0, "bytes", "Copies bytes out of it.",
-     {{OperandKind::word, "offset", "in bytes"}}, {}, Transfer::bytes_out, "",
-      true, "out_of_range, no_budget"},
+     {{OperandKind::word, "offset", "in bytes"}}, {}, Transfer::bytes_out, "", true,
+     "out_of_range, closed, wrong_state"},
     {ObjectType::memory, Verb::write, 0, "bytes", "Copies bytes into it.",
-     {{OperandKind::word, "offset", "in bytes"}}, {}, Transfer::bytes_in, "",
-      true, "out_of_range, no_budget"},
+     {{OperandKind::word, "offset", "in bytes"}}, {}, Transfer::bytes_in, "", true,
+     "no_budget, no_memory, out_of_range, closed, wrong_state"},
     {ObjectType::memory, Verb::get, 0, "size", "Reads its size and kind.",
      {}, {{OperandKind::word, "pages", "its size in pages"},
           {OperandKind::word, "flags", "as at creation"},
@@ -205,25 +222,27 @@ inline constexpr Operation operations[] = {
     {ObjectType::memory, Verb::get, 1, "physical", "Reads the physical address of contiguous "
      "memory.",
      {}, {{OperandKind::word, "address", "physical, for a device's registers"}},
-     Transfer::nothing, "", true, "wrong_state"},
+     Transfer::nothing, "", true, "closed, wrong_state"},
     {ObjectType::memory, Verb::create, 0, "range", "Makes an object that is a part of this one.",
      {{OperandKind::handle, "budget", "that pays for the record", ObjectType::budget,
        right_of(Verb::create)},
       {OperandKind::word, "offset", "in bytes, a multiple of the page size"},
       {OperandKind::word, "pages", "its size in pages"}},
      {{OperandKind::moved, "memory", "with this handle's rights", ObjectType::memory}},
-     Transfer::nothing, "", true, "no_budget, no_room, out_of_range"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, limit, out_of_range, closed, wrong_state"},
     {ObjectType::memory, Verb::create, 1, "clone", "Makes a copy-on-write clone.",
      {{OperandKind::handle, "budget", "that pays for the clone", ObjectType::budget,
        right_of(Verb::create)},
       {OperandKind::word, "offset", "in bytes, a multiple of the page size"},
       {OperandKind::word, "pages", "its size in pages"}},
      {{OperandKind::moved, "memory", "with all rights", ObjectType::memory}},
-     Transfer::nothing, "", true, "no_budget, no_room, no_memory, out_of_range, wrong_state"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, out_of_range, closed, wrong_state"},
     {ObjectType::memory, Verb::set, 0, "commit", "Gives a range of on-demand memory its pages now.",
      {{OperandKind::word, "offset", "in bytes, a multiple of the page size"},
       {OperandKind::word, "length", "in bytes, a multiple of the page size"}},
-     {}, Transfer::nothing, "", true, "no_budget, no_memory, out_of_range"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, out_of_range, closed, wrong_state"},
 
     // ---- semaphore (wait and signal are system calls) "
     {ObjectType::semaphore, Verb::get, 0, "state", "Reads mode, value and where the word lies.",
@@ -277,7 +296,8 @@ inline constexpr Operation operations[] = {
        "pays"}},
      {{OperandKind::moved, "object", "in the caller's table, to be moved in the reply",
        ObjectType::served}},
-     Transfer::nothing, "", true, "no_budget, no_room, faulted, not_found"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, faulted, server_died, not_found, wrong_state"},
     {ObjectType::table, Verb::get, 0, "state", "Reads how busy the table is.",
      {}, {{OperandKind::word, "slots", "in all"},
           {OperandKind::word, "free", "slots nobody uses"},
@@ -301,7 +321,7 @@ inline constexpr Operation operations[] = {
     // ---- served object: only what the kernel answers itself "
     {ObjectType::served, Verb::watch, 0xff00, "server_death", "Signals when the server has died.",
      {{OperandKind::handle, "semaphore", "gets one unit", ObjectType::semaphore, right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, closed, wrong_state"},
 
     // ---- timer
     {ObjectType::timer, Verb::set, 0, "arm", "Starts it; an earlier start is forgotten.",
@@ -345,19 +365,24 @@ inline constexpr Operation operations[] = {
      {{OperandKind::handle, "budget", "that pays", ObjectType::budget, right_of(Verb::create)},
       {OperandKind::word, "base", "first port"}, {OperandKind::word, "count", "of ports"}},
      {{OperandKind::moved, "ports", "with all rights", ObjectType::ports}},
-     Transfer::nothing, "", true, "no_budget, no_room, busy, out_of_range"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, busy, limit, out_of_range, permission (the kernel has some "
+     "of them), wrong_state"},
     {ObjectType::hardware, Verb::create, 1, "interrupt", "Takes an interrupt line; each line once.",
      {{OperandKind::handle, "budget", "that pays", ObjectType::budget, right_of(Verb::create)},
       {OperandKind::word, "line", "ISA number below 16, else global system interrupt"}},
      {{OperandKind::moved, "interrupt", "with all rights", ObjectType::interrupt}},
-     Transfer::nothing, "", true, "no_budget, no_room, busy, out_of_range"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, busy, limit, out_of_range, wrong_state"},
     {ObjectType::hardware, Verb::create, 2, "registers", "Takes a range of device registers; "
      "never RAM.",
      {{OperandKind::handle, "budget", "that pays", ObjectType::budget, right_of(Verb::create)},
       {OperandKind::word, "address", "physical, a multiple of the page size"},
       {OperandKind::word, "length", "in bytes, a multiple of the page size"}},
      {{OperandKind::moved, "memory", "uncached", ObjectType::memory}},
-     Transfer::nothing, "", true, "no_budget, no_room, busy, out_of_range"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, busy, limit, out_of_range, permission (RAM, or registers "
+     "of the kernel), wrong_state"},
     {ObjectType::hardware, Verb::create, 3, "message_interrupt", "Takes an interrupt that a device "
      "raises by writing a message to memory.",
      {{OperandKind::handle, "budget", "that pays", ObjectType::budget, right_of(Verb::create)},
@@ -389,16 +414,17 @@ inline constexpr Operation operations[] = {
      "signals.",
      {{OperandKind::handle, "semaphore", "gets one unit an interrupt", ObjectType::semaphore,
        right_signal}},
-     {}, Transfer::nothing, "", true, "busy"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, busy, closed, wrong_state"},
     {ObjectType::interrupt, Verb::set, 0, "acknowledge", "Lets the next interrupt signal; after "
      "each one none does.",
      {}, {}},
 
     // ---- power and console "
     {ObjectType::power, Verb::shutdown, 0, "now", "Ends or restarts the machine at once.",
-     {{OperandKind::word, "kind", "0: off, 1: restart"}}, {}},
+     {{OperandKind::word, "kind", "0: off, 1: restart, 2: off, after a failure"}}, {}},
     {ObjectType::console, Verb::write, 0, "text", "Writes to the kernel's own console, whole.",
-     {}, {}, Transfer::bytes_in, "", true, "too_many (1024 bytes at most)"},
+     {}, {}, Transfer::bytes_in, "", true,
+     "too_many (1024 bytes at most), wrong_state (after release)"},
     {ObjectType::console, Verb::shutdown, 0, "release",
      "The kernel leaves the serial port to a driver; it writes again only to report a panic.", {},
       {}},

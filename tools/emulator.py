@@ -14,6 +14,7 @@ program = "qemu-system-x86_64"
 # What the kernel's use of the debug-exit device makes of QEMU's exit status (2 * value + 1).
 status_clean = 33
 status_panic = 35
+status_failed = 37
 
 
 @dataclasses.dataclass

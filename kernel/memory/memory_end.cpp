@@ -28,7 +28,7 @@ constexpr unsigned tables_per_step = 8;
 Result<void> MemoryObject::add_mapping(Region& region) {
     SpinGuard guard(lock_);
     if (ended_) return Error::closed;
-    if (mapping_count_ == mappings_per_memory_max) return Error::limit;
+    if (mapping_count_ == abi::mappings_per_memory_max) return Error::limit;
     ++mapping_count_;
     mappings_.push_back(region);
     return {};
@@ -36,7 +36,7 @@ Result<void> MemoryObject::add_mapping(Region& region) {
 
 Result<void> MemoryObject::add_split_mapping(Region& first, Region& second) {
     SpinGuard guard(lock_);
-    if (mapping_count_ == mappings_per_memory_max) return Error::limit;
+    if (mapping_count_ == abi::mappings_per_memory_max) return Error::limit;
     ++mapping_count_;
     second.payment = first.payment;
     const uint64_t length = second.begin - first.begin;

@@ -108,7 +108,7 @@ Result<Ref<MemoryObject>> MemoryObject::create_range(Budget& budget, uint64_t of
     range->root_first_ = at.first + offset / arch::page_size;
     SpinGuard guard(at.root->lock_);
     if (at.root->ended_) return Error::closed;
-    if (at.root->range_count_ == mappings_per_memory_max) return Error::limit;
+    if (at.root->range_count_ == abi::mappings_per_memory_max) return Error::limit;
     if (!try_retain(*at.root)) return Error::closed;
     ++at.root->range_count_;
     at.root->ranges_.push_back(*range);

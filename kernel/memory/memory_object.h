@@ -38,9 +38,6 @@ struct RangeOfMemory;
 
 enum class MemoryKind : uint8_t { committed, on_demand, contiguous, device, fixed, range };
 
-// Mappings of one object, and ranges of one: bounds the work of whoever looks at all of them.
-inline constexpr uint32_t mappings_per_memory_max = 16384;
-
 // A place in an object's list of mappings: a region, or a marker of whoever walks along the list.
 struct MappingNode : ListNode<MappingOfMemory> {
     explicit MappingNode(bool is_region) : is_region(is_region) {}
@@ -65,7 +62,7 @@ public:
     static Result<Ref<MemoryObject>> create_physical(Budget& budget, PhysicalRange range,
                                                      MemoryKind kind);
     // `offset` in bytes. bad_argument (details are those of memory.create.range), out_of_range,
-    // limit (mappings_per_memory_max), closed (the memory's budget was destroyed).
+    // limit (abi::mappings_per_memory_max), closed (the memory's budget was destroyed).
     Result<Ref<MemoryObject>> create_range(Budget& budget, uint64_t offset, uint64_t pages);
     // Errors as for create_range, and wrong_state for device registers. The clone is still
     // empty: see below.
@@ -130,7 +127,7 @@ public:
     // The same in one step, if no mapping but `only` has the page; busy otherwise. The caller holds
     // the address space's lock and made sure that no CPU has a translation through `only`.
     Result<void> make_private_through(uint64_t index, const Region& only);
-    // Links a new region. limit: mappings_per_memory_max; closed: this object died.
+    // Links a new region. limit: abi::mappings_per_memory_max; closed: this object died.
     Result<void> add_mapping(Region& region);
     // Links the second half of a region that was split. limit.
     Result<void> add_split_mapping(Region& first, Region& second);

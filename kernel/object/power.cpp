@@ -18,7 +18,8 @@ const ObjectKind Power::kind_table = {abi::ObjectType::power, detach_power, die_
 
 Status Power::now(uint64_t kind) {
     switch (kind) {
-        case abi::power_off: arch::power_off();
+        case abi::power_off: arch::power_off(false);
+        case abi::power_off_failed: arch::power_off(true);
         case abi::power_reboot: arch::reboot();
         default: return Error::bad_argument;
     }

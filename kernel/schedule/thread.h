@@ -189,6 +189,7 @@ struct Thread final : Object,
     Work work;
     // A long operation's own progress, meaning what its continuation says.
     uint64_t progress[6] = {};
+    uint8_t operation_number = 0;  // of its last operation in abi::operations; debug builds only
 
     // How it ended or stopped; written before the status changes.
     std::atomic<abi::EndReason> end_reason{abi::EndReason::alive};

@@ -4,8 +4,11 @@
 #include "abi/operations.h"
 #include "arch/cpu.h"
 #include "base/container_of.h"
+#include "kernel/assert.h"
+#include "kernel/log.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
+#include "kernel/syscall/described_errors.h"
 #include "kernel/syscall/handlers.h"
 #include "kernel/syscall/invocation.h"
 #include "kernel/syscall/system_calls.h"
@@ -93,6 +96,15 @@ Status check_message(const Invocation& invocation, unsigned mask) {
     return {};
 }
 
+// In debug builds: a line that fails every test that it appears in (tools/test/transcript.py).
+void check_described(const abi::Operation& operation, Status status) {
+    if constexpr (debug_checks) {
+        if (describes(operation, status.code())) return;
+        log("undescribed: {} (object type {}) answered {}", operation.name,
+            static_cast<unsigned>(operation.object), abi::name_of(status.code()));
+    }
+}
+
 void set_result(Thread& thread, const Invocation& invocation, Status status) {
     Message& message = thread.message;
     message = {};
@@ -116,7 +128,9 @@ void invoke(Thread& thread, const Found& target, unsigned index) {
     invocation.bytes_in = static_cast<uint32_t>(in.rbx);
     invocation.capacity_out = static_cast<uint32_t>(in.rbx >> 32);
     Status status = check_message(invocation, static_cast<unsigned>(in.rsi >> 32 & 0x3f));
+    if constexpr (debug_checks) thread.operation_number = static_cast<uint8_t>(index);
     if (status.ok()) status = operation_handlers[index](invocation);
+    check_described(abi::operations[index], status);
     set_result(thread, invocation, status);
 }
 
@@ -259,6 +273,7 @@ void continue_after_grace(Thread& thread, const LongOperation& operation, bool f
 }
 
 void finish_operation(Thread& thread, Status status, uint64_t w0, uint64_t w1, unsigned arrived) {
+    check_described(abi::operations[thread.operation_number], status);
     thread.message = {};
     thread.message.rax = status.bits;
     if (status.ok()) {

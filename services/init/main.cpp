@@ -58,7 +58,7 @@ Result<std::span<const std::byte>> map_archive(const Environment& environment) {
 [[noreturn]] void give_up(const Environment& environment) {
     log_line("init: the system cannot start; the machine is turned off");
     if (const auto power = environment.handle<Power>(names::power); power.ok()) {
-        static_cast<void>(power->shutdown_now(abi::power_off));
+        static_cast<void>(power->shutdown_now(abi::power_off_failed));
     }
     panic("init may not turn the machine off");
 }

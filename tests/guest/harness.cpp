@@ -70,6 +70,7 @@ annulus::Result<void> annulus::program_main(Environment& environment) {
     }
     log("TEST END {} passed={} failed={}", test::suite, totals.passed, totals.failed);
     const auto power = environment.handle<Power>(names::power);
-    if (power.ok()) return power->shutdown_now(abi::power_off);
-    return totals.failed == 0 && totals.passed != 0 ? Result<void>() : Error::refused;
+    const bool passed = totals.failed == 0 && totals.passed != 0;
+    if (power.ok()) return power->shutdown_now(passed ? abi::power_off : abi::power_off_failed);
+    return passed ? Result<void>() : Error::refused;
 }

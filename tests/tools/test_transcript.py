@@ -45,6 +45,9 @@ class Protocol(unittest.TestCase):
     def test_a_panic_anywhere(self):
         self.assertEqual(len(said("cpu 1: panic: no").problems), 1)
 
+    def test_an_error_that_is_not_described(self):
+        self.assertEqual(len(said("undescribed: memory (object type 1) answered x").problems), 1)
+
     def test_malformed_lines(self):
         for line in ("TEST PASS s it has no id", "TEST END s passed=1", "BUDGET 1 x", "TEST"
                      " FAIL s.1 no detail"):

@@ -11,8 +11,9 @@
               (lines end in \\n alone); {"clients": "pages"} waits for clients on the host
     clients   "web", "pages" or "guarded": clients on the host use ports of the guest (web.py),
               through free ones of the host, when all expected suites and the script are done
-    timeout   seconds for the boot (120)            exit      "clean" (default), or "serves": is
-                                                              ended when all else has happened
+    timeout   seconds for the boot (120)            exit      "clean" (default), "failed": the
+    repeat    boots in a row (1)                              guest says so, or "serves": is ended
+                                                              when all else has happened
 """
 
 import dataclasses
@@ -68,7 +69,7 @@ class Boot:
 
 
 _fields = {"name", "system", "kernel", "cpus", "memory", "append", "icount", "expect", "checks",
-           "network", "clients", "devices", "script", "timeout", "exit"}
+           "network", "clients", "devices", "script", "timeout", "exit", "repeat"}
 
 
 def boots(only=()):
@@ -306,9 +307,11 @@ def judge(run, suite):
                     None if number < run.steps_done else "was not seen")
     for problem in run.said.problems:
         suite.fails("serial", problem)
-    if boot.scenario.get("exit", "clean") == "clean":
-        clean = run.problem is None and run.status == emulator.status_clean
-        suite.check("powers off", None if clean else f"QEMU's status is {run.status}")
+    exit_status = {"clean": emulator.status_clean, "failed": emulator.status_failed}
+    wanted = exit_status.get(boot.scenario.get("exit", "clean"))
+    if wanted is not None:
+        as_wanted = run.problem is None and run.status == wanted
+        suite.check("powers off", None if as_wanted else f"QEMU's status is {run.status}")
     if run.problem:
         suite.fails("progress", run.problem)
     if suite.failed:
@@ -332,6 +335,11 @@ def run(report, boot):
     with report.suite(f"guest-{boot.name}") as suite:
         first = _execute(boot, boot.name)
         judge(first, suite)
+        for number in range(2, boot.scenario.get("repeat", 1) + 1):
+            if suite.failed:
+                break
+            judge(_execute(boot, boot.name), suite)
+            suite.counters["boots"] = number
         if boot.icount:
             second = _execute(boot, f"{boot.name}-again")
             differ = next((f"first  {one}\nsecond {two}" for one, two in

@@ -22,7 +22,8 @@ _forms = {
     "budget": re.compile(r"BUDGET (\S+) (.+) instructions=(\d+) entries=(\d+) cr3=(\d+)"),
     "monitor": re.compile(r"MONITOR (\w+)"),
 }
-_panic = re.compile(r"\bpanic: ")
+# A debug kernel also says when an operation answers an error that its description does not name.
+_problem = re.compile(r"\b(panic|undescribed): ")
 
 
 @dataclasses.dataclass
@@ -54,7 +55,7 @@ class Transcript:
         """Takes one line; returns the name of a monitor check when the line asks for one."""
         line = line.rstrip("\r\n")
         self.lines.append(line)
-        if _panic.search(line):
+        if _problem.search(line):
             self.problems.append(line)
         if not line.startswith(("TEST ", "BUDGET ", "MONITOR ")):
             return None

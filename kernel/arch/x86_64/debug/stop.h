@@ -14,6 +14,7 @@ void leave_emulator(uint32_t code);
 
 inline constexpr uint32_t exit_code_clean = 0x10;
 inline constexpr uint32_t exit_code_panic = 0x11;
+inline constexpr uint32_t exit_code_failed = 0x12;  // a program said so
 
 // Makes sure the first serial port works, or finds out that there is none.
 void console_init();

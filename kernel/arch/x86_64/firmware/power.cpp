@@ -40,9 +40,9 @@ void enter_off_state() {
 
 }  // namespace
 
-void power_off() {
+void power_off(bool failed) {
     disable_interrupts();
-    leave_emulator(exit_code_clean);
+    leave_emulator(failed ? exit_code_failed : exit_code_clean);
     enter_off_state();
     delay_ns(power_wait_ns);
     kernel::log("power: this machine cannot turn itself off; it is safe to do so now");

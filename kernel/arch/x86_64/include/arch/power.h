@@ -9,8 +9,8 @@
 namespace annulus::arch {
 
 // Each tries what the machine has, in order, and halts when nothing works. The emulator's exit
-// device comes first (status 33: clean), so that a test needs no firmware.
-[[noreturn]] void power_off();
+// device comes first (status 33: clean, 37: `failed`), so that a test needs no firmware.
+[[noreturn]] void power_off(bool failed);
 [[noreturn]] void reboot();
 
 // Stops all other CPUs by non-maskable interrupt, writes "panic: " and the message, the registers
