@@ -207,7 +207,7 @@ Result<Spawned> spawn(const ProgramImage& image, const SpawnOptions& options) {
         spawning.base + image.plan().entry, spawning.stack_end, block,
         spawning.stack_end - sizeof(ThreadControl), options.priority, options.affinity));
     spawning.done = true;
-    return Spawned{std::move(spawning.process), std::move(ended)};
+    return Spawned{std::move(spawning.process), std::move(ended), spawning.base};
 }
 
 }  // namespace annulus

@@ -76,7 +76,8 @@ struct SpawnOptions {
 
 struct Spawned {
     Process process;
-    Semaphore ended;  // one unit when the process has ended; empty if the options named one
+    Semaphore ended;      // one unit when the process has ended; empty if the options named one
+    uint64_t image_base;  // where the program lies: addresses minus this are those of its file
 };
 
 // Starts a process. All or nothing: on an error nothing runs, nothing is left, and every handle of

@@ -72,9 +72,14 @@ void report_callers(const arch::TrapFrame& frame) {
 
 }  // namespace
 
-void report_fault(const Process& process, const Thread& thread) {
+void report_fault(Process& process, const Thread& thread) {
     log("process {} dies: {} at {x16}, instruction {x16}", process.id(), name_of(thread.fault),
         thread.fault_address, thread.frame.rip);
+    uint64_t begin;
+    if (process.space.find_mapping(thread.frame.rip, begin)) {
+        log("  the instruction is byte {x} of what is mapped at {x16}", thread.frame.rip - begin,
+            begin);
+    }
     report_registers(thread.frame);
     report_stack(thread.frame.rsp);
     report_callers(thread.frame);

@@ -10,6 +10,6 @@ struct Thread;
 // Says which process, which fault, the registers, the top of the stack, and who called whom by
 // frame pointers. `thread` is current, its frame complete; its memory is read with care, as it is
 // what went wrong. At most 40 lines.
-void report_fault(const Process& process, const Thread& thread);
+void report_fault(Process& process, const Thread& thread);
 
 }  // namespace annulus::kernel

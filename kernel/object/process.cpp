@@ -96,7 +96,21 @@ void Process::thread_ended(Thread& thread) {
     release(thread);
 }
 
+// A destroyed budget's children are destroyed one after the other: what such a process misses first
+// may be its parent's, and its own budget still be whole.
+bool Process::loses_budget() const {
+    for (const Budget* payer = budget; payer != nullptr; payer = payer->parent()) {
+        if (payer->destroyed()) return true;
+    }
+    return false;
+}
+
 void Process::stop_at_fault(Thread& thread) {
+    // On its way out already, and no fault of its own: it is neither stopped nor reported.
+    if (loses_budget()) {
+        kill(abi::EndReason::budget_destroyed, 0);
+        exit_current(abi::EndReason::budget_destroyed, 0);
+    }
     {
         SpinGuard guard(lock_);
         if (!fault_watches.empty() && !ended_.load(std::memory_order_relaxed)) {
@@ -110,8 +124,6 @@ void Process::stop_at_fault(Thread& thread) {
         }
     }
     if (this_cpu().current == nullptr) schedule();
-    // On its way out already: without its budget it cannot even get the page that it touched.
-    if (budget->destroyed()) kill(abi::EndReason::budget_destroyed, 0);
     if (!ended()) report_fault(*this, thread);
     kill(abi::EndReason::faulted, static_cast<uint64_t>(thread.fault));
     exit_current(abi::EndReason::faulted, static_cast<uint64_t>(thread.fault));

@@ -34,7 +34,7 @@ public:
 
     // A fault stopped `thread`, which is current; its state is complete in its record, the fault
     // included. Does not return: with a fault watcher the thread stays stopped, otherwise a report
-    // is logged and the process dies.
+    // is logged and the process dies. A process whose budget is being destroyed just ends.
     [[noreturn]] void stop_at_fault(Thread& thread);
 
     // Called by a thread that is dead and off its CPU's hands; ends the process with the last one.
@@ -69,6 +69,8 @@ public:
 
 private:
     friend struct ProcessEnd;
+
+    bool loses_budget() const;
 
     enum class Stage : uint8_t {
         alive,

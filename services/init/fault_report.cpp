@@ -28,7 +28,8 @@ std::string_view describe(abi::FaultKind kind) {
 
 }  // namespace
 
-void report_fault(SystemLog& log, std::string_view program, ThreadReference thread) {
+void report_fault(SystemLog& log, std::string_view program, ThreadReference thread,
+                  uint64_t image_base) {
     const auto state = thread.get_state();
     const auto read = thread.get_registers();
     if (!state.ok() || !read.ok()) {
@@ -38,6 +39,7 @@ void report_fault(SystemLog& log, std::string_view program, ThreadReference thre
     const abi::ThreadRegisters& r = *read;
     log.say("{} {}: address {x16}, instruction {x16}", program, describe(state->fault),
             state->fault_address, r.rip);
+    log.say("  the program lies at {x16}", image_base);
     log.say("  rax {x16} rbx {x16} rcx {x16} rdx {x16}", r.rax, r.rbx, r.rcx, r.rdx);
     log.say("  rsi {x16} rdi {x16} rbp {x16} rsp {x16}", r.rsi, r.rdi, r.rbp, r.rsp);
     log.say("  r8  {x16} r9  {x16} r10 {x16} r11 {x16}", r.r8, r.r9, r.r10, r.r11);

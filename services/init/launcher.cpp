@@ -173,6 +173,7 @@ Result<void> Launcher::start(const Program& program, uint64_t seed, Grants& gran
                                   .ended = shared_.doorbell.handle()};
     Spawned spawned = TRY(spawn(image, options));
     running.process = std::move(spawned.process);
+    running.image_base = spawned.image_base;
     return {};
 }
 

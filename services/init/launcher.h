@@ -13,6 +13,7 @@ namespace annulus::init {
 struct Running {
     Budget budget;
     Process process;
+    uint64_t image_base = 0;  // as in Spawned
 };
 
 // What failed: in words such as "its budget", and the manifest's line.

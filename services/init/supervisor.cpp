@@ -88,7 +88,7 @@ bool Supervisor::look_at(uint16_t index) {
     const ProcessReference process = entries_[index].running.process;
     const std::string_view name = program(index).name;
     if (const auto thread = process.get_faulted(); thread.ok()) {
-        report_fault(shared_.log, name, *thread);
+        report_fault(shared_.log, name, *thread, entries_[index].running.image_base);
         end(index, abi::EndReason::faulted);
         return true;
     }
