@@ -89,7 +89,7 @@ struct MemoryEnd {
             give_back_registers({memory.base_, memory.base_ + memory.pages_ * abi::page_size});
         }
         if (memory.memory_kind_ == MemoryKind::contiguous && memory.base_ != 0) {
-            page_allocator().free(PhysicalPage{frame_of(memory.base_)}, memory.run_order_);
+            page_allocator().free_run(PhysicalPage{frame_of(memory.base_)}, memory.pages_);
         }
         if (!memory.has_directory() || memory.free_some()) return true;
         memory.work_.step = MemoryObject::free_step;

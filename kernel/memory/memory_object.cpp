@@ -59,12 +59,9 @@ Result<Ref<MemoryObject>> MemoryObject::create(Budget& budget, uint64_t pages, u
     Ref<MemoryObject> memory = TRY(budget.create<MemoryObject>(kind, pages, flags));
     if (kind == MemoryKind::on_demand) return memory;
     if (kind == MemoryKind::contiguous) {
-        // The allocator takes back whole blocks only, so the tail is kept, and paid for.
-        const uint32_t order = PageAllocator::order_for(pages);
-        if (order > PageAllocator::max_order) return Error::limit;
-        TRY(memory->charge_all(uint64_t{1} << order));
-        memory->base_ = TRY(page_allocator().allocate(order, PageUse::user)).address();
-        memory->run_order_ = order;
+        if (PageAllocator::order_for(pages) > PageAllocator::max_order) return Error::limit;
+        TRY(memory->charge_all(pages));
+        memory->base_ = TRY(page_allocator().allocate_run(pages, PageUse::user)).address();
     } else {
         TRY(memory->charge_all(pages + FrameDirectory::tables_for(pages)));
     }

@@ -210,7 +210,6 @@ private:
     uint64_t flags_;
     uint64_t id_;
     arch::PhysicalAddress base_ = 0;  // contiguous, device, fixed
-    uint32_t run_order_ = 0;          // contiguous
     FrameDirectory directory_;        // committed, on demand; guarded by lock_
     uint64_t present_ GUARDED_BY(lock_) = 0;
     uint64_t charged_ GUARDED_BY(lock_) = 0;  // pages charged to `budget`

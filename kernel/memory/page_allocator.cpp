@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 namespace annulus::kernel {
@@ -256,6 +257,35 @@ void PageAllocator::free(PhysicalPage page, uint32_t order) {
     set_tag(page.frame, {FrameState::cached, 0});
     cache.pages[cache.count++] = page.frame;
     add_to_balance(cache.balance, one_cached - one_allocated);
+}
+
+// A run is kept as blocks, the largest first: 7 pages are 4 + 2 + 1. Each lies at a multiple of its
+// size, as the run lies at one of all of it.
+Result<PhysicalPage> PageAllocator::allocate_run(uint64_t pages, PageUse use) {
+    const uint32_t whole = order_for(pages);
+    const PhysicalPage page = TRY(allocate(whole, use));
+    if (pages == uint64_t{1} << whole) return page;
+    const auto count = static_cast<uint32_t>(pages);
+    for (uint32_t at = 0; at < count;) {
+        const auto order = static_cast<uint32_t>(std::bit_width(count - at)) - 1;
+        hand_out(page.frame + at, order, use);
+        at += uint32_t{1} << order;
+    }
+    for (uint32_t at = count; at < uint32_t{1} << whole;) {
+        const auto order = static_cast<uint32_t>(std::countr_zero(at));
+        free(hand_out(page.frame + at, order, use), order);
+        at += uint32_t{1} << order;
+    }
+    return page;
+}
+
+void PageAllocator::free_run(PhysicalPage page, uint64_t pages) {
+    for (uint64_t left = pages; left > 0;) {
+        const auto order = static_cast<uint32_t>(std::bit_width(left)) - 1;
+        free(page, order);
+        page.frame += uint32_t{1} << order;
+        left -= uint64_t{1} << order;
+    }
 }
 
 // The per-CPU caches.

@@ -74,6 +74,11 @@ public:
     // Anything else (freed before, another order, not from here) is a bug and stops the kernel.
     void free(PhysicalPage page, uint32_t order);
 
+    // Any number of contiguous pages, aligned to the next power of two: what a block of that size
+    // has beyond them is free again. They go back by free_run() alone. Errors as for allocate.
+    Result<PhysicalPage> allocate_run(uint64_t pages, PageUse use = PageUse::kernel);
+    void free_run(PhysicalPage page, uint64_t pages);
+
     // Adds at most `limit` pages to the zeroed pool and returns how many; 0 when the pool is full
     // or memory is short. For idle CPUs: no lock is held while a page is zeroed.
     uint32_t zero_some(uint32_t limit);

@@ -201,8 +201,14 @@ TEST(budget_exceeded, "memory beyond the budget is refused whole, and nothing st
     const auto budget = MUST(test.budget().create_budget(limits));
     const auto before = settled_ledger(budget);
     EXPECT(budget.create_memory(51, 0).status() == Status(Error::no_budget, pages_index));
-    EXPECT(budget.create_memory(33, abi::memory_contiguous).status() ==
-           Status(Error::no_budget, pages_index));  // paid as a block of 64
+    EXPECT(budget.create_memory(51, abi::memory_contiguous).status() ==
+           Status(Error::no_budget, pages_index));
+    {
+        // A run that is no power of two costs its own pages and no more.
+        const auto run = MUST(budget.create_memory(33, abi::memory_contiguous));
+        EXPECT_EQ(used(MUST(budget.get_ledger()), abi::Resource::pages), 33u);
+    }
+    expect_returned(test, budget, before, "after the run");
     {
         const auto memory = MUST(budget.create_memory(1000, abi::memory_on_demand));
         const auto commit = memory.set_commit(0, 1000 * page).status();

@@ -6,8 +6,10 @@
 #include "tests/support/page_arena.h"
 
 #include <gtest/gtest.h>
+#include <string.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <random>
 #include <vector>
@@ -159,6 +161,32 @@ TEST_F(PageAllocatorTest, MergesEverythingAgain) {
     std::shuffle(all.begin(), all.end(), std::mt19937(7));
     for (PhysicalPage page : all) pages.free(page, 0);
     EXPECT_EQ(largest(), before);
+    pages.flush_caches();
+    EXPECT_EQ(pages.ledger().free, pages.total_pages());
+}
+
+TEST_F(PageAllocatorTest, RunsKeepTheirPagesAndNoMore) {
+    const uint64_t before = pages.free_pages();
+    std::vector<std::pair<PhysicalPage, uint64_t>> runs;
+    for (const uint64_t count : {1, 2, 3, 5, 7, 8, 33, 63, 100, 127}) {
+        const uint64_t free = pages.free_pages();
+        const PhysicalPage run = pages.allocate_run(count).value();
+        EXPECT_EQ(run.frame % std::bit_ceil(count), 0u);
+        EXPECT_EQ(pages.free_pages(), free - count);
+        for (uint64_t i = 0; i < count; ++i) {
+            // Nobody else gets a page of a run.
+            memset(pages.pointer({run.frame + static_cast<uint32_t>(i)}), 0x5a, abi::page_size);
+        }
+        runs.emplace_back(run, count);
+    }
+    for (const auto& [run, count] : runs) {
+        for (const auto& [other, size] : runs) {
+            const bool apart = run.frame + count <= other.frame || other.frame + size <= run.frame;
+            EXPECT_TRUE(apart || run.frame == other.frame);
+        }
+    }
+    for (const auto& [run, count] : runs) pages.free_run(run, count);
+    EXPECT_EQ(pages.free_pages(), before);
     pages.flush_caches();
     EXPECT_EQ(pages.ledger().free, pages.total_pages());
 }

@@ -100,7 +100,7 @@ TEST_F(MemoryObjects, ContiguousIsOneRun) {
             EXPECT_EQ(memory->frame(i, true).value(), base + i * page);
             EXPECT_EQ(word(*memory, i), 0u);
         }
-        EXPECT_EQ(paid(), 8u);
+        EXPECT_EQ(paid(), 5u);
     }
     expect_nothing_left();
 }
