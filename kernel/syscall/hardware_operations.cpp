@@ -146,7 +146,7 @@ Status console_write_text(Invocation& invocation) {
     const uint32_t size = invocation.bytes_in;
     if (size > Console::text_max) return Error::too_many;
     char text[Console::text_max];
-    if (!arch::copy_from_user(text, invocation.buffer, size)) return Error::bad_address;
+    if (size > 0 && !arch::copy_from_user(text, invocation.buffer, size)) return Error::bad_address;
     invocation.set_results(0);
     return Console::write({text, size}).status();
 }
