@@ -32,7 +32,7 @@ void init_kernel_memory(const BootInfo& info) {
     the_object_heap.init(the_page_allocator, arch::read_random());
 }
 
-Result<void*> allocate_table_pages(Budget& budget, uint64_t pages) {
+Result<void*> allocate_table_pages(Budget& budget, uint64_t pages, TableContent content) {
     const uint32_t order = PageAllocator::order_for(pages);
     if (order > PageAllocator::max_order) return Error::limit;
     // Blocks are powers of two: what is rounded up is paid, too.
@@ -43,7 +43,7 @@ Result<void*> allocate_table_pages(Budget& budget, uint64_t pages) {
         return block.status();
     }
     std::byte* bytes = the_page_allocator.pointer(*block);
-    __builtin_memset(bytes, 0, abi::page_size << order);
+    if (content == TableContent::zeroed) __builtin_memset(bytes, 0, abi::page_size << order);
     return static_cast<void*>(bytes);
 }
 

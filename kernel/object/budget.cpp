@@ -33,6 +33,11 @@ struct BudgetEnd {
     }
     static void die(Object& object) { static_cast<Budget&>(object).begin_destruction(); }
     static void destruct(Object& object) { static_cast<Budget&>(object).~Budget(); }
+    static bool unwatch(Object& object) {
+        auto& budget = static_cast<Budget&>(object);
+        unsigned limit = abi::chunk_items;
+        return budget.exhausted_watches.clear_some(limit) && budget.done_watches_.clear_some(limit);
+    }
 
     static Work::Step tell_refusal(Work& work) {
         Budget& budget = *static_cast<Budget::RefusalWork&>(work).budget;
@@ -45,7 +50,7 @@ struct BudgetEnd {
 };
 
 const ObjectKind Budget::kind_table = {abi::ObjectType::budget, BudgetEnd::detach, BudgetEnd::die,
-                                       BudgetEnd::destruct};
+                                       BudgetEnd::destruct, BudgetEnd::unwatch};
 
 Budget::Budget(Budget* payer, uint32_t size, Budget* parent, const abi::BudgetLimits& limits)
     : Object(kind_table, payer, size),

@@ -7,6 +7,7 @@
 #include "kernel/object/budget.h"
 
 #include <bit>
+#include <new>
 
 namespace annulus::kernel {
 
@@ -31,23 +32,34 @@ void set_busy(HandleEntry& entry, bool busy) {
 
 Result<void> HandleTable::create(HandleTable& table, Budget& budget, uint32_t slots) {
     TRY(budget.charge(abi::Resource::handles, slots));
-    auto storage = allocate_table_pages(budget, pages_for(slots));
+    auto storage = allocate_table_pages(budget, pages_for(slots), TableContent::undefined);
     if (!storage.ok()) {
         budget.uncharge(abi::Resource::handles, slots);
         return storage.status();
     }
     table.entries_ = static_cast<HandleEntry*>(*storage);
-    table.size_ = slots;
+    table.capacity_ = slots;
     table.budget_ = &budget;
-    // Slot 0 stays unused, so that 0 ends the free list and handle 0 names nothing.
-    for (uint32_t slot = slots - 1; slot > 0; --slot) {
-        HandleEntry& entry = table.entries_[slot];
-        entry.word.store(entry_word(1, abi::ObjectType::none, 0), std::memory_order_relaxed);
-        entry.next_free = table.free_head_;
-        table.free_head_ = slot;
-    }
-    table.free_count_ = slots - 1;
     return {};
+}
+
+bool HandleTable::prepare_some() {
+    constexpr auto per_step =
+        static_cast<uint32_t>(abi::chunk_items * abi::page_size / sizeof(HandleEntry));
+    SpinGuard guard(lock_);
+    const uint32_t end = capacity_ - size_ < per_step ? capacity_ : size_ + per_step;
+    for (uint32_t slot = size_; slot < end; ++slot) {
+        HandleEntry& entry = *new (&entries_[slot]) HandleEntry();
+        entry.word.store(entry_word(1, abi::ObjectType::none, 0), std::memory_order_relaxed);
+        entry.next_free = slot + 1 < capacity_ ? slot + 1 : 0;
+    }
+    size_ = end;
+    if (size_ < capacity_) return false;
+    // Slot 0 stays unused, so that 0 ends the free list and handle 0 names nothing.
+    entries_[0].word.store(0, std::memory_order_relaxed);
+    free_head_ = 1;
+    free_count_ = capacity_ - 1;
+    return true;
 }
 
 Result<Found> HandleTable::find(abi::Handle handle, abi::ObjectType type,
@@ -336,17 +348,18 @@ void HandleTable::destroy() {
     if (entries_ == nullptr) return;
     kernel_assert(used_ == 0, "handle table freed with open handles");
     HandleEntry* entries;
-    uint32_t size;
+    uint32_t slots;
     {
         // Rings may still give back what they reserved.
         SpinGuard guard(lock_);
         entries = entries_;
-        size = size_;
+        slots = capacity_;
         entries_ = nullptr;
         size_ = 0;
+        capacity_ = 0;
     }
-    free_table_pages(*budget_, entries, pages_for(size));
-    budget_->uncharge(abi::Resource::handles, size);
+    free_table_pages(*budget_, entries, pages_for(slots));
+    budget_->uncharge(abi::Resource::handles, slots);
 }
 
 bool HandleTable::next_used(uint32_t& cursor, abi::Handle& handle, Found& found) const {

@@ -51,8 +51,11 @@ struct Found {
 
 class HandleTable {
 public:
-    // Charges handles and pages to `budget`, which must outlive the table.
+    // Charges handles and pages to `budget`, which must outlive the table. It has no slots before
+    // prepare_some() has returned true.
     static Result<void> create(HandleTable& table, Budget& budget, uint32_t slots);
+    // Makes the next chunk_items pages of slots; true when all are made.
+    bool prepare_some();
     HandleTable() = default;
     HandleTable(const HandleTable&) = delete;
     HandleTable& operator=(const HandleTable&) = delete;
@@ -141,7 +144,8 @@ private:
     uint32_t take_free_locked(bool landing) REQUIRES(lock_);
 
     HandleEntry* entries_ = nullptr;
-    uint32_t size_ = 0;
+    uint32_t capacity_ = 0;   // slots that there is memory for
+    uint32_t size_ = 0;       // those that were made
     uint32_t free_head_ = 0;  // slot 0 is never used: 0 ends the list
     uint32_t free_count_ = 0;
     uint32_t reserved_ = 0;

@@ -100,11 +100,57 @@ Work::Step late_step(Work&) {
 
 constinit Work late_work;
 
+// Objects with more watches than one step removes.
+constinit SpinLock watched_lock{LockRank::retired};
+constinit IntrusiveList<Object, RetiredLink> watched;
+constinit bool watched_queued = false;
+constinit Work watched_work;
+
+void detach(Object& object) {
+    if (object.kind->detach(object)) finish_retire(object);
+}
+
+Work::Step watched_step(Work&) {
+    Object* object;
+    {
+        SpinGuard guard(watched_lock);
+        object = watched.front();
+        if (object == nullptr) {
+            watched_queued = false;
+            return Work::Step::done;
+        }
+    }
+    // Nobody else takes it from the list.
+    if (!object->kind->unwatch(*object)) return Work::Step::more;
+    {
+        SpinGuard guard(watched_lock);
+        watched.remove(*object);
+    }
+    detach(*object);
+    return Work::Step::more;
+}
+
+void unwatch_later(Object& object) {
+    {
+        SpinGuard guard(watched_lock);
+        watched.push_back(object);
+        if (watched_queued) return;
+        watched_queued = true;
+    }
+    watched_work.step = watched_step;
+    watched_work.priority = abi::priority_count - 1;
+    reap(watched_work);
+}
+
 }  // namespace
 
 void retire(Object& object) {
     if (object.budget != nullptr) object.budget->note_ending();
-    if (object.kind->detach(object)) finish_retire(object);
+    if (object.kind->unwatch != nullptr && !object.kind->unwatch(object)) {
+        unwatch_later(object);
+    } else {
+        detach(object);
+    }
 }
 
 void finish_retire(Object& object) {

@@ -41,6 +41,9 @@ struct ObjectKind {
     void (*die)(Object&);
     // Runs the destructor; the memory is freed by the caller.
     void (*destruct)(Object&);
+    // Before detach, if not null: removes up to abi::chunk_items watches of the object; true when
+    // none is left. Otherwise the reaper calls it again. Called without locks.
+    bool (*unwatch)(Object&) = nullptr;
 };
 
 struct Object : ListNode<OwnedByBudget>, ListNode<RetiredLink> {

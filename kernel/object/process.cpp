@@ -40,8 +40,15 @@ Result<Ref<Process>> Process::create(Budget& budget, uint32_t handles, bool with
     Ref<Process> process = TRY(budget.create<Process>(withhold_cycles));
     TRY(HandleTable::create(process->handles, budget, handles));
     TRY(AddressSpace::create(process->space, budget, arch::read_random()));
-    list_process(*process);
     return process;
+}
+
+Result<bool> Process::prepare_some() {
+    // Its end may free the table in a grace period from now.
+    if (ended()) return Error::wrong_state;
+    if (!handles.prepare_some()) return false;
+    list_process(*this);
+    return true;
 }
 
 void Process::end_locked(abi::EndReason reason, uint64_t code) {

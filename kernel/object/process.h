@@ -27,6 +27,9 @@ public:
     // `handles` slots; charges tables and page tables to `budget`, which is also the one its
     // threads and watches are charged to. no_budget, no_memory.
     static Result<Ref<Process>> create(Budget& budget, uint32_t handles, bool withhold_cycles);
+    // Prepares a chunk of the handle table; true when it is whole. Until then nobody may see the
+    // process. wrong_state: it was ended meanwhile.
+    Result<bool> prepare_some();
 
     // Ends it: every thread is killed, then the reaper takes it apart. The first reason counts.
     // Any number of times, at any time, without locks.

@@ -17,7 +17,7 @@
 namespace annulus::kernel {
 
 const ObjectKind Process::kind_table = {abi::ObjectType::process, ProcessEnd::detach,
-                                        ProcessEnd::die, ProcessEnd::destruct};
+                                        ProcessEnd::die, ProcessEnd::destruct, ProcessEnd::unwatch};
 
 Work::Step ProcessEnd::step(Work& work) {
     using Stage = Process::Stage;
@@ -117,6 +117,12 @@ bool ProcessEnd::detach(Object& object) {
     process.unreferenced_ = true;
     reap(process.work_);
     return false;
+}
+
+bool ProcessEnd::unwatch(Object& object) {
+    auto& process = static_cast<Process&>(object);
+    unsigned limit = abi::chunk_items;
+    return process.exit_watches.clear_some(limit) && process.fault_watches.clear_some(limit);
 }
 
 void ProcessEnd::die(Object& object) {

@@ -12,6 +12,7 @@ struct ProcessEnd {
     static void grace_ended(GraceItem& item);
 
     static bool detach(Object& object);
+    static bool unwatch(Object& object);
     static void die(Object& object);
     static void destruct(Object& object);
 

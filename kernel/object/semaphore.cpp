@@ -16,18 +16,23 @@ struct SemaphoreEnd {
     static void die(Object& object) { static_cast<Semaphore&>(object).die(); }
     static bool detach(Object& object) { return static_cast<Semaphore&>(object).detach(); }
     static void destruct(Object& object) { static_cast<Semaphore&>(object).~Semaphore(); }
+    static bool unwatch(Object& object) {
+        return remove_watches_of(static_cast<Semaphore&>(object));
+    }
 
     static Work::Step wake_step(Work& work) {
         auto& semaphore = container_of(work, &Semaphore::wake_work_);
         const bool dead = semaphore.dead.load(std::memory_order_acquire);
         if (!semaphore.wake_some(dead ? Status(Error::closed) : Status())) return Work::Step::more;
+        bool retires;
         {
             SpinGuard guard(semaphore.lock_);
             if (semaphore.due_locked()) return Work::Step::more;
             semaphore.waking_ = false;
+            retires = semaphore.detached_;
         }
         // A detach() that found waking_ set left the rest to us.
-        if (semaphore.references.load(std::memory_order_acquire) == 0) finish_retire(semaphore);
+        if (retires) finish_retire(semaphore);
         return Work::Step::done;
     }
 
@@ -49,10 +54,12 @@ struct SemaphoreEnd {
 };
 
 const ObjectKind Semaphore::kind_table = {abi::ObjectType::semaphore, SemaphoreEnd::detach,
-                                          SemaphoreEnd::die, SemaphoreEnd::destruct};
+                                          SemaphoreEnd::die, SemaphoreEnd::destruct,
+                                          SemaphoreEnd::unwatch};
 
 void Semaphore::die() {
-    remove_watches_of(*this);
+    // Those beyond one chunk go with the last reference; meanwhile their signals are refused.
+    static_cast<void>(remove_watches_of(*this));
     Thread* woken = nullptr;
     {
         SpinGuard guard(lock_);
@@ -71,6 +78,7 @@ bool Semaphore::detach() {
         memory_->unpin(*budget, offset_ / abi::page_size, 1);
     }
     SpinGuard guard(lock_);
+    detached_ = true;
     return !waking_;
 }
 
@@ -107,8 +115,12 @@ uint64_t Semaphore::value() const {
 
 // The first waiter that is still waiting, granted and out of the queue. Links of waits that ended
 // otherwise are dropped on the way: their record decides.
+// Links of threads that were granted through another semaphore are skipped, chunk_items of them at
+// most: with a queue that is not empty then, a unit must not go to the count, past a live waiter.
 Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
-    while (WaitLink* link = queue_.pop_front()) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
+        WaitLink* link = queue_.pop_front();
+        if (link == nullptr) break;
         Thread& thread = *link->thread;
         const WaitRecord granted = granted_through(link->index);
         link->semaphore.store(nullptr, std::memory_order_release);
@@ -186,6 +198,7 @@ bool Semaphore::wake_some(Status status) {
     for (unsigned i = 0; i < abi::chunk_items; ++i) {
         Popped popped{};
         Thread* served = nullptr;
+        bool more = false;
         {
             SpinGuard guard(lock_);
             uint64_t value = enter_word_locked();
@@ -193,15 +206,17 @@ bool Semaphore::wake_some(Status status) {
                 popped = pop_waiter_locked(value);
                 if (popped.thread != nullptr && owed_units_ > 0) --owed_units_;
             }
-            if (queue_.empty() && mode_ == SemaphoreMode::counting) {
+            if (queue_.empty() && mode_ != SemaphoreMode::sequence) {
                 value += owed_units_;
+                if (mode_ == SemaphoreMode::binary && value > 1) value = 1;
                 owed_units_ = 0;
                 if (member_ != nullptr) served = offer_locked(value);
             }
             leave_word_locked(value);
+            more = due_locked();
         }
         wake(served);
-        if (popped.thread == nullptr) return true;
+        if (popped.thread == nullptr) return !more;
         if (!popped.asleep) continue;
         popped.thread->message.rax = status.bits;
         disarm_deadline(*popped.thread);
@@ -266,7 +281,7 @@ Result<Thread*> Semaphore::signal_for_hand_off() {
         if (units && (!queue_.empty() || member_ != nullptr)) {
             uint64_t value = enter_word_locked();
             popped = pop_waiter_locked(0);
-            if (popped.thread == nullptr && member_ != nullptr && value == 0) {
+            if (popped.thread == nullptr && queue_.empty() && member_ != nullptr && value == 0) {
                 value = 1;
                 counted = true;
                 popped = {offer_locked(value), true};

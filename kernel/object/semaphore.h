@@ -141,6 +141,7 @@ private:
     uint64_t owed_units_ GUARDED_BY(lock_) = 0;      // signalled, to be handed out by the reaper
     SetMember* member_ GUARDED_BY(lock_) = nullptr;  // of the set that it is in
     bool waking_ GUARDED_BY(lock_) = false;          // the reaper has `wake_work_`
+    bool detached_ GUARDED_BY(lock_) = false;        // the last reference went
     Work wake_work_;
     SemaphoreMode mode_;
     Ref<MemoryObject> memory_;

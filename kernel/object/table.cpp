@@ -62,12 +62,19 @@ Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
     const uint64_t first = offset / abi::page_size;
     const uint64_t count = pages_for_blocks(slots, block);
     if (first > memory->pages() || count > memory->pages() - first) return Error::out_of_range;
-    TRY(memory->pin(budget, first, count));
     table->memory_ = Ref<MemoryObject>::share(*memory);
     table->first_page_ = first;
     table->page_count_ = count;
     table->block_ = block;
     return table;
+}
+
+Result<bool> Table::pin_some() {
+    const uint64_t left = page_count_ - pinned_;
+    const uint64_t count = left < abi::chunk_items ? left : abi::chunk_items;
+    if (count > 0) TRY(memory_->pin(*budget, first_page_ + pinned_, count));
+    pinned_ += count;
+    return count == left;
 }
 
 std::byte* Table::block_at(uint32_t slot, uint64_t offset) const {

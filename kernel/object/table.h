@@ -107,6 +107,10 @@ public:
     static Result<Ref<Table>> create(Budget& budget, uint64_t slots, uint64_t block,
                                      MemoryObject* memory, uint64_t offset, Process& landing);
 
+    // Pins up to chunk_items pages of the blocks; true when all are. Until then nobody may see the
+    // table. Errors as for MemoryObject::pin.
+    Result<bool> pin_some();
+
     // A served object, paid by `payer`. faulted.
     Result<Ref<ServedObject>> create_object(Budget& payer, uint64_t cookie);
     // The budget of the process that sent a taken request. not_found.
@@ -289,7 +293,7 @@ private:
     bool events_ready_ GUARDED_BY(lock_) = false;
     bool event_next_ GUARDED_BY(lock_) = false;  // a request came last: an event's turn
     Ref<MemoryObject> memory_;
-    uint64_t first_page_ = 0, page_count_ = 0;
+    uint64_t first_page_ = 0, page_count_ = 0, pinned_ = 0;
     Process* landing_ = nullptr;  // holds a reference
     Work end_work_;
     GraceItem end_grace_;

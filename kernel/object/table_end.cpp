@@ -8,6 +8,8 @@
 #include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 
+#include <algorithm>
+
 namespace annulus::kernel {
 
 namespace {
@@ -140,10 +142,15 @@ struct ServedEnd {
     // Its budget is destroyed while others hold handles: it behaves as if they were closed.
     static void die(Object&) {}
     static void destruct(Object& object) { static_cast<ServedObject&>(object).~ServedObject(); }
+    static bool unwatch(Object& object) {
+        unsigned limit = abi::chunk_items;
+        return static_cast<ServedObject&>(object).death_watches.clear_some(limit);
+    }
 };
 
 const ObjectKind ServedObject::kind_table = {abi::ObjectType::served, ServedEnd::detach,
-                                             ServedEnd::die, ServedEnd::destruct};
+                                             ServedEnd::die, ServedEnd::destruct,
+                                             ServedEnd::unwatch};
 
 ServedObject::ServedObject(Budget* payer, uint32_t size) : Object(kind_table, payer, size) {}
 
@@ -306,14 +313,24 @@ struct TableEnd {
         return Work::Step::more;
     }
 
-    static void free_resources(GraceItem& item) {
+    // Nobody can reach the table any more.
+    static void grace_ended(GraceItem& item) {
         Table& table = container_of(item, &Table::end_grace_);
-        Budget& budget = *table.budget;
         table.unbind_events();
-        if (table.memory_) {
-            table.memory_->unpin(budget, table.first_page_, table.page_count_);
-            table.memory_.reset();
+        table.end_work_.step = free_resources;
+        reap(table.end_work_);
+    }
+
+    static Work::Step free_resources(Work& work) {
+        Table& table = container_of(work, &Table::end_work_);
+        Budget& budget = *table.budget;
+        const uint64_t count = std::min<uint64_t>(table.pinned_, abi::chunk_items);
+        if (count > 0) {
+            table.pinned_ -= count;
+            table.memory_->unpin(budget, table.first_page_ + table.pinned_, count);
         }
+        if (table.pinned_ > 0) return Work::Step::more;
+        table.memory_.reset();
         if (table.slots_ != nullptr) {
             free_table_pages(budget, table.slots_, pages_for_slots(table.slot_count_));
             budget.uncharge(abi::Resource::slots, table.slot_count_);
@@ -323,6 +340,7 @@ struct TableEnd {
             release(*table.landing_);
         }
         finish_retire(table);
+        return Work::Step::done;
     }
 
     static Status died(const Table& table) { return Status(Error::server_died, 0, table.epoch_); }
@@ -346,7 +364,7 @@ Table::Table(Budget* payer, uint32_t size)
     : Object(kind_table, payer, size),
       epoch_(next_table_epoch.fetch_add(1, std::memory_order_relaxed)) {
     end_work_.step = TableEnd::step;
-    end_grace_.done = TableEnd::free_resources;
+    end_grace_.done = TableEnd::grace_ended;
 }
 
 }  // namespace annulus::kernel

@@ -131,33 +131,40 @@ void WatchList::fire() {
     reap(tell_work);
 }
 
-void WatchList::clear() {
-    for (;;) {
+bool WatchList::clear_some(unsigned& limit) {
+    for (; limit > 0; --limit) {
         Watch* watch;
         {
             SpinGuard guard(watch_lock);
             watch = watches_.front();
             if (watch == nullptr) {
                 if (telling.is_linked(*this)) telling.remove(*this);
-                return;
+                return true;
             }
             WatchLists::unlink_locked(*watch);
         }
         release(*watch);
     }
+    return false;
 }
 
-void remove_watches_of(Semaphore& semaphore) {
-    for (;;) {
+void WatchList::clear() {
+    // At most what others add at this very moment.
+    for (unsigned limit = abi::chunk_items; !clear_some(limit);) limit = abi::chunk_items;
+}
+
+bool remove_watches_of(Semaphore& semaphore) {
+    for (unsigned i = 0; i < abi::chunk_items; ++i) {
         Watch* watch;
         {
             SpinGuard guard(watch_lock);
             watch = semaphore.watches.front();
-            if (watch == nullptr) return;
+            if (watch == nullptr) return true;
             WatchLists::unlink_locked(*watch);
         }
         release(*watch);
     }
+    return false;
 }
 
 }  // namespace annulus::kernel

@@ -51,7 +51,10 @@ public:
     // reaper. Any context; locks held must rank below `watch`. A watcher that waits to be told is
     // told once for several calls.
     void fire();
-    // Removes all watches: the source ends. No locks.
+    // Removes up to `limit` watches, and takes from it; true when none is left: the source ends. No
+    // locks.
+    bool clear_some(unsigned& limit);
+    // The rest, and forgets whom to tell: for detach(), after ObjectKind::unwatch.
     void clear();
     // Without the lock: the answer may be old at once.
     bool empty() const { return count_.load(std::memory_order_relaxed) == 0; }
@@ -63,7 +66,8 @@ private:
     uint32_t round_ = 0;
 };
 
-// The semaphore ends: removes every watch that signals it. No locks.
-void remove_watches_of(Semaphore& semaphore);
+// The semaphore ends: removes up to abi::chunk_items watches that signal it; true when none is
+// left. No locks.
+bool remove_watches_of(Semaphore& semaphore);
 
 }  // namespace annulus::kernel

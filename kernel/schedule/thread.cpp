@@ -84,8 +84,13 @@ void die_thread(Object& object) {
 
 void destruct_thread(Object& object) { static_cast<Thread&>(object).~Thread(); }
 
-const ObjectKind thread_kind = {abi::ObjectType::thread, detach_thread, die_thread,
-                                destruct_thread};
+bool unwatch_thread(Object& object) {
+    unsigned limit = abi::chunk_items;
+    return static_cast<Thread&>(object).exit_watches.clear_some(limit);
+}
+
+const ObjectKind thread_kind = {abi::ObjectType::thread, detach_thread, die_thread, destruct_thread,
+                                unwatch_thread};
 
 void prepare(Thread& thread, const ThreadStart& start) {
     Process& process = *thread.process;

@@ -158,6 +158,8 @@ void start_first_process(const BootInfo& info) {
     Budget& root = Budget::root();
     const auto image = find_program(info);
     auto process = must(Process::create(root, first_handles, false), "process");
+    while (!must(process->prepare_some(), "handles")) {
+    }
     const ElfPlan plan = load_image(*process, image);
     const auto stack = make_memory(stack_pages);
     map_at(*process, *stack, stack_top - stack_pages * abi::page_size,

@@ -24,6 +24,48 @@ Status hand_over(Invocation& invocation, Result<Ref<T>> made) {
     return invocation.give(0, std::move(*made), abi::all_rights).status();
 }
 
+// --- tables and processes of which more than one chunk is to be prepared: progress = the object
+
+template <typename T>
+T& held(Thread& thread) {
+    // Safety: the handler that set the operation up put a T* there, with a reference.
+    return *reinterpret_cast<T*>(thread.progress[0]);
+}
+
+template <typename T>
+void abandon(Thread& thread) {
+    release(held<T>(thread));
+}
+
+// Hands the finished object over and ends the operation, or ends it with the status.
+template <typename T>
+[[noreturn]] void finish_with(Thread& thread, Status status) {
+    auto made = Ref<Object>::adopt(held<T>(thread));
+    if (!status.ok()) {
+        made.reset();
+        finish_operation(thread, status);
+    }
+    const auto given = thread.process->handles.insert(std::move(made), abi::all_rights, 0, false);
+    if (!given.ok()) finish_operation(thread, given.status());
+    finish_operation(thread, {}, *given, 0, 1);
+}
+
+void pin_step(Thread& thread);
+constexpr LongOperation pin_operation = {pin_step, abandon<Table>};
+void pin_step(Thread& thread) {
+    const auto pinned = held<Table>(thread).pin_some();
+    if (pinned.ok() && !*pinned) continue_later(thread, pin_operation);
+    finish_with<Table>(thread, pinned.status());
+}
+
+void prepare_step(Thread& thread);
+constexpr LongOperation prepare_operation = {prepare_step, abandon<Process>};
+void prepare_step(Thread& thread) {
+    const auto prepared = held<Process>(thread).prepare_some();
+    if (prepared.ok() && !*prepared) continue_later(thread, prepare_operation);
+    finish_with<Process>(thread, prepared.status());
+}
+
 void read_machine_ledger(Budget& root, abi::MachineLedger& to) {
     abi::BudgetLedger charged;
     root.read_ledger(charged);
@@ -63,9 +105,12 @@ Status budget_create_semaphore(Invocation& invocation) {
 
 Status budget_create_table(Invocation& invocation) {
     MemoryObject* memory = TRY(invocation.optional<MemoryObject>(2));
-    return hand_over(invocation, Table::create(invocation.object<Budget>(), invocation.words[0],
-                                               invocation.words[1], memory, invocation.words[3],
-                                               invocation.process));
+    auto table =
+        TRY(Table::create(invocation.object<Budget>(), invocation.words[0], invocation.words[1],
+                          memory, invocation.words[3], invocation.process));
+    if (TRY(table->pin_some())) return hand_over(invocation, Result(std::move(table)));
+    invocation.caller.progress[0] = reinterpret_cast<uint64_t>(table.leak());
+    continue_later(invocation.caller, pin_operation);
 }
 
 Status budget_create_process(Invocation& invocation) {
@@ -75,9 +120,11 @@ Status budget_create_process(Invocation& invocation) {
         return invocation.bad(0);
     }
     if ((flags & ~withhold_cycle_counter) != 0) return invocation.unknown_flags(1);
-    return hand_over(invocation,
-                     Process::create(invocation.object<Budget>(), static_cast<uint32_t>(handles),
-                                     (flags & withhold_cycle_counter) != 0));
+    auto process = TRY(Process::create(invocation.object<Budget>(), static_cast<uint32_t>(handles),
+                                       (flags & withhold_cycle_counter) != 0));
+    if (TRY(process->prepare_some())) return hand_over(invocation, Result(std::move(process)));
+    invocation.caller.progress[0] = reinterpret_cast<uint64_t>(process.leak());
+    continue_later(invocation.caller, prepare_operation);
 }
 
 Status budget_create_budget(Invocation& invocation) {

@@ -23,7 +23,7 @@ extern "C" {
     small_load_table[], small_store_table[], small_swap_base[], small_invalidate[],
     small_old_call[], small_interrupt_gate[], small_page_fault_gate[], small_breakpoint[],
     small_single_step[], small_alignment[], small_floating[], small_overflow_stack[], small_retry[],
-    small_follow[];
+    small_follow[], small_walk[];
 }
 
 inline constexpr uint64_t small_code = 0x400000;

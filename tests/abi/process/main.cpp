@@ -369,3 +369,69 @@ TEST(dropped, "a process that runs goes on when its handle is closed, and ends i
     EXPECT_OK(signal(gate));
     EXPECT_OK(wait_for(ended, soon()));
 }
+
+TEST(kills_itself,
+     "a process that kills itself was killed, with its code, and all its threads too") {
+    auto subject = MUST(make_subject(test));
+    SmallProcess& process = subject.process;
+    const auto gate =
+        MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+    const abi::Handle there = MUST(process.lend(gate));
+    const abi::Handle itself = MUST(process.lend(process.process()));
+    const auto other = MUST(process.start_call(0, wait_registers(there, abi::deadline_never)));
+    const auto spinning = MUST(process.start(small_spin));
+    constexpr uint64_t kill = abi::operation_word(abi::Verb::remove, 0);
+    const auto killer = MUST(process.start_call(1, call_registers(itself, kill, 77)));
+    expect_end(test, subject, abi::EndReason::killed, 77, "it says what its code was");
+    for (const Thread* thread : {&other, &spinning, &killer}) {
+        EXPECT_EQ(MUST(thread->get_state()).reason, abi::EndReason::killed);
+        EXPECT_EQ(MUST(thread->get_state()).exit_code, 77u);
+    }
+}
+
+TEST(destroyed_above, "a thread that misses what a budget above its own paid for does not fault") {
+    const auto code = MUST(make_small_code(test.budget()));
+    for (unsigned round = 0; round < 30 && !test.failed(); ++round) {
+        auto limits = usual_limits();
+        amount(limits, abi::Resource::pages) = 3000;
+        const auto above = MUST(test.budget().create_budget(limits));
+        amount(limits, abi::Resource::pages) = 50;
+        for (uint64_t& some : limits.amount) some /= 2;
+        amount(limits, abi::Resource::reserved_pages) = 2000;
+        const auto below = MUST(above.create_budget(limits));
+        const auto memory = MUST(above.create_memory(1500, abi::memory_on_demand));
+        const auto process = MUST(SmallProcess::create(below, code));
+        const auto faulted =
+            MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+        const auto done =
+            MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+        EXPECT_OK(process.process().watch_fault(faulted));
+        EXPECT_OK(process.process().map(memory, 0, 1500 * abi::page_size, 0x1000000,
+                                        abi::map_read | abi::map_write | abi::map_fixed));
+        const auto thread = MUST(process.start(small_walk, 0x1000000));
+        sleep_for(microseconds(100 + 50 * round));
+        EXPECT_OK(above.remove_destroy(done));
+        EXPECT_OK(wait_for(done, soon()));
+        EXPECT_ERROR(wait_for(faulted, Deadline::poll()), Error::timed_out);
+    }
+}
+
+TEST(many_handles, "a process may have 65536 handle slots, and pays for them exactly") {
+    auto limits = usual_limits();
+    amount(limits, abi::Resource::handles) = abi::process_handles_max;
+    const auto budget = MUST(test.budget().create_budget(limits));
+    const auto before = settled_ledger(budget);
+    {
+        const auto process = MUST(budget.create_process(abi::process_handles_max, 0));
+        EXPECT_EQ(used(MUST(budget.get_ledger()), abi::Resource::handles),
+                  abi::process_handles_max);
+        const auto semaphore =
+            MUST(budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+        for (unsigned slot = 1; slot <= 3; ++slot) {
+            auto copy = MUST(semaphore.get_duplicate(abi::all_rights, 0));
+            EXPECT_EQ(abi::slot_of(MUST(process.share_install(std::move(copy.handle)))), slot);
+        }
+        EXPECT_ERROR(budget.create_process(16, 0), Error::no_budget);
+    }
+    expect_returned(test, budget, before, "the process's budget");
+}

@@ -3,6 +3,7 @@
 
 #include "runtime/clock.h"
 #include "tests/abi/semaphore/words.h"
+#include "tests/guest/ledger.h"
 #include "tests/guest/threads.h"
 
 #include <memory>
@@ -230,4 +231,39 @@ TEST(any_units, "units are neither lost nor doubled when many wait for many on a
         EXPECT_EQ(MUST(many->semaphores[i].get_state()).value, 0);
     }
     report_count("any_units", taken.load());
+}
+
+TEST(any_stale, "links of a thread that was served already do not hide who waits behind them") {
+    EXPECT_OK(on_one_cpu([&] {
+        for (const uint64_t mode : {abi::semaphore_counting, abi::semaphore_binary}) {
+            const auto gate = MUST(make_semaphore(test, abi::semaphore_counting, 0));
+            const auto wanted = MUST(make_semaphore(test, mode, 0));
+            abi::WaitEntry entries[most] = {{gate.value(), 0}};
+            for (unsigned i = 1; i < most; ++i) entries[i] = {wanted.value(), 0};
+            for (const bool somebody : {true, false}) {
+                std::atomic<unsigned> first = most;
+                std::atomic<unsigned> behind = 0;
+                Crew<2> crew;
+                EXPECT_OK(crew.add(
+                    [&] {
+                        const auto any = system::wait_any(entries, most, abi::deadline_never);
+                        if (any.status.ok()) first = static_cast<unsigned>(any.index);
+                    },
+                    patient));
+                sleep_for(milliseconds(2));
+                if (somebody) {
+                    EXPECT_OK(crew.add([&] { behind += wait_for(wanted).ok(); }, patient));
+                    sleep_for(milliseconds(2));
+                }
+                // The first thread is served, and does not run yet: its 127 links are stale.
+                EXPECT_OK(signal(gate));
+                EXPECT_OK(signal(wanted));
+                if (somebody) EXPECT_OK(crew.join(Deadline::after(seconds(5))));
+                EXPECT_EQ(MUST(wanted.get_state()).value, somebody ? 0 : 1);
+                EXPECT_OK(crew.join(Deadline::after(seconds(5))));
+                EXPECT_EQ(first.load(), 0);
+                EXPECT_EQ(behind.load(), somebody);
+            }
+        }
+    }));
 }

@@ -2,6 +2,7 @@
 // Calls and replies: words, bytes, refusals, and what can be made.
 
 #include "tests/abi/table/bench.h"
+#include "tests/guest/ledger.h"
 
 const char* const annulus::test::suite = "table";
 
@@ -316,4 +317,29 @@ TEST(many_servers, "several server threads and several clients: every call gets 
     EXPECT_EQ(wrong.load(), 0);
     EXPECT_EQ(served.load(), clients * calls);
     report_count("calls", served.load());
+}
+
+TEST(many_pages, "a table over 1024 pages pins them all, or, if it cannot pay, none") {
+    constexpr uint64_t slots = 128;
+    constexpr uint64_t block = 32768;
+    constexpr uint64_t pages = slots * block / abi::page_size;
+    const auto memory = MUST(test.budget().create_memory(pages, abi::memory_on_demand));
+    EXPECT_OK(memory.set_commit(0, pages * abi::page_size));
+    auto limits = usual_limits();
+    for (const uint64_t pins : {pages, pages - 1}) {
+        amount(limits, abi::Resource::pins) = pins;
+        const auto budget = MUST(test.budget().create_budget(limits));
+        const auto before = settled_ledger(budget);
+        auto table = budget.create_table(slots, block, memory, 0);
+        if (pins == pages) {
+            EXPECT_OK(table);
+            EXPECT_EQ(used(MUST(budget.get_ledger()), abi::Resource::pins), pages);
+            EXPECT_EQ(MUST(table->get_state()).free, slots);
+            table->close();
+        } else {
+            EXPECT(table.status() ==
+                   Status(Error::no_budget, static_cast<uint16_t>(abi::Resource::pins)));
+        }
+        expect_returned(test, budget, before, "the table's budget");
+    }
 }

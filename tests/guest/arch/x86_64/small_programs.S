@@ -191,6 +191,16 @@ program follow
 1:  mov (%rdi), %rdi
     jmp 1b
 
+// Writes each of 1500 pages from the address on, for ever.
+program walk
+1:  mov %rdi, %rsi
+    mov $1500, %ecx
+2:  mov %rsi, (%rsi)
+    add $4096, %rsi
+    dec %ecx
+    jnz 2b
+    jmp 1b
+
     .globl small_end
     .hidden small_end
 small_end:
