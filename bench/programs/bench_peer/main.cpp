@@ -5,6 +5,8 @@
 // With `table`: answers every request at once.
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
+// With `messages` or `bytes`, a channel's end: takes whatever comes, and sleeps.
+#include "runtime/channel.h"
 #include "runtime/coroutine/executor.h"
 #include "runtime/program.h"
 #include "runtime/system_call.h"
@@ -60,10 +62,41 @@ Result<void> run_executor(abi::Handle home, ObjectReference mine, abi::Handle yo
     return executor->run();
 }
 
+Result<void> take_messages(Channel end) {
+    auto messages = TRY(MessageChannel::attach(end));
+    channel::Message message;
+    for (;;) {
+        while (messages.receiver().receive(message)) {
+            asm volatile("" ::"r"(&message) : "memory");  // it is looked at
+        }
+        TRY(messages.wait_received());
+    }
+}
+
+Result<void> take_bytes(Channel end) {
+    auto bytes = TRY(ByteChannel::attach(end));
+    for (;;) {
+        for (;;) {
+            const auto run = bytes.reader().peek();
+            if (run.empty()) break;
+            // As buffers of 4 KiB, though all that is there is one run.
+            const size_t taken = run.size() < 4096 ? run.size() : 4096;
+            bytes.reader().release(static_cast<uint32_t>(taken));
+        }
+        TRY(bytes.wait_readable());
+    }
+}
+
 }  // namespace
 
 Result<void> annulus::program_main(Environment& environment) {
     if (auto table = environment.handle<Table>("table"); table.ok()) serve(table->value());
+    if (auto end = environment.take<Channel>("messages"); end.ok()) {
+        return take_messages(std::move(*end));
+    }
+    if (auto end = environment.take<Channel>("bytes"); end.ok()) {
+        return take_bytes(std::move(*end));
+    }
     const auto mine = TRY(environment.handle<Object>("mine"));
     const auto yours = TRY(environment.handle<Object>("yours"));
     if (auto home = environment.handle<Object>("home"); home.ok()) {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Measuring an operation, and the program that is on its other side.
+#pragma once
+
+#include "base/archive.h"
+#include "runtime/spawn.h"
+#include "tests/guest/harness.h"
+
+namespace annulus::test {
+
+inline constexpr uint64_t warm_up = 100;
+inline constexpr uint64_t rounds = 1000;
+
+inline uint64_t cycles() {
+    uint32_t low;
+    uint32_t high;
+    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    return uint64_t{high} << 32 | low;
+}
+
+// What the kernel counted so far; zeros unless it is the counting variant.
+inline abi::MachineLedger machine(Context& test) {
+    const auto budget = test.environment().handle<Budget>("machine");
+    const auto root = budget.ok() ? *budget : test.budget();
+    auto ledger = root.get_machine();
+    return ledger.ok() ? *ledger : abi::MachineLedger{};
+}
+
+// Cycles of `rounds` rounds. Inlined, so that what is measured is not behind a reference.
+template <typename Operation>
+[[gnu::always_inline]] inline uint64_t run(Operation operation) {
+    const uint64_t begin = cycles();
+    for (uint64_t i = 0; i < rounds; ++i) {
+        operation();
+        asm volatile("");  // the empty round is a round, too
+    }
+    return cycles() - begin;
+}
+
+// Reports what a `per`-th of the operation costs.
+template <typename Operation>
+[[gnu::always_inline]] inline void measure(Context& test, std::string_view row,
+                                           std::string_view name, Operation operation,
+                                           uint64_t per = 1) {
+    for (uint64_t i = 0; i < warm_up; ++i) operation();
+    const abi::MachineLedger before = machine(test);
+    const uint64_t spent = run(operation);
+    const abi::MachineLedger after = machine(test);
+    const uint64_t loop = run([] {});
+    report_budget(row, name, (spent - loop) / rounds / per,
+                  (after.kernel_entries - before.kernel_entries) / rounds / per,
+                  (after.page_table_loads - before.page_table_loads) / rounds / per);
+}
+
+// The peer's program, from the boot archive.
+class Peer {
+public:
+    static Result<ProgramImage> image(Context& test) {
+        const auto memory = TRY(test.environment().handle<Memory>("archive"));
+        const uint64_t size = TRY(memory.get_size()).pages * abi::page_size;
+        const uint64_t address = TRY(test.process().map(memory, 0, size, 0, abi::map_read));
+        // Safety: the archive was just mapped there, and stays.
+        const std::span bytes(reinterpret_cast<const std::byte*>(address), size);
+        ArchiveFault fault;
+        const auto archive = Archive::open(bytes, fault);
+        if (!archive.has_value()) return Error::refused;
+        const auto file = archive->find("programs/bench_peer");
+        if (!file.has_value()) return Error::not_found;
+        const ImageSource source = {.bytes = *file,
+                                    .memory = memory,
+                                    .offset = static_cast<uint64_t>(file->data() - bytes.data())};
+        return ProgramImage::prepare(test.budget(), source);
+    }
+};
+
+}  // namespace annulus::test
