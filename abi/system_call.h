@@ -3,8 +3,8 @@
 //
 // Entered by SYSCALL with the number in rax. The kernel keeps rsp, rip and rflags; every other
 // register is either part of the message below or comes back as zero or as it was passed, so a
-// caller treats them all as lost. Vector registers are dead across a call: the caller clears what
-// it used, the callee loads its own control words.
+// caller treats them all as lost; wait, signal and signal_and_wait keep rbp, too. Vector registers
+// are dead across a call: the caller clears what it used, the callee loads its own control words.
 //
 // call            in:  rdi handle, rsi operation word, rdx r8 r9 r10 r12 r13 words 0-5,
 //                      r14 deadline, r15 buffer, rbx bytes in | capacity out << 32

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The eight system calls as inline assembly; abi/system_call.h has their registers.
 //
-// A stub costs one instruction per register it loads, three for the entry (rbp is saved around it
-// because it may be the frame pointer), and nothing for answers that are not looked at. Words that
-// are not given are zero: the kernel passes all six on to a server, and refuses operands that an
-// operation does not have. Code that includes this is compiled with -mno-red-zone (a push follows
-// the stack pointer) and -mno-sse (vector registers are dead across a call).
+// A stub costs one instruction per register it loads, one for the entry and two where rbp is saved
+// around it because it may be the frame pointer, and nothing for answers that are not looked at.
+// wait, signal and signal_and_wait keep rbp; registers that they do not read are not set. Words
+// that are not given are zero: the kernel passes all six on to a server, and refuses operands that
+// an operation does not have. Code that includes this is compiled with -mno-red-zone (a push
+// follows the stack pointer) and -mno-sse (vector registers are dead across a call).
 #pragma once
 
 #include "abi/limits.h"
@@ -178,7 +179,7 @@ struct Delivery {
             r15};
 }
 
-// The calls below carry at most four operands and answer at most two.
+// The remaining calls carry at most four operands and answer at most two.
 struct ShortAnswer {
     abi::Status status;
     uint64_t rdx;
@@ -203,11 +204,28 @@ struct WaitAnswer {
     uint64_t value;
 };
 
-// Takes one unit. In sequence mode: waits until the value differs from `seen`, and answers it.
+// Takes one unit. In sequence mode: waits until the value differs from `seen`, and answers it. On a
+// set: waits for an event and answers its key. Safety: as for call_buffer; the call keeps rbp.
 [[gnu::always_inline]] inline WaitAnswer wait(abi::Handle semaphore, uint64_t seen,
                                               uint64_t deadline) {
-    const auto answer = short_call(abi::SystemCall::wait, semaphore, seen, deadline, 0);
-    return {answer.status, answer.rdx};
+    auto rax = static_cast<uint64_t>(abi::SystemCall::wait);
+    register uint64_t r10 asm("r10") = 0;  // no array
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(semaphore), "+S"(seen), "+d"(deadline), "+r"(r10)
+                 :
+                 : "rbx", "rcx", "r8", "r9", "r11", "r12", "r13", "r14", "r15", "memory");
+    return {abi::Status(rax), deadline};
+}
+
+// The same for a semaphore that counts or rings: there is no value to compare with.
+[[gnu::always_inline]] inline abi::Status wait(abi::Handle semaphore, uint64_t deadline) {
+    auto rax = static_cast<uint64_t>(abi::SystemCall::wait);
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(semaphore), "+d"(deadline)
+                 :
+                 : "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                   "memory");
+    return abi::Status(rax);
 }
 
 struct WaitAnyAnswer {
@@ -225,15 +243,38 @@ struct WaitAnyAnswer {
     return {answer.status, answer.rdx, answer.rsi};
 }
 
+// Gives `units`. Safety: as for wait.
 [[gnu::always_inline]] inline abi::Status signal(abi::Handle semaphore, uint64_t units = 1) {
-    return short_call(abi::SystemCall::signal, semaphore, units, 0, 0).status;
+    auto rax = static_cast<uint64_t>(abi::SystemCall::signal);
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(semaphore), "+S"(units)
+                 :
+                 : "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                   "memory");
+    return abi::Status(rax);
 }
 
-// Signals one unit of `wake` and waits for `sleep` in one entry.
+// Signals one unit of `wake` and waits for `sleep` in one entry. Safety: as for wait.
 [[gnu::always_inline]] inline WaitAnswer signal_and_wait(abi::Handle wake, abi::Handle sleep,
                                                          uint64_t seen, uint64_t deadline) {
-    const auto answer = short_call(abi::SystemCall::signal_and_wait, wake, sleep, deadline, seen);
-    return {answer.status, answer.rdx};
+    auto rax = static_cast<uint64_t>(abi::SystemCall::signal_and_wait);
+    register uint64_t r10 asm("r10") = seen;
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(wake), "+S"(sleep), "+d"(deadline), "+r"(r10)
+                 :
+                 : "rbx", "rcx", "r8", "r9", "r11", "r12", "r13", "r14", "r15", "memory");
+    return {abi::Status(rax), deadline};
+}
+
+// The same for a semaphore that counts or rings: there is no value to compare with.
+[[gnu::always_inline]] inline abi::Status signal_and_wait(abi::Handle wake, abi::Handle sleep,
+                                                          uint64_t deadline) {
+    auto rax = static_cast<uint64_t>(abi::SystemCall::signal_and_wait);
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(wake), "+S"(sleep), "+d"(deadline)
+                 :
+                 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory");
+    return abi::Status(rax);
 }
 
 struct EnterAnswer {

@@ -26,7 +26,7 @@ struct SemaphoreEnd {
         if (!semaphore.wake_some(dead ? Status(Error::closed) : Status())) return Work::Step::more;
         bool retires;
         {
-            SpinGuard guard(semaphore.lock_);
+            Semaphore::Guard guard(semaphore);
             if (semaphore.due_locked()) return Work::Step::more;
             semaphore.waking_ = false;
             retires = semaphore.detached_;
@@ -62,7 +62,7 @@ void Semaphore::die() {
     static_cast<void>(remove_watches_of(*this));
     Thread* woken = nullptr;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         dead.store(true, std::memory_order_release);
         if (member_ != nullptr) woken = leave_closed_locked();
     }
@@ -77,7 +77,7 @@ bool Semaphore::detach() {
         unregister_semaphore_word(*this);
         memory_->unpin(*budget, offset_ / abi::page_size, 1);
     }
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     detached_ = true;
     return !waking_;
 }
@@ -86,7 +86,11 @@ Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
     : Semaphore(kind_table, payer, size, mode) {}
 
 Semaphore::Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode)
-    : Object(kind, payer, size), word_(&own_word_), mode_(mode) {
+    : Object(kind, payer, size),
+      door_(mode == SemaphoreMode::counting ? door_open : door_closed),
+      word_(&own_word_),
+      closed_(mode != SemaphoreMode::counting),
+      mode_(mode) {
     wake_work_.step = SemaphoreEnd::wake_step;
     // Above all programs: who waits must not wait for the signaller to sleep.
     wake_work_.priority = abi::priority_count - 1;
@@ -107,6 +111,62 @@ Result<Ref<Semaphore>> Semaphore::create(Budget& budget, SemaphoreMode mode, uin
         semaphore->own_word_.store(initial, std::memory_order_relaxed);
     }
     return semaphore;
+}
+
+void Semaphore::close_door_locked() {
+    if (closed_) return;
+    uint64_t seen = door_closed;
+    // Acquire: pairs with the release of whoever stood in the door. A fast path does so for some
+    // ten instructions with interrupts off, and one that comes meanwhile takes its turn at `lock_`.
+    while ((seen = door_.exchange(door_closed, std::memory_order_acquire)) == door_closed) {
+        spin_wait();
+    }
+    closed_ = true;
+    if (seen == door_open) return;
+    // Safety: what is neither open nor closed names the waiting thread, which cannot go away.
+    auto& thread = *reinterpret_cast<Thread*>(seen);
+    thread.alone_at.store(nullptr, std::memory_order_relaxed);
+    thread.status.store(ThreadStatus::blocked, std::memory_order_relaxed);
+    thread.wait_kind = WaitKind::semaphore;
+    thread.resume = Resume::status;
+    thread.message.rax = 0;
+    thread.message.rdx = 0;
+    thread.link.index = 0;
+    thread.link.seen = 0;
+    thread.link.semaphore.store(this, std::memory_order_relaxed);
+    queue_.push_back(thread.link);
+    // Release: whoever ends the wait sees all of the above.
+    thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+}
+
+void Semaphore::open_door_locked() {
+    if (!plain_locked()) return;
+    uint64_t door = door_open;
+    if (WaitLink* link = queue_.front()) {
+        Thread& thread = *link->thread;
+        // The only waiter, for nothing else, for ever. Whoever cancels its wait either was first,
+        // or finds `alone_at` and comes through the door.
+        if (queue_.back() != link || link != &thread.link || thread.timer_armed) return;
+        WaitRecord waiting = WaitRecord::waiting;
+        if (!thread.wait_record.compare_exchange_strong(waiting, WaitRecord::idle,
+                                                        std::memory_order_acq_rel)) {
+            return;
+        }
+        queue_.remove(*link);
+        link->semaphore.store(nullptr, std::memory_order_relaxed);
+        thread.alone_at.store(this, std::memory_order_relaxed);
+        door = reinterpret_cast<uint64_t>(&thread);
+    }
+    closed_ = false;
+    // Release: pairs with the fast paths' exchange, an acquire.
+    door_.store(door, std::memory_order_release);
+}
+
+bool Semaphore::cancel(Thread& thread) {
+    Guard guard(*this);  // which moves the thread to the queue
+    WaitRecord waiting = WaitRecord::waiting;
+    return thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
+                                                      std::memory_order_acq_rel);
 }
 
 uint64_t Semaphore::value() const {
@@ -140,7 +200,7 @@ Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
 }
 
 Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool poll) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (dead.load(std::memory_order_relaxed)) return Error::closed;
     const uint64_t value = enter_word_locked();
     if (mode_ == SemaphoreMode::sequence) {
@@ -178,7 +238,7 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
 }
 
 void Semaphore::unqueue(WaitLink& link) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (link.semaphore.load(std::memory_order_relaxed) != this) return;
     link.semaphore.store(nullptr, std::memory_order_relaxed);
     queue_.remove(link);
@@ -200,7 +260,7 @@ bool Semaphore::wake_some(Status status) {
         Thread* served = nullptr;
         bool more = false;
         {
-            SpinGuard guard(lock_);
+            Guard guard(*this);
             uint64_t value = enter_word_locked();
             if (due_locked()) {
                 popped = pop_waiter_locked(value);
@@ -227,7 +287,7 @@ bool Semaphore::wake_some(Status status) {
 
 void Semaphore::wake_rest() {
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (waking_) return;
         waking_ = true;
     }
@@ -239,7 +299,7 @@ Result<void> Semaphore::signal(uint64_t units) {
     Thread* served = nullptr;  // waits on the set
     bool more = false;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (dead.load(std::memory_order_relaxed)) return Error::closed;
         uint64_t value = enter_word_locked();
         // What the reaper still hands out may all come back to the count.
@@ -275,7 +335,7 @@ Result<Thread*> Semaphore::signal_for_hand_off() {
     Popped popped{};
     bool counted = false;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (dead.load(std::memory_order_relaxed)) return Error::closed;
         const bool units = mode_ != SemaphoreMode::sequence && owed_units_ == 0;
         if (units && (!queue_.empty() || member_ != nullptr)) {

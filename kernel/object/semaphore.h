@@ -11,7 +11,16 @@
 //
 // Modes. Counting: units. Binary: a doorbell, 0 or 1. Sequence: every signal adds one to the value;
 // a wait returns when the value differs from the one seen, and takes nothing.
-// Locking: `lock_` (rank `semaphore`); one semaphore at a time.
+// The door. The fast paths (kernel/arch/x86_64/syscall) serve the plain case without the lock: a
+// counting semaphore with at most one thread waiting, for nothing else and without a deadline. One
+// word says whether it is that case, who waits, and keeps others out:
+//
+//   open (0) --wait: exchange, K, store--> the waiting thread --signal: exchange, store--> open
+//      \------------------ closed: somebody is in, or the lock's holder --------/
+//
+// Whoever finds it closed changes nothing and takes the lock, whose holder shuts the door for as
+// long as the semaphore is anything but plain (closed_), after moving the thread it finds to the
+// queue. Locking: `lock_` (rank `semaphore`) by `Guard`; one semaphore at a time.
 #pragma once
 
 #include "kernel/lock/spin_lock.h"
@@ -49,6 +58,10 @@ public:
     // wait_record becomes `waiting`, an `arming` one becomes granted when a unit is taken. busy: it
     // was granted through another semaphore already. closed: the semaphore died.
     Result<uint64_t> take_or_queue(WaitLink& link, uint64_t seen, bool poll);
+
+    // For a thread whose `alone_at` was this semaphore: changes its wait_record from waiting to
+    // dead. False: its wait ended meanwhile. The link is still queued.
+    bool cancel(Thread& thread);
 
     // Takes a link that lost its wait out of the queue, if it still is in it.
     void unqueue(WaitLink& link);
@@ -93,14 +106,41 @@ protected:
 
 private:
     friend struct SemaphoreEnd;
-    friend struct LightSemaphore;
+    friend struct FastPathOffsets;
+
+    static constexpr uint64_t door_open = 0;
+    // Any value that is no address; the fast paths have this one at hand.
+    static constexpr uint64_t door_closed = semaphore_kernel_bit;
+
+    // Holds the lock with the door shut.
+    class SCOPED_LOCK_TYPE Guard {
+    public:
+        explicit Guard(Semaphore& semaphore) ACQUIRES(semaphore.lock_) : semaphore_(semaphore) {
+            semaphore_.lock_.lock();
+            semaphore_.close_door_locked();
+        }
+        ~Guard() RELEASES() {
+            semaphore_.open_door_locked();
+            semaphore_.lock_.unlock();
+        }
+        Guard(const Guard&) = delete;
+        Guard& operator=(const Guard&) = delete;
+
+    private:
+        Semaphore& semaphore_;
+    };
+
+    void close_door_locked() REQUIRES(lock_);
+    void open_door_locked() REQUIRES(lock_);
+    // The one predicate for the fast paths, beside who waits: counting, alive, in no set, nothing
+    // left to do.
+    bool plain_locked() const REQUIRES(lock_) {
+        return mode_ == SemaphoreMode::counting && !dead.load(std::memory_order_relaxed) &&
+               member_ == nullptr && owed_units_ == 0 && !waking_;
+    }
 
     uint64_t keep_locked() const REQUIRES(lock_) {
         return queue_.empty() && member_ == nullptr ? 0 : semaphore_kernel_bit;
-    }
-    // The short way to signal knows nothing of what makes this false; taking is the same for all.
-    bool plain_locked() const REQUIRES(lock_) {
-        return !dead.load(std::memory_order_relaxed) && owed_units_ == 0 && member_ == nullptr;
     }
     // What the set may hand out of `value`: 0 if there is nothing.
     uint64_t units_for_set_locked(uint64_t value) const REQUIRES(lock_);
@@ -135,11 +175,14 @@ private:
     void wake_rest();
 
     SpinLock lock_{LockRank::semaphore};
+    // Offsets of these two are known to assembly.
+    std::atomic<uint64_t> door_;
     std::atomic<uint64_t>* word_;  // in memory that programs may write, or own_word_
     std::atomic<uint64_t> own_word_{0};
     IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
     uint64_t owed_units_ GUARDED_BY(lock_) = 0;      // signalled, to be handed out by the reaper
     SetMember* member_ GUARDED_BY(lock_) = nullptr;  // of the set that it is in
+    bool closed_ GUARDED_BY(lock_);                  // the door stays shut between holders
     bool waking_ GUARDED_BY(lock_) = false;          // the reaper has `wake_work_`
     bool detached_ GUARDED_BY(lock_) = false;        // the last reference went
     Work wake_work_;

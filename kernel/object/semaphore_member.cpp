@@ -47,7 +47,7 @@ void Semaphore::wake(Thread* thread) {
 Result<void> Semaphore::join(SetMember& member) {
     Thread* woken;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (dead.load(std::memory_order_relaxed)) return Error::closed;
         if (member_ != nullptr) return Error::busy;
         if (!member.set->attach(member, *this)) return Error::closed;
@@ -61,7 +61,7 @@ Result<void> Semaphore::join(SetMember& member) {
 }
 
 SetMember* Semaphore::leave(SemaphoreSet& set) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (member_ == nullptr || member_->set != &set) return nullptr;
     SetMember* member = std::exchange(member_, nullptr);
     set.unlink(*member);
@@ -71,7 +71,7 @@ SetMember* Semaphore::leave(SemaphoreSet& set) {
 }
 
 void Semaphore::leave_ending(SetMember& member) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (member_ != &member) return;
     member_ = nullptr;
     member.set->unlink(member);
@@ -82,7 +82,7 @@ void Semaphore::leave_ending(SetMember& member) {
 bool Semaphore::take_for_set(SetMember& member, SetEventTaken& event) {
     Thread* woken;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         // Removed, or closed, since it was popped: the record is somebody else's now.
         if (member_ != &member) return false;
         member.linked = false;
@@ -101,7 +101,7 @@ bool Semaphore::take_for_set(SetMember& member, SetEventTaken& event) {
 }
 
 Thread* Semaphore::place_again(SetMember& member) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (member_ != &member) return nullptr;
     member.linked = false;
     uint64_t value = enter_word_locked();

@@ -31,6 +31,12 @@ void set_words(Message& message, const uint64_t (&words)[abi::message_words]) {
     message.r10 = words[3], message.r12 = words[4], message.r13 = words[5];
 }
 
+// Nothing is delivered: a status alone.
+void fail(Thread& server, Status status) {
+    server.message.rbp = 0;
+    set_status(server, status);
+}
+
 Status reply_failure(Error error) {
     return Status(Error::ok, abi::delivery_reply_failed, static_cast<uint32_t>(error));
 }
@@ -324,7 +330,7 @@ void Table::serve_next_locked(Thread& server, uint64_t deadline, Served& served)
 
 void Table::reply_and_wait(Thread& server) {
     const Message in = server.message;
-    if (!reply_flags_known(in)) return set_status(server, Status(Error::not_supported));
+    if (!reply_flags_known(in)) return fail(server, Error::not_supported);
     if (server.serving != this) leave_serving_list(server);
     Served served;
     {
@@ -350,7 +356,7 @@ void Table::reply_and_wait(Thread& server) {
         schedule();
     }
     if (client != nullptr) make_ready(*client);
-    if (served.next == Served::Next::fail) set_status(server, served.result);
+    if (served.next == Served::Next::fail) fail(server, served.result);
 }
 
 }  // namespace annulus::kernel

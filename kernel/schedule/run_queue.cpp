@@ -15,12 +15,18 @@ void RunQueue::note_push(RunQueueNode& node) {
     count_.store(size() + 1, std::memory_order_relaxed);
 }
 
-void RunQueue::push_back(RunQueueNode& node) {
+void RunQueue::append(RunQueueNode& node) {
     note_push(node);
     lists_[node.queued_priority_].push_back(node);
 }
 
+void RunQueue::push_back(RunQueueNode& node) {
+    settle();
+    append(node);
+}
+
 void RunQueue::push_front(RunQueueNode& node) {
+    settle();
     note_push(node);
     lists_[node.queued_priority_].push_front(node);
 }
@@ -32,6 +38,7 @@ RunQueueNode* RunQueue::pop_highest() {
 }
 
 void RunQueue::remove(RunQueueNode& node) {
+    settle();
     kernel_assert(node.linked(), "took out of a run queue what is in none");
     auto& list = lists_[node.queued_priority_];
     list.remove(node);

@@ -4,8 +4,13 @@
 //   occupied_:  bit p set = lists_[p] is not empty       priority 63 is the most urgent
 //   lists_[63]: node <-> node            lists_[40]: node
 //
+//   next_:      a node that the CPU's own fast path made ready, more urgent than all in the lists
+//
 // Every operation takes the same few instructions, however many nodes there are.
 // Locking: none; the owner guards the queue and its nodes. Only looks_empty() needs no lock.
+// `next_` is the exception: this CPU's fast paths, with interrupts off, put a node there and take
+// it back without the lock (an exchange decides who gets it). Each operation first moves it to its
+// list, where it would have been put.
 #pragma once
 
 #include "abi/limits.h"
@@ -43,27 +48,44 @@ public:
     // The node is in this queue.
     void remove(RunQueueNode& node);
 
-    bool empty() const { return occupied_.empty(); }
+    bool empty() {
+        settle();
+        return occupied_.empty();
+    }
     // The highest priority that has nodes; the queue is not empty.
-    uint8_t highest() const { return static_cast<uint8_t>(occupied_.highest()); }
-    // The same, or 0 for an empty queue. May be called without the lock: a hint.
-    uint8_t highest_or_zero() const { return empty() ? 0 : highest(); }
+    uint8_t highest() {
+        settle();
+        return static_cast<uint8_t>(occupied_.highest());
+    }
     // The node that pop_highest would take, or null.
-    RunQueueNode* peek() const { return empty() ? nullptr : lists_[highest()].front(); }
+    RunQueueNode* peek() { return empty() ? nullptr : lists_[highest()].front(); }
 
     // True if the node is in a run queue: this one, if the caller knows that it is in no other.
-    bool contains(const RunQueueNode& node) const { return node.linked(); }
+    bool contains(const RunQueueNode& node) {
+        settle();
+        return node.linked();
+    }
 
-    // How many nodes there are.
+    // How many nodes there are in the lists.
     uint32_t size() const { return count_.load(std::memory_order_relaxed); }
     // May be called without the lock: the answer may be old at once.
-    bool looks_empty() const { return size() == 0; }
+    bool looks_empty() const {
+        return size() == 0 && next_.load(std::memory_order_relaxed) == nullptr;
+    }
 
 private:
     friend struct FastPathOffsets;
+    void append(RunQueueNode& node);
     void note_push(RunQueueNode& node);
+    void settle() {
+        // Acquire, and again below: pairs with the fast path's store: the node is seen as it is.
+        if (next_.load(std::memory_order_acquire) == nullptr) return;
+        RunQueueNode* node = next_.exchange(nullptr, std::memory_order_acquire);
+        if (node != nullptr) append(*node);
+    }
 
     PriorityBitmap occupied_;
+    std::atomic<RunQueueNode*> next_{nullptr};
     // Relaxed: written under the owner's lock, read without it as a hint only.
     std::atomic<uint32_t> count_{0};
     IntrusiveList<RunQueueNode, ReadyLink> lists_[abi::priority_count];

@@ -81,12 +81,12 @@ Thread* steal(Cpu& here) {
     return nullptr;
 }
 
-void run_node(Cpu& cpu, RunQueueNode& node) {
+void run_node(Cpu& cpu, RunQueueNode& node, bool lent) {
     if (&node == &cpu.reaper_node) {
         cpu.current = nullptr;
         reaper_run();
     }
-    switch_to(static_cast<Thread&>(node));
+    switch_to(static_cast<Thread&>(node), lent);
 }
 
 }  // namespace
@@ -98,7 +98,7 @@ void make_ready(Thread& thread) {
 }
 
 // Runs on an empty kernel stack.
-[[noreturn]] static void schedule_on_fresh_stack() {
+[[noreturn]] static void schedule_next(bool lent) {
     Cpu& cpu = this_cpu();
     account_cycles(cpu);
     cpu.current = nullptr;
@@ -109,12 +109,18 @@ void make_ready(Thread& thread) {
         SpinGuard guard(cpu.queue_lock);
         node = cpu.run_queue.pop_highest();
     }
-    if (node != nullptr) run_node(cpu, *node);
+    if (node != nullptr) run_node(cpu, *node, lent);
     if (Thread* stolen = steal(cpu)) switch_to(*stolen);
     idle_loop();
 }
 
+[[noreturn]] static void schedule_on_fresh_stack() { schedule_next(false); }
+
 void schedule() { run_on_fresh_stack(schedule_on_fresh_stack); }
+
+// For the fast path of a wait, which is on a fresh stack. Whoever is next, maybe just signalled, is
+// lent the time slice, so that a signal and a wait in turn do not start one each time.
+extern "C" [[noreturn]] void kernel_schedule() { schedule_next(true); }
 
 void hand_off(Thread& thread) {
     Cpu& cpu = this_cpu();
@@ -223,7 +229,7 @@ void set_priority(Thread& thread, uint8_t priority) {
     if (ready) poke(*cpu);
 }
 
-void watch_slice(Cpu& cpu, Thread& thread) {
+void watch_slice(Cpu& cpu, Thread& thread, bool lent) {
     const uint64_t left = std::exchange(thread.slice_left, 0);
     bool shared;
     {
@@ -231,7 +237,7 @@ void watch_slice(Cpu& cpu, Thread& thread) {
         shared = !cpu.run_queue.empty() && cpu.run_queue.highest() >= thread.priority;
     }
     if (!shared) {
-        cpu.slice_end = 0;
+        if (!lent) cpu.slice_end = 0;
         return;
     }
     if (cpu.slice_end != 0) return;
@@ -278,7 +284,7 @@ void idle_loop() {
             SpinGuard guard(cpu.queue_lock);
             node = cpu.run_queue.pop_highest();
         }
-        if (node != nullptr) run_node(cpu, *node);
+        if (node != nullptr) run_node(cpu, *node, false);
         if (Thread* stolen = steal(cpu)) switch_to(*stolen);
     }
 }

@@ -23,7 +23,8 @@ void make_ready(Thread& thread);
 [[noreturn]] void schedule();
 
 // Goes to user mode as `thread`, at once: it is in no run queue. Loads its page table and bases.
-[[noreturn]] void switch_to(Thread& thread);
+// `lent`: as for watch_slice.
+[[noreturn]] void switch_to(Thread& thread, bool lent = false);
 
 // The end of switch_to and of a system call that goes on: by thread.resume.
 [[noreturn]] void return_to_thread(Thread& thread);

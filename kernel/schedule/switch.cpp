@@ -10,6 +10,7 @@
 #include "kernel/schedule/kernel_stack.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/schedule/timers.h"
+#include "kernel/syscall/system_calls.h"
 
 namespace annulus::kernel {
 
@@ -39,8 +40,8 @@ void return_to_thread(Thread& thread) {
     const auto& state = reinterpret_cast<const arch::ReturnState&>(thread.user_rip);
     switch (thread.resume) {
         case Resume::message: arch::return_with_message(&thread.message, &state);
-        case Resume::status:
-            arch::return_with_status(thread.message.rax, thread.message.rdx, &state);
+        case Resume::unit: set_status(thread, Status()); [[fallthrough]];
+        case Resume::status: arch::return_with_status(&thread.message, &state);
         case Resume::frame:
             arch::restore_vector_state(thread.vector_area);
             arch::return_to_user(thread.frame);
@@ -50,7 +51,7 @@ void return_to_thread(Thread& thread) {
     __builtin_unreachable();
 }
 
-void switch_to(Thread& thread) {
+void switch_to(Thread& thread, bool lent) {
     Cpu& cpu = this_cpu();
     thread.status = ThreadStatus::running;
     thread.cpu.store(&cpu, std::memory_order_relaxed);
@@ -60,7 +61,7 @@ void switch_to(Thread& thread) {
     load_bases(cpu, thread);
     // Acquire: pairs with the release in kill_thread.
     if (thread.dying.load(std::memory_order_acquire)) die_current(thread);
-    watch_slice(cpu, thread);
+    watch_slice(cpu, thread, lent);
     return_to_thread(thread);
 }
 

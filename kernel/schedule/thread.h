@@ -66,8 +66,9 @@ static_assert(sizeof(Message) == 13 * 8);
 // How a thread gets back to user mode.
 enum class Resume : uint8_t {
     message = 0,       // all 13 message registers from `message`, by SYSRET
-    status = 1,        // rax and rdx from `message`, the others zero, by SYSRET
+    status = 1,        // rax, rdx and rbp from `message`, the others zero, by SYSRET
     frame = 2,         // all registers from `frame`, vector state restored, by IRET
+    unit = 4,          // as status, with rax and rdx zero: it was given a unit
     continuation = 3,  // runs `continuation` first, in the thread's own address space
 };
 
@@ -126,6 +127,16 @@ struct TableWaiter : ListNode<TableThreadLink> {
     uint32_t slot_epoch = 0;  // request: to see that the slot is still ours
 };
 
+// The handle that a thread used last for one purpose, and what it named. While the entry still has
+// this word, it names the same object with the same rights: generations never come back, and a
+// handle with a lease is not kept here. Only the thread's own system calls read and write it.
+struct RecentHandle {
+    uint64_t handle = 0;
+    const HandleEntry* entry = nullptr;
+    uint64_t word = ~uint64_t{0};  // as no entry has it
+    Object* object = nullptr;
+};
+
 struct Thread final : Object,
                       ListNode<ThreadOfProcess>,
                       TableWaiter,
@@ -157,6 +168,10 @@ struct Thread final : Object,
     std::atomic<Cpu*> cpu{nullptr};  // where it runs, or ran last
     Process* process = nullptr;      // holds a reference
     Message message{};
+    RecentHandle signalled, waited;
+    // Not null while that semaphore's door names the thread (semaphore.h). Then it waits, whatever
+    // the members above say; they are set when the semaphore's lock takes it from the door.
+    std::atomic<Semaphore*> alone_at{nullptr};
 
     // The rest is for C++ only.
     void (*continuation)(Thread&) = nullptr;

@@ -10,8 +10,9 @@ namespace annulus::kernel {
 // it is not set to something earlier already.
 void program_timer(Cpu& cpu);
 
-// Starts a time slice if another thread of the running one's priority waits; ends it if none does.
-void watch_slice(Cpu& cpu, Thread& thread);
+// Starts a time slice if another thread of the running one's priority waits; ends it if none does,
+// unless it is lent: then the thread has what is left of it.
+void watch_slice(Cpu& cpu, Thread& thread, bool lent = false);
 
 // Charges the cycles since the last call to the running thread.
 void account_cycles(Cpu& cpu);

@@ -31,7 +31,7 @@ void set_registers(Thread& thread, const SetEventTaken& event) {
     const Message answer = thread.message;
     thread.message = {};
     thread.message.rax = answer.rax, thread.message.rdx = answer.rdx;
-    thread.message.rsi = answer.rsi;
+    thread.message.rsi = answer.rsi, thread.message.rbp = answer.rbp;
     thread.resume = Resume::message;
 }
 

@@ -262,13 +262,22 @@ void system_call_wait_any(Thread& thread) {
     wait_for_any(thread, entries, count, deadline);
 }
 
-bool cancel_wait(Thread& thread, Error error) {
+// Changes the wait's record to dead. True: this call did.
+static bool claim_wait(Thread& thread) {
+    // Acquire: pairs with the store before the semaphore's door named the thread. A fast path that
+    // ends the wait clears this before it opens the door, and the semaphore's end comes through the
+    // door: so the semaphore outlives this stay in the kernel.
+    if (Semaphore* semaphore = thread.alone_at.load(std::memory_order_acquire)) {
+        if (semaphore->cancel(thread)) return true;
+    }
     WaitRecord waiting = WaitRecord::waiting;
     // Acquire-release: the winner sees the wait as it was set up and nobody else touches it now.
-    if (!thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
-                                                    std::memory_order_acq_rel)) {
-        return false;
-    }
+    return thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
+                                                      std::memory_order_acq_rel);
+}
+
+bool cancel_wait(Thread& thread, Error error) {
+    if (!claim_wait(thread)) return false;
     disarm_deadline(thread);
     switch (thread.wait_kind) {
         case WaitKind::semaphore:

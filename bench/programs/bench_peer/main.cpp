@@ -24,14 +24,20 @@ namespace {
 
 [[noreturn]] void answer_in_two_calls(abi::Handle mine, abi::Handle yours) {
     for (;;) {
-        system::wait(mine, 0, abi::deadline_never);
+        system::wait(mine, abi::deadline_never);
         system::signal(yours);
     }
 }
 
 [[noreturn]] void answer_in_one_call(abi::Handle mine, abi::Handle yours) {
-    system::wait(mine, 0, abi::deadline_never);
-    for (;;) system::signal_and_wait(yours, mine, 0, abi::deadline_never);
+    system::wait(mine, abi::deadline_never);
+    for (;;) system::signal_and_wait(yours, mine, abi::deadline_never);
+}
+
+// With a set the registers that a semaphore's wait ignores have a meaning: they are zero.
+[[noreturn]] void answer_events(abi::Handle set, abi::Handle yours) {
+    system::wait(set, 0, abi::deadline_never);
+    for (;;) system::signal_and_wait(yours, set, 0, abi::deadline_never);
 }
 
 Task<void> answer_all(Requests& requests) {
@@ -97,8 +103,11 @@ Result<void> annulus::program_main(Environment& environment) {
     if (auto end = environment.take<Channel>("bytes"); end.ok()) {
         return take_bytes(std::move(*end));
     }
-    const auto mine = TRY(environment.handle<Object>("mine"));
-    const auto yours = TRY(environment.handle<Object>("yours"));
+    const auto yours = TRY(environment.handle<Semaphore>("yours"));
+    if (auto set = environment.handle<Set>("set"); set.ok()) {
+        answer_events(set->value(), yours.value());
+    }
+    const auto mine = TRY(environment.handle<Semaphore>("mine"));
     if (auto home = environment.handle<Object>("home"); home.ok()) {
         return run_executor(home->value(), mine, yours.value());
     }

@@ -3,13 +3,16 @@
 #pragma once
 
 #include "base/archive.h"
+#include "runtime/clock.h"
 #include "runtime/spawn.h"
+#include "runtime/system_call.h"
 #include "tests/guest/harness.h"
 
 namespace annulus::test {
 
 inline constexpr uint64_t warm_up = 100;
 inline constexpr uint64_t rounds = 1000;
+inline constexpr uint64_t settle_ns = 20'000'000;
 
 inline uint64_t cycles() {
     uint32_t low;
@@ -24,6 +27,13 @@ inline abi::MachineLedger machine(Context& test) {
     const auto root = budget.ok() ? *budget : test.budget();
     auto ledger = root.get_machine();
     return ledger.ok() ? *ledger : abi::MachineLedger{};
+}
+
+// Sleeps until everything else has had its turn.
+inline void settle(Context& test) {
+    const auto never = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto status = system::wait(never.value(), now() + settle_ns);
+    EXPECT_ERROR(status, Error::timed_out);
 }
 
 // Cycles of `rounds` rounds. Inlined, so that what is measured is not behind a reference.
@@ -42,6 +52,7 @@ template <typename Operation>
 [[gnu::always_inline]] inline void measure(Context& test, std::string_view row,
                                            std::string_view name, Operation operation,
                                            uint64_t per = 1) {
+    settle(test);
     for (uint64_t i = 0; i < warm_up; ++i) operation();
     const abi::MachineLedger before = machine(test);
     const uint64_t spent = run(operation);
@@ -70,6 +81,23 @@ public:
                                     .memory = memory,
                                     .offset = static_cast<uint64_t>(file->data() - bytes.data())};
         return ProgramImage::prepare(test.budget(), source);
+    }
+
+    // Runs it at this thread's priority.
+    static Result<Spawned> start(Context& test, const ProgramImage& image,
+                                 std::span<const Grant> grants,
+                                 std::span<const std::string_view> arguments = {}) {
+        const auto ledger = TRY(test.budget().get_ledger());
+        return spawn(image, {.budget = test.budget(),
+                             .grants = grants,
+                             .arguments = arguments,
+                             .priority = ledger.priority_ceiling});
+    }
+
+    // Waits for its end, so that the next test has the machine for itself.
+    static void stop(Context& test, const Spawned& peer) {
+        EXPECT_OK(peer.process.remove_kill(0));
+        EXPECT_OK(system::wait(peer.ended.value(), abi::deadline_never));
     }
 };
 

@@ -29,24 +29,35 @@ using annulus::kernel::WaitRecord;
 extern "C" [[gnu::naked]] void syscall_entry() {
     asm volatile(
         "swapgs\n\t"
+        "cmpq $0x1006, %%rax\n\t"
+        "ja slow_call_number\n\t"
+        "jmpq *system_call_paths(,%%rax,8)\n"
+
+        // To the running thread's record, in which the way back to user mode is kept.
+        ".macro enter_thread\n\t"
         "movq %%rsp, %%gs:%c[scratch]\n\t"
         "movq %%gs:%c[current], %%rsp\n\t"
         "movq %%rcx, %c[rip](%%rsp)\n\t"
         "movq %%r11, %c[rflags](%%rsp)\n\t"
         "movq %%gs:%c[scratch], %%rcx\n\t"
         "movq %%rcx, %c[rsp](%%rsp)\n\t"
-        "cmpq $0x1000, %%rax\n\t"
-        "je fast_call\n\t"
-        "cmpq $0x1001, %%rax\n\t"
-        "je fast_reply\n\t"
-        "cmpq $0x1005, %%rax\n\t"
-        "je light_signal\n\t"
-        "cmpq $0x1006, %%rax\n\t"
-        "je light_signal_and_wait\n\t"
-        "cmpq $0x1003, %%rax\n\t"
-        "je light_wait\n"
+        ".endm\n\t"
+
+        // By number, from 0 on, so that there is one bound to test.
+        ".pushsection .rodata.system_call_paths, \"a\"\n\t"
+        ".balign 64\n"
+        "system_call_paths:\n\t"
+        ".rept 0x1000\n\t"
+        ".quad slow_call_number\n\t"
+        ".endr\n\t"
+        ".quad fast_call, fast_reply, slow_call_number, light_wait\n\t"
+        ".quad slow_call_number, light_signal, light_signal_and_wait\n\t"
+        ".popsection\n"
 
         // --- any other case: save the message, continue in C++ on an empty kernel stack
+        "slow_call_number:\n\t"
+        "enter_thread\n"
+        ".globl slow_entry\n"
         "slow_entry:\n\t"
         "movq %%rax, %c[message]+0(%%rsp)\n\t"
         "movq %%rdi, %c[message]+8(%%rsp)\n\t"
@@ -67,88 +78,12 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "pushq $0\n\t"
         "jmp kernel_system_call\n"
 
-        // --- wait, signal, signal_and_wait: to C++ with the operands in registers
-        "light_signal_and_wait:\n\t"
-        "leaq kernel_light_signal_and_wait(%%rip), %%rax\n\t"
-        "jmp light_entry\n"
-        "light_wait:\n\t"
-        "leaq kernel_light_wait(%%rip), %%rax\n\t"
-        "jmp light_entry\n"
-        "light_signal:\n\t"
-        "testq %%rsi, %%rsi\n\t"
-        "jz check_handle\n"
-        "light_signal_units:\n\t"
-        "leaq kernel_light_signal(%%rip), %%rax\n"
-        "light_entry:\n\t"
-        "movq %%rsp, %%r8\n\t"
-        "movq %%r10, %%rcx\n\t"
-        "movq %%gs:%c[stack_top], %%rsp\n\t"
-        "pushq %%r8\n\t"
-        "callq *%%rax\n\t"
-        // Still this thread: the callee-saved registers are its own, the others the kernel's.
-        "popq %%rsp\n\t"
-        "movq %c[rip](%%rsp), %%rcx\n\t"
-        "movq %c[rflags](%%rsp), %%r11\n\t"
-        "xorl %%edi, %%edi\n\t"
-        "xorl %%esi, %%esi\n\t"
-        "xorl %%r8d, %%r8d\n\t"
-        "xorl %%r9d, %%r9d\n\t"
-        "xorl %%r10d, %%r10d\n\t"
-        "movq %c[rsp](%%rsp), %%rsp\n\t"
-        "swapgs\n\t"
-        "sysretq\n"
-
-        // --- no units: only the handle is checked (kernel_light_signal does the same)
-        "check_handle:\n\t"
-        "movl %%edi, %%ecx\n\t"
-        "cmpl %c[handle_count](%%rsp), %%ecx\n\t"
-        "jae light_signal_units\n\t"
-        "shlq $5, %%rcx\n\t"
-        "addq %c[handles](%%rsp), %%rcx\n\t"
-        "movq %c[entry_word](%%rcx), %%r11\n\t"
-        "movq %%r11, %%rax\n\t"
-        "xorq %%rdi, %%rax\n\t"
-        "shrq $24, %%rax\n\t"
-        "cmpq %[semaphore], %%rax\n\t"
-        "jne light_signal_units\n\t"
-        "btl $16, %%r11d\n\t"  // the right to signal
-        "jnc light_signal_units\n\t"
-        "cmpq $0, %c[entry_lease](%%rcx)\n\t"
-        "jne light_signal_units\n\t"
-        ".if %c[counting]\n\t"
-        "incq %%gs:%c[entries]\n\t"
-        ".endif\n\t"
-        "xorl %%eax, %%eax\n\t"
-        "movq %c[rip](%%rsp), %%rcx\n\t"
-        "movq %c[rflags](%%rsp), %%r11\n\t"
-        "movq %c[rsp](%%rsp), %%rsp\n\t"
-        "swapgs\n\t"
-        "sysretq\n"
-
-        // --- to another thread that blocked in one of these: rdi is the thread
-        ".globl switch_with_status\n"
-        "switch_with_status:\n\t"
-        "movq %%rdi, %%rsp\n\t"
-        "movq %c[message]+0(%%rsp), %%rax\n\t"
-        "movq %c[message]+24(%%rsp), %%rdx\n\t"
-        "xorl %%edi, %%edi\n\t"
-        "xorl %%esi, %%esi\n\t"
-        "xorl %%ebx, %%ebx\n\t"
-        "xorl %%ebp, %%ebp\n\t"
-        "xorl %%r8d, %%r8d\n\t"
-        "xorl %%r9d, %%r9d\n\t"
-        "xorl %%r10d, %%r10d\n\t"
-        "xorl %%r12d, %%r12d\n\t"
-        "xorl %%r13d, %%r13d\n\t"
-        "xorl %%r14d, %%r14d\n\t"
-        "xorl %%r15d, %%r15d\n\t"
-        "jmp fast_switch_uncounted\n"
-
         // --- call
         // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero),
         // r15.
         ".balign 16\n"
         "fast_call:\n\t"
+        "enter_thread\n\t"
         "leaq 1(%%r14), %%rcx\n\t"  // no deadline, no bytes
         "orq %%rbx, %%rcx\n\t"
         "jnz slow_entry\n\t"
@@ -265,7 +200,6 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         ".if %c[counting]\n\t"  // costs instructions: in its own variant only
         "incq %%gs:%c[entries]\n\t"
         ".endif\n\t"
-        "fast_switch_uncounted:\n\t"
         "movq %%gs:%c[self], %%rcx\n\t"
         "movq %%rsp, %%gs:%c[current]\n\t"
         "movq %%rcx, %c[cpu](%%rsp)\n\t"
@@ -320,6 +254,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         // Free: rax rcx r11 r15; after the first checks also r14 (all ones) and rbx (zero).
         ".balign 16\n"
         "fast_reply:\n\t"
+        "enter_thread\n\t"
         "leaq 1(%%r14), %%rcx\n\t"  // no deadline, no bytes, handles or flags
         "orq %%rbx, %%rcx\n\t"
         "jnz slow_entry\n\t"
@@ -453,7 +388,6 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
         [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
         [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
-        [semaphore] "i"(annulus::abi::ObjectType::semaphore),
         [slot_account] "i"(FastPathOffsets::slot_account),
         [slot_client] "i"(FastPathOffsets::slot_client),
         [slot_count] "i"(FastPathOffsets::slot_count),
@@ -494,14 +428,14 @@ extern "C" [[gnu::naked]] void return_with_message(const void*, const annulus::a
         "sysretq");
 }
 
-extern "C" [[gnu::naked]] void return_with_status(uint64_t, uint64_t,
-                                                  const annulus::arch::ReturnState*) {
+extern "C" [[gnu::naked]] void return_with_status(const void*, const annulus::arch::ReturnState*) {
     asm volatile(
-        "movq %rdi, %rax\n\t"
-        "movq 0(%rdx), %rcx\n\t"
-        "movq 8(%rdx), %r11\n\t"
-        "movq 16(%rdx), %rsp\n\t"
-        "movq %rsi, %rdx\n\t"
+        "movq 0(%rdi), %rax\n\t"
+        "movq 24(%rdi), %rdx\n\t"
+        "movq 96(%rdi), %rbp\n\t"
+        "movq 0(%rsi), %rcx\n\t"
+        "movq 8(%rsi), %r11\n\t"
+        "movq 16(%rsi), %rsp\n\t"
         "xorl %edi, %edi\n\t"
         "xorl %esi, %esi\n\t"
         "xorl %r8d, %r8d\n\t"
@@ -512,7 +446,6 @@ extern "C" [[gnu::naked]] void return_with_status(uint64_t, uint64_t,
         "xorl %r14d, %r14d\n\t"
         "xorl %r15d, %r15d\n\t"
         "xorl %ebx, %ebx\n\t"
-        "xorl %ebp, %ebp\n\t"
         "swapgs\n\t"
         "sysretq");
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/object/handle_table.h"
+#include "kernel/object/semaphore.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/cpu.h"
 
@@ -29,6 +30,7 @@ struct FastPathOffsets {
     static constexpr size_t loaded_root = offsetof(Cpu, loaded_root);
     static constexpr size_t slice_end = offsetof(Cpu, slice_end);
     static constexpr size_t ready = offsetof(Cpu, run_queue) + offsetof(RunQueue, occupied_);
+    static constexpr size_t next = offsetof(Cpu, run_queue) + offsetof(RunQueue, next_);
     static constexpr size_t entries = offsetof(Cpu, counters.kernel_entries);
     static constexpr size_t root_loads = offsetof(Cpu, counters.page_table_loads);
 
@@ -54,8 +56,26 @@ struct FastPathOffsets {
     static constexpr size_t wait_record = offsetof(Thread, wait_record);
     static constexpr size_t cpu = offsetof(Thread, cpu);
     static constexpr size_t message = offsetof(Thread, message);
+    static constexpr size_t saved_rbp = offsetof(Thread, message.rbp);
+    static constexpr size_t signalled = offsetof(Thread, signalled);
+    static constexpr size_t waited = offsetof(Thread, waited);
+    static constexpr size_t alone_at = offsetof(Thread, alone_at);
+    // The base class RunQueueNode: its link, then its priority.
+    static constexpr size_t node = offsetof(Thread, priority) - sizeof(ListNode<ReadyLink>);
     static constexpr size_t waiting_link =
         offsetof(Thread, slot) - sizeof(ListNode<TableThreadLink>);
+
+    // RecentHandle
+    static constexpr size_t recent_handle = offsetof(RecentHandle, handle);
+    static constexpr size_t recent_entry = offsetof(RecentHandle, entry);
+    static constexpr size_t recent_word = offsetof(RecentHandle, word);
+    static constexpr size_t recent_object = offsetof(RecentHandle, object);
+
+    // Semaphore
+    static constexpr size_t door = offsetof(Semaphore, door_);
+    static constexpr uint64_t door_closed = Semaphore::door_closed;
+    static_assert(door_closed == semaphore_kernel_bit && Semaphore::door_open == 0);
+    static constexpr size_t semaphore_word = offsetof(Semaphore, word_);
 
     // HandleEntry
     static constexpr size_t entry_object = offsetof(HandleEntry, object);
@@ -91,6 +111,8 @@ struct FastPathOffsets {
         wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::request);
     static constexpr uint32_t in_serve =
         wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::serve);
+    static constexpr uint32_t ready_state =
+        wait_state_of(Resume::unit, ThreadStatus::ready, WaitKind::none);
     static constexpr uint32_t running =
         wait_state_of(Resume::message, ThreadStatus::running, WaitKind::none);
 };

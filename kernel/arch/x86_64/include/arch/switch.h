@@ -36,12 +36,7 @@ struct ReturnState {
 // To user mode with the 13 message registers of `message` (kernel::Message's order), all others
 // zero. The instruction pointer is below the user limit (Intel SDM vol. 2, SYSRET).
 extern "C" [[noreturn]] void return_with_message(const void* message, const ReturnState* state);
-// The same with rax and rdx from the arguments and every other register zero.
-extern "C" [[noreturn]] void return_with_status(uint64_t rax, uint64_t rdx,
-                                                const ReturnState* state);
-
-// Switches this CPU to a kernel::Thread whose way back is Resume::status: page table, segment
-// bases, registers. It is in no queue and has no reason for the slow paths.
-extern "C" [[noreturn]] void switch_with_status(void* thread);
+// The same with rax, rdx and rbp only, and every other register zero.
+extern "C" [[noreturn]] void return_with_status(const void* message, const ReturnState* state);
 
 }  // namespace annulus::arch
