@@ -33,9 +33,9 @@ inline constexpr uint64_t power_off_failed = 2;  // tells an emulator that somet
 // What every operation can answer: the kernel checks these before the operation begins.
 // bad_address: when it transfers bytes; wrong_type: when an operand is a handle.
 inline constexpr Error common_errors[] = {
-    Error::bad_handle,    Error::wrong_type,   Error::no_right,    Error::revoked,
-    Error::busy,          Error::bad_argument, Error::bad_address, Error::not_supported,
-    Error::bad_operation,
+    Error::bad_handle,  Error::wrong_type,    Error::no_right,
+    Error::revoked,     Error::busy,          Error::bad_argument,
+    Error::bad_address, Error::not_supported, Error::bad_operation,
 };
 
 // clang-format off
@@ -358,7 +358,7 @@ inline constexpr Operation operations[] = {
     {ObjectType::ring, Verb::watch, 0, "completion", "Signals when completions were added.",
      {{OperandKind::handle, "semaphore", "gets one unit for one or more", ObjectType::semaphore,
        right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget, busy"},
+     {}, Transfer::nothing, "", true, "no_budget, busy, wrong_state"},
 
     // ---- hardware factory "
     {ObjectType::hardware, Verb::create, 0, "ports", "Takes a range of I/O ports; each port once.",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// SpinLock: a ticket lock for short critical sections with interrupts off, and its scope guard.
+// SpinLock: one word, for short critical sections with interrupts off, and its scope guard.
 //
-// A ticket lock serves CPUs in the order in which they came, so that no program can keep another
-// CPU out of a lock by hammering on it.
+// Whoever comes at the right moment gets it. A queue of tickets would be fair, but in a virtual
+// machine the CPU whose turn it is may not be running, and then all others wait for the host
+// (docs/decisions/0011-locks-without-tickets.md).
 #pragma once
 
 #include "base/thread_safety.h"
@@ -27,35 +28,28 @@ public:
 
     void lock() ACQUIRES() {
         note_acquire();
-        // Relaxed: the ticket only gives a place in the line; the acquire below orders the data.
-        uint32_t ticket = next_.fetch_add(1, std::memory_order_relaxed);
         // Acquire: pairs with the release in unlock(): what the last holder wrote is seen.
-        while (serving_.load(std::memory_order_acquire) != ticket) spin_wait();
+        while (held_.exchange(1, std::memory_order_acquire) != 0) {
+            // Relaxed: only tells when it is worth trying again; reading keeps the line shared.
+            while (held_.load(std::memory_order_relaxed) != 0) spin_wait();
+        }
     }
 
     bool try_lock() TRY_ACQUIRES(true) {
         // Acquire: pairs with the release in unlock(), as in lock().
-        uint32_t ticket = serving_.load(std::memory_order_acquire);
-        // Relaxed: fails if anybody holds or awaits the lock; the load above orders the data.
-        if (!next_.compare_exchange_strong(ticket, ticket + 1, std::memory_order_relaxed)) {
-            return false;
-        }
+        if (held_.exchange(1, std::memory_order_acquire) != 0) return false;
         note_acquire();
         return true;
     }
 
     void unlock() RELEASES() {
         note_release();
-        // Only the holder writes serving_, so its own relaxed load is current.
-        uint32_t ticket = serving_.load(std::memory_order_relaxed);
         // Release: pairs with the acquire in lock() and try_lock().
-        serving_.store(ticket + 1, std::memory_order_release);
+        held_.store(0, std::memory_order_release);
     }
 
     // True if some CPU holds the lock. For assertions: the answer may be old at once.
-    bool held() const {
-        return next_.load(std::memory_order_relaxed) != serving_.load(std::memory_order_relaxed);
-    }
+    bool held() const { return held_.load(std::memory_order_relaxed) != 0; }
 
 private:
     // The rank is checked before waiting: a deadlock is reported, not entered.
@@ -72,8 +66,7 @@ private:
         }
     }
 
-    std::atomic<uint32_t> next_{0};
-    std::atomic<uint32_t> serving_{0};
+    std::atomic<uint32_t> held_{0};  // 1 while a CPU has it; known to assembly
     [[maybe_unused]] LockRank rank_;
 };
 

@@ -94,16 +94,24 @@ Result<void> Ring::register_memory(uint64_t index, MemoryObject& memory, uint64_
         if (registered.memory || registered.busy) return Error::busy;
         registered.busy = true;
     }
-    const auto pinned = memory.pin(*budget, offset / abi::page_size, pages);
-    SpinGuard guard(lock_);
-    registered.busy = false;
+    const uint64_t first = offset / abi::page_size;
+    const Result<void> pinned = memory.pin(*budget, first, pages);
+    {
+        SpinGuard guard(lock_);
+        registered.busy = false;
+        if (pinned.ok() && !ended_) {
+            registered.memory = std::move(held);
+            registered.first = first;
+            registered.pages = static_cast<uint32_t>(pages);
+            registered.uses = 0;
+            registered.writable = writable;
+            return {};
+        }
+    }
     if (!pinned.ok()) return pinned.status();
-    registered.memory = std::move(held);
-    registered.first = offset / abi::page_size;
-    registered.pages = static_cast<uint32_t>(pages);
-    registered.uses = 0;
-    registered.writable = writable;
-    return {};
+    // The ring has ended meanwhile, and its clearing up may have passed this place.
+    memory.unpin(*budget, first, pages);
+    return Error::closed;
 }
 
 Result<void> Ring::unregister_memory(uint64_t index) {

@@ -142,7 +142,14 @@ struct RingWork {
         }
         if (at < abi::ring_memories_max) {
             Ring::Registered& registered = ring.registered_at(at);
-            if (registered.memory) ring.forget(registered);
+            bool forgotten_here;
+            {
+                SpinGuard guard(ring.lock_);
+                // Busy: a call that began before the end registers or forgets it, and cleans up.
+                forgotten_here = registered.memory && !registered.busy;
+                if (forgotten_here) registered.busy = true;
+            }
+            if (forgotten_here) ring.forget(registered);
             return true;
         }
         SpinGuard guard(ring.lock_);

@@ -80,8 +80,10 @@ class Incoming : public Request {
 public:
     Incoming(Executor& executor, const system::Delivery& delivery, std::span<std::byte> block)
         : Request(delivery, block), executor_(&executor) {}
+    // NOLINTBEGIN(bugprone-use-after-move): only the Request in it was moved
     Incoming(Incoming&& other)
         : Request(std::move(other)), executor_(std::exchange(other.executor_, nullptr)) {}
+    // NOLINTEND(bugprone-use-after-move)
     Incoming& operator=(Incoming&&) = delete;
     ~Incoming();
 

@@ -63,6 +63,7 @@ struct Promise : PromiseBase {
 template <typename T>
 class [[nodiscard]] Task {
 public:
+    // NOLINTNEXTLINE(readability-identifier-naming): the name that the language looks for
     using promise_type = task_detail::Promise<T>;
 
     Task(Task&& other) : frame_(std::exchange(other.frame_, nullptr)) {}

@@ -50,6 +50,7 @@ private:
     struct RootLink;
     struct RootPromise;
     struct Root {
+        // NOLINTNEXTLINE(readability-identifier-naming): the name that the language looks for
         using promise_type = RootPromise;
         std::coroutine_handle<RootPromise> frame;
     };

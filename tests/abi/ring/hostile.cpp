@@ -42,6 +42,26 @@ void lie(Context& test, Lie tell) {
     EXPECT_EQ(index_of(bench, abi::ring_completion_tail), 2u);
 }
 
+// Random words, some of them reduced to what has a chance to pass the checks.
+void randomize(abi::SubmissionEntry& entry, uint64_t& state, std::span<const uint64_t, 4> handles) {
+    for (unsigned i = 0; i < 8; ++i) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        memcpy(reinterpret_cast<std::byte*>(&entry) + 8 * i, &state, 8);
+    }
+    entry.verb = static_cast<abi::RingVerb>(state % 20);
+    // Closing would end the test early.
+    if (entry.verb == abi::ring_verb(abi::Verb::close)) entry.selector = 0;
+    entry.flags = static_cast<uint8_t>(state >> 8 & 7);
+    if (state >> 20 & 1) entry.memory = 0;
+    if (state >> 21 & 1) entry.offset &= 0xfff, entry.bytes_in &= 63;
+    if (state >> 21 & 1) entry.capacity_out &= 63, entry.words_block &= 15;
+    if (state >> 22 & 1) entry.selector &= 1, entry.landing_count &= 3;
+    if (state >> 23 & 3) entry.moved_mask = 0;
+    entry.handle = handles[state >> 25 & 3];
+    entry.deadline = now() + 1'000'000;
+    if (entry.flags & abi::ring_relative) entry.deadline = 1'000'000;
+}
+
 }  // namespace
 }  // namespace annulus::test::cases
 
@@ -131,22 +151,7 @@ TEST(random_entries, "random entries complete once each, whatever is in them, wh
         while (now() < end && sent - seen < entries) {
             abi::SubmissionEntry* entry = bench.ring.prepare();
             if (entry == nullptr) break;
-            for (unsigned i = 0; i < 8; ++i) {
-                state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-                memcpy(reinterpret_cast<std::byte*>(entry) + 8 * i, &state, 8);
-            }
-            entry->verb = static_cast<abi::RingVerb>(state % 20);
-            // Closing would end the test early.
-            if (entry->verb == abi::ring_verb(abi::Verb::close)) entry->selector = 0;
-            entry->flags = static_cast<uint8_t>(state >> 8 & 7);
-            if (state >> 20 & 1) entry->memory = 0;
-            if (state >> 21 & 1) entry->offset &= 0xfff, entry->bytes_in &= 63;
-            if (state >> 21 & 1) entry->capacity_out &= 63, entry->words_block &= 15;
-            if (state >> 22 & 1) entry->selector &= 1, entry->landing_count &= 3;
-            if (state >> 23 & 3) entry->moved_mask = 0;
-            entry->handle = handles[state >> 25 & 3];
-            entry->deadline = now() + 1'000'000;
-            if (entry->flags & abi::ring_relative) entry->deadline = 1'000'000;
+            randomize(*entry, state, handles);
             entry->user_data = ++sent;
         }
         const auto submitted = bench.ring.submit(1, Deadline{now() + 3'000'000});

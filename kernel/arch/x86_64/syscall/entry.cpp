@@ -115,10 +115,8 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "jz slow_call_early\n\t"
         "movq %%rax, %%r15\n\t"
         // The table's lock, if nobody has it.
-        "movl %c[lock_serving](%%rbp), %%eax\n\t"
-        "leal 1(%%rax), %%ecx\n\t"
-        "lock cmpxchgl %%ecx, %c[lock_next](%%rbp)\n\t"
-        "jne slow_call\n\t"
+        "lock btsl $0, %c[lock](%%rbp)\n\t"
+        "jc slow_call\n\t"
         "cmpb $0, %c[plain](%%rbp)\n\t"
         "je unlock_slow_call\n\t"
         // The thread that waited last: rcx points to its link. It owns a slot.
@@ -188,7 +186,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movl %[running], %c[wait_state]-%c[link](%%rcx)\n\t"
         "movq %c[object_cookie](%%r15), %%rdi\n\t"
         "movq %c[client_key](%%r11), %%r15\n\t"
-        "incl %c[lock_serving](%%rbp)\n\t"  // a release, as every store here
+        "movl $0, %c[lock](%%rbp)\n\t"  // a release, as every store here
         "leaq -%c[link](%%rcx), %%rsp\n\t"
         "xorl %%ebp, %%ebp\n\t"
         "orq $-1, %%r14\n\t"
@@ -242,7 +240,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "cmpq $0, %%gs:%c[slice_end]\n\t"
         "jne call_claim\n"
         "unlock_slow_call:\n\t"
-        "incl %c[lock_serving](%%rbp)\n"
+        "movl $0, %c[lock](%%rbp)\n"
         "slow_call:\n\t"
         "xorl %%ebx, %%ebx\n\t"
         "orq $-1, %%r14\n"
@@ -278,10 +276,8 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "jne slow_entry\n\t"
         "cmpq %%r15, %c[serving](%%rsp)\n\t"  // among the table's servers already
         "jne slow_entry\n\t"
-        "movl %c[lock_serving](%%r15), %%eax\n\t"
-        "leal 1(%%rax), %%ecx\n\t"
-        "lock cmpxchgl %%ecx, %c[lock_next](%%r15)\n\t"
-        "jne slow_reply\n\t"
+        "lock btsl $0, %c[lock](%%r15)\n\t"
+        "jc slow_reply\n\t"
         "cmpb $0, %c[plain](%%r15)\n\t"
         "je unlock_slow_reply\n\t"
         // The request: a taken slot of this epoch.
@@ -334,7 +330,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %%r14, (%%rax)\n\t"
         "movq %[waiting_record], %c[wait_record](%%rsp)\n\t"
         "movl %[running], %c[wait_state](%%rcx)\n\t"
-        "incl %c[lock_serving](%%r15)\n\t"
+        "movl $0, %c[lock](%%r15)\n\t"
         "movq %%rcx, %%rsp\n\t"
         "movq %%rbp, %%rax\n\t"
         "xorl %%esi, %%esi\n\t"
@@ -352,7 +348,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "cmpq $0, %%gs:%c[slice_end]\n\t"
         "jne reply_claim\n"
         "unlock_slow_reply:\n\t"
-        "incl %c[lock_serving](%%r15)\n"
+        "movl $0, %c[lock](%%r15)\n"
         "slow_reply:\n\t"
         "orq $-1, %%r14\n\t"
         "movl $0x1001, %%eax\n\t"
@@ -361,49 +357,48 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "incl %c[slot_epoch](%%r14)\n\t"
         "jmp reply_epoch_done"
         :
-        :
-        [ceiling] "i"(FastPathOffsets::ceiling), [client_held] "i"(FastPathOffsets::client_held),
-        [counting] "i"(annulus::kernel::counters ? 1 : 0),
-        [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
-        [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
-        [entry_lease] "i"(FastPathOffsets::entry_lease),
-        [entry_object] "i"(FastPathOffsets::entry_object),
-        [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
-        [granted_record] "i"(WaitRecord::granted), [gs_base] "i"(FastPathOffsets::gs_base),
-        [half] "i"(FastPathOffsets::half), [handle_count] "i"(FastPathOffsets::handle_count),
-        [handles] "i"(FastPathOffsets::handles), [hops] "i"(FastPathOffsets::hops),
-        [hops_max] "i"(annulus::abi::hops_max), [in_request] "i"(FastPathOffsets::in_request),
-        [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
-        [loaded_root] "i"(FastPathOffsets::loaded_root),
-        [lock_next] "i"(FastPathOffsets::lock_next),
-        [lock_serving] "i"(FastPathOffsets::lock_serving), [message] "i"(FastPathOffsets::message),
-        [object_client] "i"(FastPathOffsets::object_client),
-        [object_cookie] "i"(FastPathOffsets::object_cookie),
-        [object_table] "i"(FastPathOffsets::object_table),
-        [own_priority] "i"(FastPathOffsets::own_priority),
-        [page_table] "i"(FastPathOffsets::page_table), [plain] "i"(FastPathOffsets::plain),
-        [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
-        [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
-        [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
-        [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
-        [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
-        [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
-        [slot_account] "i"(FastPathOffsets::slot_account),
-        [slot_client] "i"(FastPathOffsets::slot_client),
-        [slot_count] "i"(FastPathOffsets::slot_count),
-        [slot_epoch] "i"(FastPathOffsets::slot_epoch),
-        [slot_lengths] "i"(FastPathOffsets::slot_lengths),
-        [slot_size] "i"(FastPathOffsets::slot_size), [slot_state] "i"(FastPathOffsets::slot_state),
-        [slice_end] "i"(FastPathOffsets::slice_end), [slots] "i"(FastPathOffsets::slots),
-        [slow_reasons] "i"(FastPathOffsets::slow_reasons),
-        [stack_top] "i"(FastPathOffsets::stack_top),
-        [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
-        [thread_epoch] "i"(FastPathOffsets::thread_epoch),
-        [thread_slot] "i"(FastPathOffsets::thread_slot),
-        [thread_table] "i"(FastPathOffsets::thread_table), [used] "i"(FastPathOffsets::used),
-        [wait_record] "i"(FastPathOffsets::wait_record),
-        [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
-        [waiting_record] "i"(WaitRecord::waiting));
+        : [ceiling] "i"(FastPathOffsets::ceiling), [client_held] "i"(FastPathOffsets::client_held),
+          [counting] "i"(annulus::kernel::counters ? 1 : 0),
+          [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
+          [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
+          [entry_lease] "i"(FastPathOffsets::entry_lease),
+          [entry_object] "i"(FastPathOffsets::entry_object),
+          [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
+          [granted_record] "i"(WaitRecord::granted), [gs_base] "i"(FastPathOffsets::gs_base),
+          [half] "i"(FastPathOffsets::half), [handle_count] "i"(FastPathOffsets::handle_count),
+          [handles] "i"(FastPathOffsets::handles), [hops] "i"(FastPathOffsets::hops),
+          [hops_max] "i"(annulus::abi::hops_max), [in_request] "i"(FastPathOffsets::in_request),
+          [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
+          [loaded_root] "i"(FastPathOffsets::loaded_root), [lock] "i"(FastPathOffsets::lock),
+          [message] "i"(FastPathOffsets::message),
+          [object_client] "i"(FastPathOffsets::object_client),
+          [object_cookie] "i"(FastPathOffsets::object_cookie),
+          [object_table] "i"(FastPathOffsets::object_table),
+          [own_priority] "i"(FastPathOffsets::own_priority),
+          [page_table] "i"(FastPathOffsets::page_table), [plain] "i"(FastPathOffsets::plain),
+          [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
+          [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
+          [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
+          [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
+          [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
+          [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
+          [slot_account] "i"(FastPathOffsets::slot_account),
+          [slot_client] "i"(FastPathOffsets::slot_client),
+          [slot_count] "i"(FastPathOffsets::slot_count),
+          [slot_epoch] "i"(FastPathOffsets::slot_epoch),
+          [slot_lengths] "i"(FastPathOffsets::slot_lengths),
+          [slot_size] "i"(FastPathOffsets::slot_size),
+          [slot_state] "i"(FastPathOffsets::slot_state),
+          [slice_end] "i"(FastPathOffsets::slice_end), [slots] "i"(FastPathOffsets::slots),
+          [slow_reasons] "i"(FastPathOffsets::slow_reasons),
+          [stack_top] "i"(FastPathOffsets::stack_top),
+          [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
+          [thread_epoch] "i"(FastPathOffsets::thread_epoch),
+          [thread_slot] "i"(FastPathOffsets::thread_slot),
+          [thread_table] "i"(FastPathOffsets::thread_table), [used] "i"(FastPathOffsets::used),
+          [wait_record] "i"(FastPathOffsets::wait_record),
+          [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
+          [waiting_record] "i"(WaitRecord::waiting));
 }
 
 extern "C" [[gnu::naked]] void return_with_message(const void*, const annulus::arch::ReturnState*) {

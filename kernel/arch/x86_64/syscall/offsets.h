@@ -89,9 +89,7 @@ struct FastPathOffsets {
     static constexpr size_t client_key = offsetof(TableClient, key);
     static constexpr size_t client_held = offsetof(TableClient, held);
 
-    // Table: a ticket lock is the next ticket, then the one served
-    static constexpr size_t lock_next = offsetof(Table, lock_);
-    static constexpr size_t lock_serving = lock_next + 4;
+    static constexpr size_t lock = offsetof(Table, lock_);  // a SpinLock begins with its word
     static constexpr size_t plain = offsetof(Table, plain_);
     static constexpr size_t used = offsetof(Table, used_);
     static constexpr size_t half = offsetof(Table, half_);
