@@ -136,6 +136,11 @@ Result<void> Server::run(BesideRequests* beside) {
         } else {
             answer = serve_one(delivery);
             if (!answer.is_later()) answered = delivery.request;
+            if (answered != 0 && answer.reply().moved_mask != 0) {
+                // By itself: handles that could not arrive are closed now, not at the next request.
+                TRY(reply(answered, answer));
+                answered = 0;
+            }
         }
         if (answered == 0) answer = Answer();
         if (stopping_) [[unlikely]] {
