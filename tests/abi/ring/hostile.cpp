@@ -62,6 +62,24 @@ void randomize(abi::SubmissionEntry& entry, uint64_t& state, std::span<const uin
     if (entry.flags & abi::ring_relative) entry.deadline = 1'000'000;
 }
 
+// Flips words of entries for ever; never a user_data, which the test counts by.
+void flip_entries(std::byte* begin, uint32_t entries, const std::atomic<bool>& stop,
+                  uint64_t& flips) {
+    uint64_t state = 88172645463325252;
+    while (!stop.load()) {
+        for (unsigned i = 0; i < 50; ++i) {
+            state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+            if (state % 8 == 2) continue;
+            // Safety: within the submission queue.
+            auto* word = reinterpret_cast<volatile uint64_t*>(begin + (state >> 8) % entries * 64 +
+                                                              state % 8 * 8);
+            *word = *word ^ (uint64_t{1} << (state >> 40) % 64);
+            ++flips;
+        }
+        sleep_for(milliseconds(1));
+    }
+}
+
 }  // namespace
 }  // namespace annulus::test::cases
 
@@ -123,24 +141,9 @@ TEST(random_entries, "random entries complete once each, whatever is in them, wh
                                  .moved_mask = 0};
         });
     }));
-    // Flips words of entries for ever; never a user_data, which the test counts by.
     uint64_t flips = 0;
-    EXPECT_OK(crew.add([&] {
-        uint64_t state = 88172645463325252;
-        std::byte* begin = bench.ring.queues().begin() + abi::ring_submissions(entries);
-        while (!stop.load()) {
-            for (unsigned i = 0; i < 50; ++i) {
-                state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-                if (state % 8 == 2) continue;
-                // Safety: within the submission queue.
-                auto* word = reinterpret_cast<volatile uint64_t*>(
-                    begin + (state >> 8) % entries * 64 + state % 8 * 8);
-                *word = *word ^ (uint64_t{1} << (state >> 40) % 64);
-                ++flips;
-            }
-            sleep_for(milliseconds(1));
-        }
-    }));
+    std::byte* begin = bench.ring.queues().begin() + abi::ring_submissions(entries);
+    EXPECT_OK(crew.add([&] { flip_entries(begin, entries, stop, flips); }));
     uint64_t state = 0x9e3779b97f4a7c15;
     uint64_t sent = 0;
     uint64_t seen = 0;
