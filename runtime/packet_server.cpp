@@ -14,21 +14,6 @@ namespace annulus {
 
 namespace {
 
-bool no_words(const Request& request, unsigned except = abi::message_words) {
-    for (unsigned i = 0; i < abi::message_words; ++i) {
-        if (i != except && request.word(i) != 0) return false;
-    }
-    return true;
-}
-
-template <typename Record>
-Answer answer_record(const Request& request, const Record& record) {
-    const auto space = request.space();
-    if (space.size() < sizeof(record)) return Error::too_many;
-    __builtin_memcpy(space.data(), &record, sizeof(record));
-    return Answer::with_bytes(sizeof(record));
-}
-
 // What the client holds: its last close detaches.
 class Attachment final : public ServedByThis {
 public:
@@ -65,7 +50,7 @@ Answer PacketServerBase::handle(Request& request) {
 }
 
 Answer PacketServerBase::answer_info(const Request& request) {
-    if (!no_words(request)) return Error::bad_argument;
+    if (!request.no_words_but(0)) return Error::bad_argument;
     auto info = this->info();
     if (!info.ok()) return info.status();
     Lock lock(mutex_);
@@ -74,13 +59,13 @@ Answer PacketServerBase::answer_info(const Request& request) {
 }
 
 Answer PacketServerBase::answer_statistics(const Request& request) {
-    if (!no_words(request)) return Error::bad_argument;
+    if (!request.no_words_but(0)) return Error::bad_argument;
     return answer_record(request, statistics());
 }
 
 Answer PacketServerBase::watch_link(Request& request) {
     Semaphore semaphore = request.take_handle<Semaphore>(0);
-    if (semaphore.empty() || !no_words(request, 0)) return Error::bad_argument;
+    if (semaphore.empty() || !request.no_words_but(1u << 0)) return Error::bad_argument;
     Lock lock(mutex_);
     const auto free = std::find_if(link_watches_.begin(), link_watches_.end(),
                                    [](const Semaphore& one) { return one.empty(); });
@@ -102,7 +87,7 @@ Answer PacketServerBase::open(Request& request) {
     Channel end = request.take_handle<Channel>(1);
     if (!request.bytes().empty()) return Error::not_found;
     if (end.empty()) return Status(Error::bad_argument, 1);
-    if (!no_words(request, 1)) return Error::bad_argument;
+    if (!request.no_words_but(1u << 1)) return Error::bad_argument;
     {
         Lock lock(mutex_);
         if (attached_) return Error::busy;

@@ -24,6 +24,11 @@
 
 namespace annulus {
 
+// What clients of an interface need.
+inline constexpr abi::Rights packet_interface_rights = abi::right_of(abi::Verb::get) |
+                                                       abi::right_of(abi::Verb::open) |
+                                                       abi::right_of(abi::Verb::watch);
+
 // What does not depend on the Port. Locking: the mutex guards what both threads touch.
 class PacketServerBase : public ServedByThis {
 public:

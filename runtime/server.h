@@ -139,6 +139,14 @@ public:
         return T(delivery_->words[index]);
     }
 
+    // Whether every word that is not in the mask is 0, as unused words must be.
+    bool no_words_but(unsigned mask) const {
+        for (unsigned i = 0; i < abi::message_words; ++i) {
+            if ((mask >> i & 1) == 0 && word(i) != 0) return false;
+        }
+        return true;
+    }
+
 private:
     void close_arrived();
 
@@ -159,6 +167,15 @@ public:
 protected:
     ~ServedByThis() = default;
 };
+
+// Answers with a record; too_many if the client has no room for it.
+template <typename Record>
+Answer answer_record(const Request& request, const Record& record) {
+    const auto space = request.space();
+    if (space.size() < sizeof(record)) return Error::too_many;
+    __builtin_memcpy(space.data(), &record, sizeof(record));
+    return Answer::with_bytes(sizeof(record));
+}
 
 // What a server does beside requests.
 class BesideRequests {

@@ -16,9 +16,6 @@ namespace {
 
 constexpr unsigned slots = 16;
 constexpr size_t block_bytes = 256;
-constexpr abi::Rights interface_rights = abi::right_of(abi::Verb::get) |
-                                         abi::right_of(abi::Verb::open) |
-                                         abi::right_of(abi::Verb::watch);
 
 std::string_view argument_or(const Environment& environment, std::string_view name,
                              std::string_view usual) {
@@ -55,7 +52,7 @@ Result<void> run(const Environment& environment) {
     const auto worker =
         TRY(start_thread([&gateway] { exit_program(gateway->work().status().bits); }));
     TRY(exports.publish(argument_or(environment, "publish", "firewall"),
-                        TRY(server.make_object(*gateway, interface_rights))));
+                        TRY(server.make_object(*gateway, packet_interface_rights))));
     return server.run();
 }
 

@@ -35,21 +35,6 @@ Pages pages_of(const Bar& bar) {
     return {begin, align_up(bar.address + bar.size, page) - begin};
 }
 
-bool no_words(const Request& request, unsigned from) {
-    for (unsigned i = from; i < abi::message_words; ++i) {
-        if (request.word(i) != 0) return false;
-    }
-    return true;
-}
-
-template <typename Record>
-Answer answer_record(const Request& request, const Record& record) {
-    const auto space = request.space();
-    if (space.size() < sizeof(record)) return Error::too_many;
-    __builtin_memcpy(space.data(), &record, sizeof(record));
-    return Answer::with_bytes(sizeof(record));
-}
-
 }  // namespace
 
 bool DeviceList::add(uint16_t address, const Function& function, const MappedSpace& space) {
@@ -122,7 +107,7 @@ Answer Session::handle(Request& request) {
 }
 
 Answer Session::info(const Request& request) const {
-    if (!no_words(request, 0)) return Error::bad_argument;
+    if (!request.no_words_but(0)) return Error::bad_argument;
     const Function& function = device_.function;
     abi::PciDeviceInfo info{};
     info.record = record_of(device_);
@@ -139,7 +124,7 @@ Answer Session::info(const Request& request) const {
 }
 
 Answer Session::read_config(const Request& request) {
-    if (!no_words(request, 1)) return Status(Error::bad_argument, 1);
+    if (!request.no_words_but(0x1)) return Status(Error::bad_argument, 1);
     const uint64_t offset = request.word(0);
     if (offset >= config_size) return Error::out_of_range;
     const auto space = request.space();
@@ -169,7 +154,7 @@ Answer Session::map_registers(const Request& request) {
     const uint64_t index = request.word(0);
     const uint64_t offset = request.word(1);
     const uint64_t length = request.word(2);
-    if (!no_words(request, 3)) return Status(Error::bad_argument, 3);
+    if (!request.no_words_but(0x7)) return Status(Error::bad_argument, 3);
     if (index >= bars_max) return Error::out_of_range;
     const auto number = static_cast<unsigned>(index);
     const Bar& bar = device_.function.bars[number];
@@ -222,7 +207,7 @@ Result<Interrupt> Session::make_interrupt(unsigned entry, uint64_t cpu) {
 }
 
 Answer Session::create_interrupt(const Request& request) {
-    if (!no_words(request, 2)) return Status(Error::bad_argument, 2);
+    if (!request.no_words_but(0x3)) return Status(Error::bad_argument, 2);
     const MessageTable& messages = device_.function.messages;
     if (!messages.present()) return Error::not_supported;
     if (request.word(0) >= messages.entries) return Error::out_of_range;
@@ -237,7 +222,7 @@ Answer Session::create_interrupt(const Request& request) {
 Answer Session::share(Request& request) {
     const Memory memory = request.take_handle<Memory>(0);
     if (memory.empty()) return Status(Error::bad_argument, 0);
-    if (!no_words(request, 1)) return Status(Error::bad_argument, 1);
+    if (!request.no_words_but(0x1)) return Status(Error::bad_argument, 1);
     const auto free = std::find_if(shared_.begin(), shared_.end(),
                                    [](const Shared& one) { return one.address == 0; });
     if (free == shared_.end()) return Error::limit;
@@ -258,7 +243,7 @@ Answer Session::share(Request& request) {
 
 Answer Session::remove(const Request& request) {
     const uint64_t key = request.word(0);
-    if (!no_words(request, 1)) return Status(Error::bad_argument, 1);
+    if (!request.no_words_but(0x1)) return Status(Error::bad_argument, 1);
     if (key == 0 || key > shared_.size() || shared_[key - 1].address == 0) {
         return Error::not_found;
     }
@@ -269,7 +254,7 @@ Answer Session::remove(const Request& request) {
 }
 
 Answer Session::set_dma(const Request& request) {
-    if (request.word(0) > 1 || !no_words(request, 1)) return Status(Error::bad_argument, 0);
+    if (request.word(0) > 1 || !request.no_words_but(0x1)) return Status(Error::bad_argument, 0);
     const bool on = request.word(0) == 1;
     set_command_bits(device_.space, on ? command_dma : 0, on ? 0 : command_dma);
     return {};

@@ -141,4 +141,21 @@ Result<void> Client::ask(const Frame& frame, bool (*wanted)(const Frame&), Deadl
     return {};
 }
 
+Result<uint64_t> reason_after_jump(PacketInterface interface, Deadline deadline) {
+    const auto geometry = channel::packets_geometry(5, 11);
+    auto made = TRY(device_channel(geometry));
+    const ChannelReference end = made.mine.end().end();
+    const auto attachment = TRY(interface.attach(std::move(made.theirs), deadline));
+    const auto memory = TRY(end.get_memory());
+    const uint64_t offset = channel::packets_layout(geometry).active_ring[0];
+    const uint32_t index = 0x40000000;
+    TRY(memory.write_bytes(offset, std::as_bytes(std::span(&index, 1))));
+    TRY(Result<void>(system::signal(end.value())));
+    for (;;) {
+        const auto state = TRY(end.get_state());
+        if (state.faulted != 0) return state.reason;
+        TRY(Result<void>(system::wait(end.value(), 0, deadline.at).status));
+    }
+}
+
 }  // namespace annulus::test

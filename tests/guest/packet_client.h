@@ -26,6 +26,10 @@ bool is_offer(const Frame& frame);
 // A channel that a device can reach.
 Result<PacketChannel::Made> device_channel(channel::Geometry geometry);
 
+// A client that breaks the queue's rules: the index of the ring that the server receives from
+// jumps. The reason with which the server shuts the channel down; it has until `deadline`.
+Result<uint64_t> reason_after_jump(PacketInterface interface, Deadline deadline);
+
 class Client {
 public:
     static Result<Client> attach(PacketInterface interface,

@@ -13,9 +13,6 @@ namespace {
 
 constexpr unsigned slots = 16;
 constexpr size_t block_bytes = 256;
-constexpr abi::Rights interface_rights = abi::right_of(abi::Verb::get) |
-                                         abi::right_of(abi::Verb::open) |
-                                         abi::right_of(abi::Verb::watch);
 
 Result<void> run(const Environment& environment) {
     const auto budget = TRY(environment.handle<Budget>(names::budget));
@@ -39,7 +36,7 @@ Result<void> run(const Environment& environment) {
         urgent));
     const auto name = environment.argument("publish");
     TRY(exports.publish(name.ok() ? *name : "network",
-                        TRY(server.make_object(*interface, interface_rights))));
+                        TRY(server.make_object(*interface, packet_interface_rights))));
     return server.run();
 }
 

@@ -96,20 +96,8 @@ TEST(frames, "frames that are too short or too long are dropped, and the next on
 
 TEST(hostile, "a client that breaks the queue's rules is shut down, and the next one is served") {
     const auto firewall = MUST(interface(test, "firewall"));
-    const auto geometry = channel::packets_geometry(5, 11);
-    auto made = MUST(device_channel(geometry));
-    const auto end = made.mine.end().end();
-    const auto attachment = MUST(firewall.attach(std::move(made.theirs), soon()));
-    const auto memory = MUST(end.get_memory());
-    // The producer's index of the ring that the firewall receives from jumps.
-    const uint64_t offset = channel::packets_layout(geometry).active_ring[0];
-    const uint32_t index = 0x40000000;
-    EXPECT_OK(memory.write_bytes(offset, std::as_bytes(std::span(&index, 1))));
-    EXPECT_OK(Result<void>(system::signal(end.value())));
-    while (MUST(end.get_state()).faulted == 0) {
-        EXPECT_OK(Result<void>(system::wait(end.value(), 0, soon().at).status));
-        if (test.failed()) return;
-    }
+    EXPECT_EQ(MUST(reason_after_jump(firewall, soon())),
+              static_cast<uint64_t>(channel::Fault::producer_index));
     auto next = MUST(Client::attach(firewall));
     EXPECT_OK(resolve(next));
 }

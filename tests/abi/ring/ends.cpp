@@ -3,9 +3,9 @@
 // Each has one completion, and everything that was charged comes back.
 
 #include "tests/abi/ring/bench.h"
-#include "tests/abi/ring/server.h"
 #include "tests/guest/child.h"
 #include "tests/guest/ledger.h"
+#include "tests/guest/table_bench.h"
 
 namespace annulus::test::cases {
 namespace {

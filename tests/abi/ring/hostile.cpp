@@ -2,8 +2,8 @@
 // Clients that lie in the queues: indices that jump, go back or flip, entries that change.
 
 #include "tests/abi/ring/bench.h"
-#include "tests/abi/ring/server.h"
 #include "tests/guest/ledger.h"
+#include "tests/guest/table_bench.h"
 
 #include "abi/ring.h"
 

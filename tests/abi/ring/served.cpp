@@ -2,8 +2,8 @@
 // Operations of rings on served objects: they are requests like those of threads.
 
 #include "tests/abi/ring/bench.h"
-#include "tests/abi/ring/server.h"
 #include "tests/guest/ledger.h"
+#include "tests/guest/table_bench.h"
 
 namespace annulus::test::cases {
 namespace {
@@ -23,8 +23,8 @@ system::Reply echo(const TableBench& server, const system::Delivery& delivery) {
     const uint32_t count =
         delivery.bytes_in < delivery.capacity_out ? delivery.bytes_in : delivery.capacity_out;
     for (uint32_t i = 0; i < count; ++i) {
-        unsigned char& byte = server.block(delivery.request)[i];
-        byte = static_cast<unsigned char>(~byte);
+        std::byte& byte = server.block(delivery.request)[i];
+        byte = ~byte;
     }
     return {.status = {}, .words = {{delivery.words[0] + 1}}, .bytes_out = count, .moved_mask = 0};
 }
@@ -44,7 +44,7 @@ TEST(header, "a server sees a ring's request as it sees a call, and its answer c
         EXPECT(!MUST(bench.begin(entry)).has_value());
         const auto seen = take_next(server.table);
         EXPECT_OK(seen.status);
-        EXPECT_EQ(seen.cookie, table_bench_cookie);
+        EXPECT_EQ(seen.cookie, bench_cookie);
         EXPECT_EQ(seen.header.verb(), abi::Verb::list);
         EXPECT_EQ(seen.header.selector(), 0xfeff);
         EXPECT_EQ(seen.header.rights(), abi::all_rights);
@@ -206,8 +206,7 @@ TEST(full_table, "operations without a slot wait in order, among calls of thread
         for (uint64_t i = 0; i < 2; ++i) *bench.ring.prepare() = request(server.object, i, i);
         EXPECT_EQ(MUST(bench.ring.submit()), 2);
         Crew<1> crew;
-        EXPECT_OK(
-            crew.add([&] { system::call_words(server.object.value(), operation_get, 2); }, eager));
+        EXPECT_OK(crew.add([&] { system::call_words(server.object.value(), op_get, 2); }, eager));
         *bench.ring.prepare() = request(server.object, 3, 3);
         EXPECT_EQ(MUST(bench.ring.submit()), 1);
         EXPECT_EQ(MUST(server.table.get_state()).clients, 3);

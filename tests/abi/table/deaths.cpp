@@ -31,7 +31,7 @@ struct Outcomes {
 template <typename Forge>
 void lie(Context& test, Forge forge, uint32_t bytes = 0) {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 8, 64));
+        const auto bench = MUST(TableBench::create(test, 8, 64));
         Outcomes outcomes;
         Crew<3> crew;
         for (unsigned i = 0; i < 3; ++i) {
@@ -64,7 +64,7 @@ void lie(Context& test, Forge forge, uint32_t bytes = 0) {
 
 TEST(client_dies_queued, "the server never sees the request of a client that died in the queue") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         Crew<1> crew;
         EXPECT_OK(crew.add([&] { static_cast<void>(call(bench.object, op_get)); }, eager));
         EXPECT_EQ(MUST(bench.table.get_state()).queued, 1);
@@ -77,7 +77,7 @@ TEST(client_dies_queued, "the server never sees the request of a client that die
 
 TEST(client_dies_taken, "the request of a client that died is an orphan until it is answered") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 2, 64));
+        const auto bench = MUST(TableBench::create(test, 2, 64));
         Crew<1> crew;
         EXPECT_OK(crew.add(
             [&] {
@@ -105,7 +105,7 @@ TEST(client_dies_taken, "the request of a client that died is an orphan until it
 
 TEST(deadlines, "a deadline before the request is taken is timed_out, after it unknown_outcome") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         auto token = MUST(make_semaphore(test, 3));
         const auto send = [&](Duration patience) {
             return system::call_buffer(bench.object.value(), op_share(1), {}, token.value(), 0, 0,
@@ -133,7 +133,7 @@ TEST(deadlines, "a deadline before the request is taken is timed_out, after it u
 
 TEST(slot_deadline, "a client that waits for a slot may time out, too") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 1));
+        const auto bench = MUST(TableBench::create(test, 1));
         Crew<1> crew;
         EXPECT_OK(crew.add([&] { EXPECT_OK(call(bench.object, op_get).status); }, eager));
         EXPECT_ERROR(call(bench.object, op_get, 0, now() + 500'000).status, Error::timed_out);
@@ -148,7 +148,7 @@ TEST(slot_deadline, "a client that waits for a slot may time out, too") {
 TEST(server_dies, "when the server dies, every client gets server_died and the table's epoch") {
     for (unsigned trial = 0; trial < 3; ++trial) {
         auto child = MUST(Child::create(test.budget(), test.process(), test.budget()));
-        auto bench = MUST(Bench::create(test, 8));
+        auto bench = MUST(TableBench::create(test, 8));
         const auto taken = MUST(make_semaphore(test));
         const auto never = MUST(make_semaphore(test));
         const auto death = MUST(make_semaphore(test));
@@ -176,39 +176,41 @@ TEST(server_dies, "when the server dies, every client gets server_died and the t
 }
 
 TEST(reply_never_issued, "a reply to a slot that has no request faults the table") {
-    lie(test, [](const Bench&, uint64_t first, uint64_t) { return with_slot(first, 7); });
+    lie(test, [](const TableBench&, uint64_t first, uint64_t) { return with_slot(first, 7); });
 }
 TEST(reply_beyond, "a reply to a slot beyond the table faults it") {
-    lie(test, [](const Bench&, uint64_t first, uint64_t) { return with_slot(first, 8); });
-    lie(test, [](const Bench&, uint64_t first, uint64_t) { return with_slot(first, 0xffffffff); });
+    lie(test, [](const TableBench&, uint64_t first, uint64_t) { return with_slot(first, 8); });
+    lie(test,
+        [](const TableBench&, uint64_t first, uint64_t) { return with_slot(first, 0xffffffff); });
 }
 TEST(reply_epoch, "a reply with an old or a future epoch faults the table") {
-    lie(test, [](const Bench&, uint64_t, uint64_t second) { return with_epoch(second, 1); });
-    lie(test,
-        [](const Bench&, uint64_t, uint64_t second) { return with_epoch(second, 0xffffffff); });
-    lie(test, [](const Bench&, uint64_t, uint64_t second) {
+    lie(test, [](const TableBench&, uint64_t, uint64_t second) { return with_epoch(second, 1); });
+    lie(test, [](const TableBench&, uint64_t, uint64_t second) {
+        return with_epoch(second, 0xffffffff);
+    });
+    lie(test, [](const TableBench&, uint64_t, uint64_t second) {
         return uint64_t{abi::request_slot(second)};
     });
 }
 TEST(reply_twice, "a second reply to the same request faults the table; the first one counts") {
-    lie(test, [](const Bench& bench, uint64_t first, uint64_t) {
+    lie(test, [](const TableBench& bench, uint64_t first, uint64_t) {
         static_cast<void>(answer(bench.table, first));
         return first;
     });
 }
 TEST(reply_not_taken, "a reply to a request that is still queued faults the table") {
-    lie(test, [](const Bench&, uint64_t, uint64_t second) {
+    lie(test, [](const TableBench&, uint64_t, uint64_t second) {
         return with_slot(second, abi::request_slot(second) + 1);
     });
 }
 TEST(reply_too_long, "a reply with more bytes than the client has room for faults the table") {
-    lie(test, [](const Bench&, uint64_t first, uint64_t) { return first; }, 9);
-    lie(test, [](const Bench&, uint64_t first, uint64_t) { return first; }, 0xffffffff);
+    lie(test, [](const TableBench&, uint64_t first, uint64_t) { return first; }, 9);
+    lie(test, [](const TableBench&, uint64_t first, uint64_t) { return first; }, 0xffffffff);
 }
 
 TEST(shutdown, "shutting a table down answers every client with the server's reason") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         Status outcomes[4] = {};
         Crew<5> crew;
         for (unsigned i = 0; i < 4; ++i) {
@@ -226,7 +228,7 @@ TEST(shutdown, "shutting a table down answers every client with the server's rea
 }
 
 TEST(close_notices, "the last close of an object is told once, with its cookie") {
-    const auto bench = MUST(Bench::create(test, 2));
+    const auto bench = MUST(TableBench::create(test, 2));
     for (uint64_t cookie = 1; cookie <= 3; ++cookie) {
         auto object = MUST(bench.table.create_object(cookie, abi::all_rights, 0));
         auto copy = MUST(object.get_duplicate(1, 0));
@@ -244,7 +246,7 @@ TEST(close_notices, "the last close of an object is told once, with its cookie")
 
 TEST(close_after_requests, "the close notice comes after the requests that were queued before it") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 4));
+        const auto bench = MUST(TableBench::create(test, 4));
         auto object = MUST(bench.table.create_object(5, abi::all_rights, 0));
         const ServedReference reference(object.value());
         Crew<2> crew;
@@ -269,7 +271,7 @@ TEST(close_after_requests, "the close notice comes after the requests that were 
 
 TEST(close_after_slot_wait, "an object whose clients waited for slots is closed like any other") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 1));
+        const auto bench = MUST(TableBench::create(test, 1));
         auto object = MUST(bench.table.create_object(6, abi::all_rights, 0));
         const ServedReference reference(object.value());
         Crew<3> crew;

@@ -60,7 +60,7 @@ Result<Budget> doomed_budget(const Context& test) {
 
 TEST(moves_to_server, "1 to 4 handles move with a request; 5 are too_many and all stay") {
     EXPECT_OK(on_one_cpu([&] {
-        auto bench = MUST(Bench::create(test, 2));
+        auto bench = MUST(TableBench::create(test, 2));
         std::atomic<unsigned> wrong = 0;
         std::atomic<unsigned> requests = 0;
         Crew<1> crew;
@@ -100,7 +100,7 @@ TEST(moves_to_server, "1 to 4 handles move with a request; 5 are too_many and al
 }
 
 TEST(all_or_nothing, "if one handle cannot move, none does, and the server hears nothing") {
-    const auto bench = MUST(Bench::create(test, 2));
+    const auto bench = MUST(TableBench::create(test, 2));
     const auto tokens = MUST(Tokens::create(test));
     const uint64_t* words = tokens.words;
     struct Case {
@@ -125,7 +125,7 @@ TEST(all_or_nothing, "if one handle cannot move, none does, and the server hears
 
 TEST(no_room, "handles that find no room in the server's table stay with the client: no_room") {
     auto child = MUST(Child::create(test.budget(), test.process(), test.budget(), 16));
-    const auto bench = MUST(Bench::create(test, 2));
+    const auto bench = MUST(TableBench::create(test, 2));
     child.words()[0] = MUST(child.lend(bench.table));
     EXPECT_OK(child.start(hoard));
     unsigned moved = 0;
@@ -151,7 +151,7 @@ TEST(no_room, "handles that find no room in the server's table stay with the cli
 
 TEST(replied_handles, "1 to 4 handles move with a reply; what cannot leaves the request open") {
     EXPECT_OK(on_one_cpu([&] {
-        auto bench = MUST(Bench::create(test, 2));
+        auto bench = MUST(TableBench::create(test, 2));
         for (const unsigned mask : {0x1u, 0x30u, 0x3cu}) {
             system::CallAnswer got = {};
             Crew<1> crew;
@@ -191,7 +191,7 @@ TEST(replied_handles, "1 to 4 handles move with a reply; what cannot leaves the 
 
 TEST(busy, "a handle in a request that waits is busy: no use, no close; a time-out frees it") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         const auto tokens = MUST(Tokens::create(test));
         Crew<1> crew;
         EXPECT_OK(crew.add(
@@ -217,7 +217,7 @@ TEST(busy, "a handle in a request that waits is busy: no use, no close; a time-o
 
 TEST(object_ends_in_request, "a handle whose object ends while a request carries it: closed") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         const auto budget = MUST(doomed_budget(test));
         const auto done = MUST(make_semaphore(test));
         auto doomed =
@@ -243,7 +243,7 @@ TEST(object_ends_in_request, "a handle whose object ends while a request carries
 
 TEST(killed_for_a_slot, "a client killed while it waits for a slot leaves its handles usable") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 1));
+        const auto bench = MUST(TableBench::create(test, 1));
         const auto tokens = MUST(Tokens::create(test));
         Crew<2> crew;
         EXPECT_OK(crew.add([&] { EXPECT_OK(call(bench.object, op_get).status); }, eager));

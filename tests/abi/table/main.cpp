@@ -11,7 +11,7 @@ namespace {
 
 // Echoes bytes and words; word 1 of the request limits the bytes.
 struct EchoServer {
-    explicit EchoServer(Bench& bench) : bench_(bench) {}
+    explicit EchoServer(TableBench& bench) : bench_(bench) {}
     system::Reply operator()(const system::Delivery& delivery) const {
         const auto count = static_cast<uint32_t>(delivery.words[1]);
         for (uint32_t i = 0; i < delivery.bytes_in; ++i) {
@@ -22,7 +22,7 @@ struct EchoServer {
     }
 
 private:
-    Bench& bench_;
+    TableBench& bench_;
 };
 
 constexpr uint64_t buffer_pages = 17;
@@ -33,7 +33,7 @@ constexpr uint64_t buffer_pages = 17;
 TEST(words,
      "a call's words, cookie, verb, rights, deadline and hops arrive, and the reply's words") {
     EXPECT_OK(on_one_cpu([&] {
-        auto bench = MUST(Bench::create(test, 2));
+        auto bench = MUST(TableBench::create(test, 2));
         system::Delivery seen = {};
         Crew<1> crew;
         EXPECT_OK(crew.add(
@@ -69,7 +69,7 @@ TEST(words,
 }
 
 TEST(rights, "a call without the verb's right is no_right, and the server hears nothing of it") {
-    const auto bench = MUST(Bench::create(test, 1));
+    const auto bench = MUST(TableBench::create(test, 1));
     const auto limited = MUST(bench.object.get_duplicate(right_of(abi::Verb::read), 0));
     const auto got = system::call_words(limited.handle.value(), op_get);
     EXPECT_ERROR(got.status, Error::no_right);
@@ -81,7 +81,7 @@ TEST(rights, "a call without the verb's right is no_right, and the server hears 
 }
 
 TEST(unknown_bits, "unknown bits of an operation word or of a reply's flags are not_supported") {
-    const auto bench = MUST(Bench::create(test, 1));
+    const auto bench = MUST(TableBench::create(test, 1));
     for (const unsigned bit : {4u, 15u, 38u, 63u}) {
         EXPECT_ERROR(call(bench.object, op_get | uint64_t{1} << bit).status, Error::not_supported);
     }
@@ -126,7 +126,7 @@ TEST(bytes, "bytes travel both ways at every size up to a block, wherever the bu
         MUST(test.process().map(memory, 0, size, 0, abi::map_read | abi::map_write));
     for (const uint32_t block : {64u, 4096u, 65536u}) {
         EXPECT_OK(on_one_cpu([&] {
-            auto bench = MUST(Bench::create(test, 3, block));
+            auto bench = MUST(TableBench::create(test, 3, block));
             Crew<1> crew;
             EXPECT_OK(crew.add([&] { serve(bench.table.value(), EchoServer(bench)); }, eager));
             for (const uint32_t count : {0u, 1u, 7u, block / 2 + 1, block - 1, block}) {
@@ -161,7 +161,7 @@ TEST(bytes, "bytes travel both ways at every size up to a block, wherever the bu
 }
 
 TEST(no_block, "a table without blocks takes and gives no bytes") {
-    const auto bench = MUST(Bench::create(test, 1));
+    const auto bench = MUST(TableBench::create(test, 1));
     char byte = 0;
     EXPECT_ERROR(system::call_buffer(bench.object.value(), op_write, {&byte, 1, 0}).status,
                  Error::limit);
@@ -176,7 +176,7 @@ TEST(bad_buffers, "a buffer that ends in unmapped memory is bad_address, and the
         MUST(test.process().map(memory, 0, 2 * abi::page_size, 0, abi::map_read | abi::map_write));
     EXPECT_OK(test.process().map_unmap(begin + abi::page_size, abi::page_size));
     EXPECT_OK(on_one_cpu([&] {
-        auto bench = MUST(Bench::create(test, 2, 4096));
+        auto bench = MUST(TableBench::create(test, 2, 4096));
         std::atomic<unsigned> requests = 0;
         Crew<1> crew;
         EXPECT_OK(crew.add(
@@ -218,7 +218,7 @@ TEST(bad_buffers, "a buffer that ends in unmapped memory is bad_address, and the
 
 TEST(poll, "a server may poll, may wait with a deadline, and may answer without waiting") {
     EXPECT_OK(on_one_cpu([&] {
-        auto bench = MUST(Bench::create(test, 2));
+        auto bench = MUST(TableBench::create(test, 2));
         EXPECT_ERROR(take(bench.table, abi::deadline_poll).status, Error::timed_out);
         const uint64_t soon = now() + 500'000;
         EXPECT_ERROR(take(bench.table, soon).status, Error::timed_out);
@@ -237,7 +237,7 @@ TEST(poll, "a server may poll, may wait with a deadline, and may answer without 
 }
 
 TEST(past_deadline, "a call whose deadline has passed is timed_out, and never reaches the server") {
-    const auto bench = MUST(Bench::create(test, 1));
+    const auto bench = MUST(TableBench::create(test, 1));
     for (const uint64_t deadline : {uint64_t{0}, uint64_t{1}, now() - 1}) {
         EXPECT_ERROR(call(bench.object, op_get, 0, deadline).status, Error::timed_out);
     }
@@ -247,7 +247,7 @@ TEST(past_deadline, "a call whose deadline has passed is timed_out, and never re
 TEST(out_of_order, "requests may be answered later, in any order, by any thread") {
     EXPECT_OK(on_one_cpu([&] {
         constexpr unsigned count = 4;
-        auto bench = MUST(Bench::create(test, 2 * count));
+        auto bench = MUST(TableBench::create(test, 2 * count));
         uint64_t answers[count] = {};
         Crew<count + 1> crew;
         for (unsigned i = 0; i < count; ++i) {
@@ -279,7 +279,7 @@ TEST(out_of_order, "requests may be answered later, in any order, by any thread"
 TEST(many_servers, "several server threads and several clients: every call gets its own answer") {
     constexpr unsigned clients = 4;
     constexpr uint64_t calls = 5'000;
-    auto bench = MUST(Bench::create(test, 4, 64));
+    auto bench = MUST(TableBench::create(test, 4, 64));
     std::atomic<uint64_t> served = 0;
     std::atomic<uint64_t> wrong = 0;
     Crew<3> servers;

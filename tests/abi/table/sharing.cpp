@@ -65,7 +65,7 @@ constexpr ThreadOptions at(unsigned priority) {
 TEST(slots_in_order, "clients that wait for a slot get one in the order in which they came") {
     EXPECT_OK(on_one_cpu([&] {
         constexpr unsigned clients = 8;
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         Crew<clients> crew;
         for (unsigned i = 0; i < clients; ++i) {
             EXPECT_OK(crew.add([&, i] { EXPECT_OK(call(bench.object, op_get, i).status); }, eager));
@@ -88,7 +88,7 @@ TEST(shares, "above half full no client holds more than its share, and others do
     EXPECT_OK(on_one_cpu([&] {
         constexpr unsigned clients = 8;
         const auto budget = MUST(client_budget(test));
-        const auto bench = MUST(Bench::create(test, 8));
+        const auto bench = MUST(TableBench::create(test, 8));
         Crew<clients> crew;
         for (unsigned i = 0; i < clients; ++i) {
             EXPECT_OK(crew.add([&] { EXPECT_OK(call(bench.object, op_get).status); }, eager));
@@ -121,7 +121,7 @@ TEST(shares, "above half full no client holds more than its share, and others do
 
 TEST(hops, "a request goes through 8 servers at most: the ninth call is too_deep") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 32));
+        const auto bench = MUST(TableBench::create(test, 32));
         Crew<10> crew;
         for (unsigned i = 0; i < 10; ++i) {
             EXPECT_OK(crew.add(
@@ -152,7 +152,7 @@ TEST(hops, "a request goes through 8 servers at most: the ninth call is too_deep
 TEST(client_priority,
      "a server thread runs a request at the client's priority, if that is higher") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 4));
+        const auto bench = MUST(TableBench::create(test, 4));
         Crew<1> server;
         ThreadReference self;
         const auto ready = MUST(make_semaphore(test));
@@ -183,7 +183,7 @@ TEST(client_priority,
 
 TEST(boost, "a server thread at work runs at the highest priority of those who wait for it") {
     EXPECT_OK(on_one_cpu([&] {
-        const auto bench = MUST(Bench::create(test, 8));
+        const auto bench = MUST(TableBench::create(test, 8));
         const auto go_on = MUST(make_semaphore(test));
         std::atomic<unsigned> at_second = 0;
         std::atomic<unsigned> requests = 0;
@@ -219,7 +219,7 @@ TEST(server_deadline,
      "a server thread whose wait has a deadline keeps it when a request is refused") {
     EXPECT_OK(on_one_cpu([&] {
         auto child = MUST(Child::create(test.budget(), test.process(), test.budget(), 16));
-        const auto bench = MUST(Bench::create(test, 2));
+        const auto bench = MUST(TableBench::create(test, 2));
         const auto ended = MUST(make_semaphore(test));
         child.words()[0] = MUST(child.lend(bench.table));
         child.words()[1] = MUST(child.lend(ended));
@@ -249,7 +249,7 @@ TEST(server_deadline,
 }
 
 TEST(killed_clients, "clients killed anywhere in their calls leave a table with all slots free") {
-    const auto bench = MUST(Bench::create(test, 4, 64));
+    const auto bench = MUST(TableBench::create(test, 4, 64));
     Crew<2> servers;
     for (unsigned i = 0; i < 2; ++i) {
         EXPECT_OK(servers.add([&] {
@@ -295,7 +295,7 @@ TEST(killed_servers, "servers killed anywhere: every call is answered, the ledge
     for (unsigned trial = 0; trial < 21; ++trial) {
         // The first trial warms the heap up.
         if (trial == 1) before = MUST(test.budget().get_ledger());
-        auto bench = MUST(Bench::create(test, 3, 64));
+        auto bench = MUST(TableBench::create(test, 3, 64));
         auto child = MUST(Child::create(test.budget(), test.process(), test.budget()));
         child.words()[table_handle] = MUST(child.give(std::move(bench.table)));
         for (unsigned i = 0; i < 2; ++i) EXPECT_OK(child.start(serve_for_ever));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A table with its blocks and one object, for rings to send requests to.
+// A table with its blocks and one object, and the steps of a server: for tests of tables and of
+// what sends requests to them.
 #pragma once
 
 #include "abi/operations.h"
@@ -8,9 +9,10 @@
 
 namespace annulus::test {
 
-inline constexpr uint64_t table_bench_cookie = 0xc00c1e;
-inline constexpr uint64_t operation_get = abi::operation_word(abi::Verb::get, 1);
+inline constexpr uint64_t op_get = abi::operation_word(abi::Verb::get, 1);
+inline constexpr uint64_t bench_cookie = 0xc00c1e;
 
+// The table in this process, its memory mapped, and an object that this program pays for.
 class TableBench {
 public:
     static Result<TableBench> create(const Context& test, uint64_t slots, uint64_t block = 0) {
@@ -24,7 +26,7 @@ public:
             bench.block_ = block;
         }
         bench.table = TRY(test.budget().create_table(slots, block, bench.memory_, 0));
-        bench.object = TRY(bench.table.create_object(table_bench_cookie, abi::all_rights, 0));
+        bench.object = TRY(bench.table.create_object(bench_cookie, abi::all_rights, 0));
         return bench;
     }
     TableBench(TableBench&& other)
@@ -41,8 +43,8 @@ public:
     }
 
     // Safety: block 0 is mapped at begin_.
-    unsigned char* block(uint64_t request) const {
-        return reinterpret_cast<unsigned char*>(begin_ + abi::request_slot(request) * block_);
+    std::byte* block(uint64_t request) const {
+        return reinterpret_cast<std::byte*>(begin_ + abi::request_slot(request) * block_);
     }
     uint64_t free() const { return table.get_state().ok() ? table.get_state().value().free : 0; }
 
@@ -59,9 +61,11 @@ private:
 };
 
 // One step of a server.
-inline system::Delivery take(TableReference table, uint64_t deadline) {
+inline system::Delivery take(TableReference table, uint64_t deadline = abi::deadline_never) {
     return system::reply_and_wait(table.value(), 0, {}, deadline);
 }
+// The same, for a request that must come. A server thread that has taken a request keeps the
+// client's priority until it waits again: so clients run meanwhile.
 inline system::Delivery take_next(TableReference table) {
     return take(table, now() + seconds(10).nanoseconds);
 }
