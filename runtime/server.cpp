@@ -118,10 +118,6 @@ Result<void> Server::run(BesideRequests* beside) {
         const Deadline next = beside == nullptr ? Deadline::never() : beside->turn();
         const system::Delivery delivery =
             system::reply_and_wait(table_.value(), answered, answer.reply(), next.at);
-        constexpr uint16_t failures = abi::delivery_client_gone | abi::delivery_reply_failed;
-        if ((delivery.status.detail() & failures) != 0) [[unlikely]] {
-            recover(answered, answer, delivery.status);
-        }
         answered = 0;
         if (delivery.status.code() == Error::timed_out && beside != nullptr) {
             answer = Answer();
@@ -136,8 +132,7 @@ Result<void> Server::run(BesideRequests* beside) {
         } else {
             answer = serve_one(delivery);
             if (!answer.is_later()) answered = delivery.request;
-            if (answered != 0 && answer.reply().moved_mask != 0) {
-                // By itself: handles that could not arrive are closed now, not at the next request.
+            if (answered != 0 && answer.moves_handles()) {
                 TRY(reply(answered, answer));
                 answered = 0;
             }

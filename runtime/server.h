@@ -79,6 +79,9 @@ public:
     }
 
     bool is_later() const { return later_; }
+    // Such an answer goes out by itself, not with the next wait: handles that cannot arrive come
+    // back with its outcome, and would stay open until the next request.
+    bool moves_handles() const { return reply_.moved_mask != 0; }
     const system::Reply& reply() const { return reply_; }
 
 private:

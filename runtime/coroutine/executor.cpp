@@ -87,6 +87,7 @@ void Executor::reply(uint64_t request, const Answer& answer) {
     if (answered_ != 0) flush();
     answered_ = request;
     answer_ = answer;
+    if (answer.moves_handles()) flush();
 }
 
 // The table's own errors show at the next sleep.
@@ -145,12 +146,6 @@ Result<void> Executor::run() {
         const uint64_t answered = std::exchange(answered_, 0);
         const system::Delivery delivery =
             system::reply_and_wait(server_.table().value(), answered, answer_.reply(), deadline);
-        const uint16_t detail = delivery.status.detail();
-        if ((detail & (abi::delivery_client_gone | abi::delivery_reply_failed)) != 0) [[unlikely]] {
-            server_.recover(answered, answer_, delivery.status);
-            // Nothing was taken: the answer did not go out, so the kernel did not go on.
-            if ((detail & abi::delivery_reply_failed) != 0) continue;
-        }
         if (delivery.status.ok()) [[likely]] {
             dispatch(delivery);
         } else if (delivery.status.code() != Error::timed_out &&

@@ -23,6 +23,12 @@ Result<void> on_one_cpu(Body body) {
     return thread.join();
 }
 
+// Kills a thread and waits until it is gone: a request of its that was taken is an orphan then.
+inline Result<void> kill_and_join(RunningThread& thread) {
+    TRY(thread.handle().remove_kill(0));
+    return thread.join();
+}
+
 // Up to `capacity` threads, joined at the latest when it goes out of scope.
 template <unsigned capacity>
 class Crew {

@@ -6,8 +6,8 @@
 #include "runtime/coroutine/executor.h"
 #include "runtime/semaphore.h"
 #include "runtime/semaphore_set.h"
-#include "tests/guest/harness.h"
 #include "tests/guest/ledger.h"
+#include "tests/guest/table_bench.h"
 #include "tests/guest/threads.h"
 
 #include <string.h>
@@ -20,7 +20,6 @@ const char* const annulus::test::suite = "executor";
 namespace annulus::test::cases {
 namespace {
 
-constexpr uint64_t op_get = abi::operation_word(abi::Verb::get, 1);
 constexpr uint64_t op_write = abi::operation_word(abi::Verb::write, 1);
 
 Result<Semaphore> make_semaphore(const Context& test, uint64_t mode = 0) {
@@ -115,6 +114,34 @@ TEST(out_of_order, "requests are answered later, in any order, by the task that 
     EXPECT_OK(clients.join());
     EXPECT_EQ(sum.load(), 4);
     EXPECT_EQ(cancelled.load(), 1);
+}
+
+TEST(late_handles, "a handle that a killed client was to get is closed without another request") {
+    auto executor = MUST(Executor::create());
+    Requests requests(*executor);
+    Requests given(*executor);
+    const Served object = MUST(requests.make_object());
+    const auto may_kill = MUST(make_semaphore(test));
+    std::optional<RunningThread> client;
+    Status seen;
+    const auto give = [&](Executor& own) -> Task<void> {
+        Incoming incoming = CO_TRY(co_await requests.next());
+        CO_TRY(wait_for(may_kill));
+        CO_TRY(kill_and_join(*client));
+        Served handle = CO_TRY(given.make_object());
+        incoming.reply(Answer::with_handle(std::move(handle)));
+        seen = (co_await given.next(Deadline::after(seconds(2)))).status();
+        own.stop();
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(give(*executor)));
+    client.emplace(MUST(start_thread(
+        [&object] { static_cast<void>(system::call_words(object.value(), op_get)); })));
+    EXPECT_OK(signal(may_kill));
+    EXPECT_OK(executor->run());
+    EXPECT_OK(scope.failure());
+    EXPECT_ERROR(seen, Error::closed);
 }
 
 TEST(bytes, "a task reads a request's bytes and answers with bytes") {

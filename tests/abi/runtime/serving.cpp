@@ -8,9 +8,12 @@
 #include "runtime/semaphore.h"
 #include "runtime/spawn.h"
 #include "runtime/thread.h"
-#include "tests/guest/harness.h"
+#include "tests/guest/ledger.h"
+#include "tests/guest/threads.h"
 
 #include <string.h>
+
+#include <optional>
 
 namespace annulus::test::cases {
 
@@ -50,6 +53,28 @@ public:
 
 private:
     Server& server_;
+};
+
+// Gives a handle to another object, but only after its client was killed.
+class LateGiver final : public ServedByThis {
+public:
+    LateGiver(Server& server, ServedByThis& given) : server_(server), given_(given) {}
+
+    Answer handle(Request&) override {
+        const auto killed = wait_for(may_kill);
+        if (!killed.ok()) return killed.status();
+        const auto gone = kill_and_join(*client);
+        if (!gone.ok()) return gone.status();
+        auto handle = server_.make_object(given_);
+        return handle.ok() ? Answer::with_handle(std::move(*handle)) : Answer(handle.status());
+    }
+
+    Semaphore may_kill;
+    std::optional<RunningThread> client;  // known before may_kill is signalled
+
+private:
+    Server& server_;
+    ServedByThis& given_;
 };
 
 // Collects what is written, at most 5 bytes a request.
@@ -120,6 +145,25 @@ TEST(server_handles, "a handle moves to the server with the request and back wit
     const Semaphore back(answer.words[0]);
     EXPECT_OK(wait_for(back, Deadline::poll()));
     EXPECT_OK(system::call_words(object.value(), stop_serving).status);
+    EXPECT_OK(thread.join());
+}
+
+TEST(server_late_handles,
+     "a handle that a killed client was to get is closed without another request") {
+    auto server = MUST(Server::create(2, 0));
+    Echo echo(server);
+    Echo given(server);
+    LateGiver giver(server, given);
+    giver.may_kill = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    const auto stopper = MUST(server.make_object(echo));
+    const auto object = MUST(server.make_object(giver));
+    auto thread = MUST(start_thread([&server] { static_cast<void>(server.run()); }));
+    giver.client.emplace(MUST(start_thread(
+        [&object] { static_cast<void>(system::call_words(object.value(), add_words)); })));
+    EXPECT_OK(signal(giver.may_kill));
+    for (unsigned i = 0; i < 2'000 && given.closes.load() == 0; ++i) sleep_for(milliseconds(1));
+    EXPECT_EQ(given.closes.load(), 1u);
+    EXPECT_OK(system::call_words(stopper.value(), stop_serving).status);
     EXPECT_OK(thread.join());
 }
 
