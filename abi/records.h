@@ -52,7 +52,7 @@ struct MachineLedger {
     uint64_t kernel_heap;  // pages that hold kernel objects
     uint64_t kernel_static;
     uint64_t charged;  // pages charged to budgets
-    uint64_t idle_ns;  // sum over CPUs
+    uint64_t idle_ns;  // sum over CPUs, sleeps that go on included
     uint64_t wakeups;  // times a CPU left the idle state
     uint32_t cpus;
     uint32_t reserved;

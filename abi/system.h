@@ -6,6 +6,7 @@
 // get 0        in: bytes: a program's name; room for bytes    out: bytes: a ProgramReport
 // list 1       in: word 0 cursor, 0 at first; bytes: a program's name; room for bytes
 //              out: word 0 the next cursor, 0 when that was all; bytes: GrantRecords
+// get 1        in: room for bytes               out: bytes: a MachineLedger; from version 1.1 on
 // remove 0     in: bytes: a program's name     out: nothing; it is being killed, and then happens
 //                                                   what its manifest says about faults
 // shutdown 0   in: word 0 power_off or power_reboot      out: nothing; every program is ended, and
@@ -22,9 +23,10 @@
 
 namespace annulus::abi {
 
-inline constexpr uint32_t system_version = protocol_version(1, 0);
+inline constexpr uint32_t system_version = protocol_version(1, 1);
 
 inline constexpr uint16_t system_get_program = 0;
+inline constexpr uint16_t system_get_machine = 1;
 inline constexpr uint16_t system_list_grants = 1;
 inline constexpr uint16_t system_remove_program = 0;
 inline constexpr uint16_t system_shutdown = 0;

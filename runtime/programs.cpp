@@ -34,6 +34,16 @@ Result<abi::ProgramReport> Programs::report(std::string_view program) const {
     return report;
 }
 
+Result<abi::MachineLedger> Programs::machine() const {
+    abi::MachineLedger ledger;
+    const auto answer =
+        system::call_buffer(value(), abi::operation_word(abi::Verb::get, abi::system_get_machine),
+                            system::buffer_out(ledger));
+    if (!answer.status.ok()) return answer.status;
+    if (answer.bytes_out < sizeof(ledger)) return Error::wrong_version;
+    return ledger;
+}
+
 Result<void> Programs::kill(std::string_view program) const {
     return system::call_buffer(value(),
                                abi::operation_word(abi::Verb::remove, abi::system_remove_program),

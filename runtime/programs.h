@@ -30,6 +30,7 @@ public:
     using Directory::Directory;
 
     Result<abi::ProgramReport> report(std::string_view program) const;
+    Result<abi::MachineLedger> machine() const;
     Result<void> kill(std::string_view program) const;
     // abi::power_off or abi::power_reboot. The answer comes before the end.
     Result<void> shut_down(uint64_t kind) const;

@@ -6,6 +6,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/cpu_index.h"
 #include "kernel/lock/spin_lock.h"
+#include "kernel/schedule/idle_clock.h"
 #include "kernel/schedule/run_queue.h"
 #include "kernel/schedule/thread.h"
 #include "kernel/schedule/timer_wheel.h"
@@ -52,7 +53,7 @@ struct alignas(128) Cpu {
     RunQueueNode reaper_node;        // in the run queue while there is work; queue_lock
 
     // The kernel's own account.
-    uint64_t idle_ns = 0;
+    IdleClock idle_time;
     uint64_t wakeups = 0;
     uint64_t slice_cycles = 0;  // cycle counter when `current` was switched in
 

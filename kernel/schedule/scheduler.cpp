@@ -267,12 +267,12 @@ void idle_loop() {
             empty = cpu.run_queue.empty();
         }
         if (empty) {
-            const uint64_t begin = arch::now_ns();
             program_timer(cpu);
             grace_sleep(cpu);
+            cpu.idle_time.begin(arch::now_ns());
             // kernel_interrupt() calls grace_wake() before it looks at anything.
             arch::wait_for_interrupt();
-            cpu.idle_ns += arch::now_ns() - begin;
+            cpu.idle_time.end(arch::now_ns());
             ++cpu.wakeups;
         }
         idle_cpus.fetch_and(~bit_of(cpu.local.index), std::memory_order_relaxed);

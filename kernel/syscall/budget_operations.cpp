@@ -10,6 +10,8 @@
 #include "kernel/schedule/cpu.h"
 #include "kernel/syscall/invocation.h"
 
+#include "arch/clock.h"
+
 namespace annulus::kernel {
 
 namespace {
@@ -77,9 +79,10 @@ void read_machine_ledger(Budget& root, abi::MachineLedger& to) {
     to.kernel_static = kernel_static_pages();
     to.charged = charged.used[pages] + charged.lent[pages];
     to.cpus = online_cpus();
+    const uint64_t now = arch::now_ns();
     for (unsigned i = 0; i < to.cpus; ++i) {
+        to.idle_ns += cpu_at(i).idle_time.total(now);
         // Written by that CPU only: figures for reports.
-        to.idle_ns += __atomic_load_n(&cpu_at(i).idle_ns, __ATOMIC_RELAXED);
         to.wakeups += __atomic_load_n(&cpu_at(i).wakeups, __ATOMIC_RELAXED);
         const CpuCounters& counted = cpu_at(i).counters;
         to.kernel_entries += __atomic_load_n(&counted.kernel_entries, __ATOMIC_RELAXED);

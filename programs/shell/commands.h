@@ -24,6 +24,8 @@ void rename(Shell& shell, Arguments arguments);
 // The system (system.cpp).
 void processes(Shell& shell, const Jobs& jobs);
 void show_process(Shell& shell, std::string_view name);
+// Pages, CPUs, and how busy they are: since the start, or within the next seconds.
+void show_machine(Shell& shell, Arguments arguments);
 void kill_program(Shell& shell, std::string_view name);
 void shut_down(Shell& shell, uint64_t kind);
 

@@ -149,15 +149,6 @@ Result<void> rename_path(Shell& shell, std::string_view from, std::string_view t
     return Directory(source.object.value()).rename(source.rest, target.rest);
 }
 
-Result<uint64_t> read_number(std::string_view text) {
-    uint64_t number = 0;
-    for (const char c : text) {
-        if (c < '0' || c > '9' || number > abi::file_size_max / 10) return Error::bad_argument;
-        number = number * 10 + static_cast<uint64_t>(c - '0');
-    }
-    return number;
-}
-
 void tell(Shell& shell, std::string_view name, const Result<void>& result) {
     if (!result.ok()) shell.explain(name, result.status());
 }
@@ -180,9 +171,12 @@ void show(Shell& shell, Arguments arguments) {
 }
 
 void dump(Shell& shell, Arguments arguments) {
-    const auto begin = read_number(arguments.size() > 1 ? arguments[1] : "0");
-    const auto count = read_number(arguments.size() > 2 ? arguments[2] : "256");
-    if (!begin.ok() || !count.ok()) return shell.explain("read", Error::bad_argument);
+    const auto number = [&](size_t at, std::string_view otherwise) {
+        return read_number(arguments.size() > at ? arguments[at] : otherwise, abi::file_size_max);
+    };
+    const auto begin = number(1, "0");
+    const auto count = number(2, "256");
+    if (!begin || !count) return shell.explain("read", Error::bad_argument);
     uint64_t left = *count;
     const auto use = [&](uint64_t offset, std::span<const std::byte> bytes) -> Result<bool> {
         bytes = bytes.first(std::min<uint64_t>(bytes.size(), left));

@@ -55,6 +55,8 @@ constexpr Command commands[] = {
      [](Shell& shell, Jobs& jobs, Arguments words) {
          words.empty() ? processes(shell, jobs) : show_process(shell, words[0]);
      }},
+    {"machine", "[SECONDS]", "memory and CPUs since the start, or within so many seconds", 0, 1,
+     [](Shell& shell, Jobs&, Arguments words) { show_machine(shell, words); }},
     {"kill", "NAME | %NUMBER", "ends a program", 1, 1, kill_one},
     {"shutdown", "", "ends every program, then the machine", 0, 0,
      [](Shell& shell, Jobs&, Arguments) { shut_down(shell, abi::power_off); }},

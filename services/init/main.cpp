@@ -141,7 +141,7 @@ Result<void> run(const Environment& environment) {
     Mutex mutex = TRY(Mutex::create());
     BinarySemaphore doorbell = TRY(BinarySemaphore::create());
     ProgramBoard board = TRY(ProgramBoard::create());
-    Shared shared = {manifest, log, exports, mutex, doorbell, board};
+    Shared shared = {manifest, log, exports, mutex, doorbell, board, budget};
     Server server = TRY(Server::create(server_slots, server_block));
     Semaphore destroyed =
         TRY(budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));

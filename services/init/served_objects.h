@@ -21,6 +21,7 @@ struct Shared {
     Mutex& mutex;
     BinarySemaphore& doorbell;
     ProgramBoard& board;
+    BudgetReference root;  // the root budget
 };
 
 // A directory in which this run of the program publishes (abi/directory.h).

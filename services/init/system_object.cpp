@@ -59,6 +59,7 @@ private:
     Answer list_programs(const Request& request) const;
     Answer list_grants(const Request& request) const;
     Answer report(const Request& request) const;
+    Answer report_machine(const Request& request) const;
     Answer kill(const Request& request) const;
     Answer shut_down(const Request& request) const;
 
@@ -73,6 +74,7 @@ Answer SystemObject::handle(Request& request) {
     if (request.is(Verb::list, abi::directory_list)) return list_programs(request);
     if (request.is(Verb::list, abi::system_list_grants)) return list_grants(request);
     if (request.is(Verb::get, abi::system_get_program)) return report(request);
+    if (request.is(Verb::get, abi::system_get_machine)) return report_machine(request);
     if (request.is(Verb::remove, abi::system_remove_program)) return kill(request);
     if (request.is(Verb::shutdown, abi::system_shutdown)) return shut_down(request);
     return Error::bad_operation;
@@ -117,6 +119,14 @@ Answer SystemObject::report(const Request& request) const {
     const abi::ProgramReport report = shared_.board.report(*program);
     memcpy(request.space().data(), &report, sizeof(report));
     return Answer::with_bytes(sizeof(report));
+}
+
+Answer SystemObject::report_machine(const Request& request) const {
+    if (request.space().size() < sizeof(abi::MachineLedger)) return Error::no_room;
+    const auto ledger = shared_.root.get_machine();
+    if (!ledger.ok()) return ledger.status();
+    memcpy(request.space().data(), &*ledger, sizeof(*ledger));
+    return Answer::with_bytes(sizeof(*ledger));
 }
 
 Answer SystemObject::kill(const Request& request) const {

@@ -7,6 +7,7 @@ A small Python program stands in for QEMU: it prints lines and ends with a statu
 import pathlib
 import sys
 import tempfile
+import types
 import unittest
 
 import support  # noqa: F401
@@ -85,6 +86,24 @@ class Boots(unittest.TestCase):
         self.assertEqual(run(program, script=talk)[0], set())
         talk[1]["wait"] = "^goodbye$"
         self.assertEqual(run(program, script=talk)[0], {"step 1: ^goodbye$"})
+
+    def test_figures_of_a_talk(self):
+        program = f"import os\nprint('used 31.5')\nprint({good!r}, end='')\nos._exit(33)"
+        step = {"wait": "^used (?P<used>[0-9.]+)$", "at_most": {"used": 31.5}}
+        self.assertEqual(run(program, script=[step])[0], set())
+        step["at_most"]["used"] = 31.4
+        self.assertEqual(run(program, script=[step])[0], {"used is at most 31.4"})
+
+    def test_the_best_of_some_boots(self):
+        boots = [types.SimpleNamespace(clients=[types.SimpleNamespace(counters={"ms": number})])
+                 for number in (30, 10, 20)]
+        for most, failed in ((10, []), (9, ["ms: the best of 3 is at most 9"])):
+            suite = report.Suite("fake")
+            guest.judge_best({"best": {"ms": most}}, boots, suite)
+            self.assertEqual([case for case, _ in suite.failed], failed)
+        suite = report.Suite("fake")
+        guest.judge_best({"best": {"other": 1}}, boots, suite)
+        self.assertEqual(len(suite.failed), 1)
 
     def test_a_check_that_the_guest_did_not_ask_for(self):
         self.assertIn("monitor.wx", run(says(good), checks=["wx"])[0])

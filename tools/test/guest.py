@@ -8,9 +8,13 @@
     icount    true: deterministic, one CPU, run twice, and both runs must be the same
     expect    suites that must end                  checks    monitor checks that must be asked for
     script    list of {"wait": regular expression, "send": text}: a talk on the console
-              (lines end in \\n alone); {"clients": "pages"} waits for clients on the host
+              (lines end in \\n alone); {"clients": "pages"} waits for clients on the host;
+              "at_most": {name of a group of the expression: the largest number allowed}
     clients   "web", "pages" or "guarded": clients on the host use ports of the guest (web.py),
-              through free ones of the host, when all expected suites and the script are done
+              through free ones of the host, when all expected suites and the script are done;
+              "first" asks from the moment of power-on
+    best      {name of a counter of the clients: the largest number that its smallest value, over
+              all boots in a row, may have}
     timeout   seconds for the boot (120)            exit      "clean" (default), "failed": the
     repeat    boots in a row (1)                              guest says so, or "serves": is ended
                                                               when all else has happened
@@ -69,7 +73,7 @@ class Boot:
 
 
 _fields = {"name", "system", "kernel", "cpus", "memory", "append", "icount", "expect", "checks",
-           "network", "clients", "devices", "script", "timeout", "exit", "repeat"}
+           "network", "clients", "best", "devices", "script", "timeout", "exit", "repeat"}
 
 
 def boots(only=()):
@@ -104,20 +108,21 @@ def unused(boots):
             if not re.search(rf"\b{program}\b", started):
                 problems.append(f"{path}: no scenario runs {program}")
     problems += [f"{boot.name}: expects nothing" for boot in boots
-                 if not boot.expect and not boot.script]
+                 if not boot.expect and not boot.script and "clients" not in boot.scenario]
     return "\n".join(problems)
 
 
 class HostClients:
     """Programs on the host that use ports of the guest, in a thread of their own."""
 
-    kinds = {"web": web.Clients, "pages": web.Pages, "guarded": web.Guarded}
+    kinds = {"web": web.Clients, "pages": web.Pages, "guarded": web.Guarded, "first": web.First}
 
     def __init__(self, kind, ports):
         """`ports`: port of the guest -> port of the host that leads there; filled in."""
         clients = self.kinds[kind]
         own = [ports.setdefault(port, _free_port()) for port in clients.guest_ports]
         self._clients = clients(*own)
+        self.at_once = clients is web.First
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.cases = []  # (case, problem or None)
         self.begun = False
@@ -157,6 +162,7 @@ class Run:
         self.status = None
         self.checked = {}  # check -> (problem, counters)
         self.steps_done = 0
+        self.figures = []  # (name, number, the largest allowed), as the script's steps ask
         self._ports = {}
         self.step_clients = {number: HostClients(step["clients"], self._ports)
                              for number, step in enumerate(boot.script) if "clients" in step}
@@ -196,6 +202,9 @@ class Run:
         with jobs.heavy(1 if self.boot.cpus == 1 else jobs.slots):
             process = jobs.start(machine.arguments(), stdin=subprocess.PIPE, bufsize=0,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            for clients in self.clients:
+                if clients.at_once:
+                    clients.start()
             try:
                 self._follow(process)
                 if self.problem:
@@ -260,6 +269,8 @@ class Run:
             match = re.search(step.get("wait", ""), self._unmatched, re.M)
             if not match:
                 return
+            self.figures += [(name, float(match[name]), most)
+                             for name, most in step.get("at_most", {}).items()]
             self._unmatched = self._unmatched[match.end():]
             self.steps_done += 1
             os.write(process.stdin.fileno(), step.get("send", "").encode())
@@ -305,6 +316,9 @@ def judge(run, suite):
     for number, step in enumerate(boot.script):
         suite.check(f"step {number}: {step.get('wait', 'clients')}",
                     None if number < run.steps_done else "was not seen")
+    for name, number, most in run.figures:
+        suite.check(f"{name} is at most {most}", None if number <= most else f"it is {number}")
+        suite.counters[name] = number
     for problem in run.said.problems:
         suite.fails("serial", problem)
     exit_status = {"clean": emulator.status_clean, "failed": emulator.status_failed}
@@ -330,16 +344,28 @@ def _execute(boot, log_name):
     return run
 
 
+def judge_best(scenario, runs, suite):
+    """The clients' counters over boots in a row, as the scenario's `best` asks."""
+    for name, most in scenario.get("best", {}).items():
+        numbers = [clients.counters[name] for run in runs for clients in run.clients
+                   if name in clients.counters]
+        best = min(numbers, default=None)
+        suite.counters[name] = best
+        fine = best is not None and best <= most
+        suite.check(f"{name}: the best of {len(numbers)} is at most {most}",
+                    None if fine else f"it is {best}")
+
+
 def run(report, boot):
-    """Runs one boot; returns its measurements when they can be trusted."""
+    """Runs one boot, or its boots in a row; returns its measurements when they can be trusted."""
     with report.suite(f"guest-{boot.name}") as suite:
-        first = _execute(boot, boot.name)
-        judge(first, suite)
-        for number in range(2, boot.scenario.get("repeat", 1) + 1):
-            if suite.failed:
-                break
-            judge(_execute(boot, boot.name), suite)
-            suite.counters["boots"] = number
+        runs = []
+        while len(runs) < boot.scenario.get("repeat", 1) and not suite.failed:
+            runs.append(_execute(boot, boot.name))
+            judge(runs[-1], suite)
+        suite.counters["boots"] = len(runs)
+        judge_best(boot.scenario, runs, suite)
+        first = runs[0]
         if boot.icount:
             second = _execute(boot, f"{boot.name}-again")
             differ = next((f"first  {one}\nsecond {two}" for one, two in

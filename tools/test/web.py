@@ -222,6 +222,33 @@ class Clients:
             yield "a client that never ends its request is told and let go", slow.result()
 
 
+class First:
+    """Asks for a page of system/default from power-on until it is answered."""
+
+    guest_ports = (80,)
+
+    def __init__(self, port):
+        self.port = port
+        self.counters = {}
+
+    def ask(self):
+        """One attempt. QEMU takes seconds to find out that a guest was not there yet: gives up soon."""
+        try:
+            return exchange(self.port, get("/", "Connection: close\r\n"), within=0.1)
+        except OSError:
+            return b""
+
+    def cases(self):
+        began = time.monotonic()
+        answer = b""
+        while not answer and time.monotonic() - began < limit:
+            answer = self.ask()
+            time.sleep(0 if answer else 0.005)
+        self.counters["ms to the first answer"] = int((time.monotonic() - began) * 1000)
+        yield ("the first request after power-on is answered",
+               None if b"<h1>Annulus</h1>" in answer else f"by {answer[:300]!r}")
+
+
 class Pages:
     """The pages of system/default, asked for until they are there."""
 

@@ -40,6 +40,18 @@ LineFault Words::read(std::string_view line) {
     }
 }
 
+std::optional<uint64_t> read_number(std::string_view text, uint64_t most) {
+    if (text.empty()) return std::nullopt;
+    uint64_t number = 0;
+    for (const char c : text) {
+        if (c < '0' || c > '9') return std::nullopt;
+        const auto digit = static_cast<uint64_t>(c - '0');
+        if (digit > most || number > (most - digit) / 10) return std::nullopt;
+        number = number * 10 + digit;
+    }
+    return number;
+}
+
 std::string_view describe(LineFault fault) {
     switch (fault) {
         case LineFault::none: return "it is sound";

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -34,6 +35,9 @@ private:
     size_t count_ = 0;
     size_t place_ = 0;
 };
+
+// A decimal number. Nothing: it is empty, has something else in it, or is above `most`.
+std::optional<uint64_t> read_number(std::string_view text, uint64_t most);
 
 // In words such as "a quote is not closed".
 std::string_view describe(LineFault fault);

@@ -140,6 +140,19 @@ TEST(shell_run, objects_arguments_and_background) {
     EXPECT_TRUE(asked.request.background);
 }
 
+TEST(shell_numbers, only_decimal_ones_up_to_the_most) {
+    EXPECT_EQ(read_number("0", 0), 0u);
+    EXPECT_EQ(read_number("007", 9), 7u);
+    EXPECT_EQ(read_number("18446744073709551615", UINT64_MAX), UINT64_MAX);
+    EXPECT_EQ(read_number("18446744073709551616", UINT64_MAX), std::nullopt);
+    EXPECT_EQ(read_number("256", 256), 256u);
+    EXPECT_EQ(read_number("257", 256), std::nullopt);
+    EXPECT_EQ(read_number("9", 8), std::nullopt);
+    for (const char* text : {"", "-1", "+1", "1 ", "1x", "0x1"}) {
+        EXPECT_EQ(read_number(text, UINT64_MAX), std::nullopt) << text;
+    }
+}
+
 TEST(shell_run, faults) {
     EXPECT_EQ(Asked("").fault, RunFault::no_program);
     EXPECT_EQ(Asked("&").fault, RunFault::no_program);
