@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The web server, over the loopback address: one port and one folder are all that it was handed.
 
+#include "runtime/clock.h"
 #include "runtime/file.h"
 #include "runtime/network.h"
 #include "runtime/semaphore.h"
@@ -192,6 +193,41 @@ TEST(many_connections, "forty-eight connections are served at once, slow ones be
         EXPECT_EQ(MUST(response.status()), 200u);
         EXPECT_EQ(MUST(response.wrong_bytes()), 0);
     }
+}
+
+// Asks for `target` on an open connection and reads the whole response; answers its bytes.
+Result<size_t> fetch(Connection connection, std::string_view request, size_t body) {
+    static std::array<std::byte, 16384> part;
+    TRY(connection.write(request, soon()));
+    size_t got = 0;
+    while (got < body) got += TRY(connection.read(part, soon()));
+    return got;
+}
+
+// Under an emulator that counts instructions a nanosecond is one.
+Result<uint64_t> time_of_fetches(Connection connection, std::string_view request, size_t body,
+                                 unsigned count) {
+    TRY(fetch(connection, request, body));
+    const uint64_t begin = now();
+    for (unsigned i = 0; i < count; i++) TRY(fetch(connection, request, body));
+    return (now() - begin) / count;
+}
+
+TEST(cost, "a small and a large response take a bounded time each") {
+    const auto connection = MUST(connect(test));
+    EXPECT_OK(write_file(test, "kib", 1024));
+    EXPECT_OK(write_file(test, "64kib", 65536));
+    EXPECT_OK(write_file(test, "mib", 1048576));
+    const auto small =
+        MUST(time_of_fetches(connection, "GET /kib HTTP/1.1\r\nHost: a\r\n\r\n", 1024, 50));
+    const auto middle =
+        MUST(time_of_fetches(connection, "GET /64kib HTTP/1.1\r\nHost: a\r\n\r\n", 65536, 10));
+    const auto large =
+        MUST(time_of_fetches(connection, "GET /mib HTTP/1.1\r\nHost: a\r\n\r\n", 1048576, 4));
+    test::report_count("nanoseconds for a response of 1 KiB", small);
+    test::report_count("nanoseconds for a response of 64 KiB", middle);
+    test::report_count("nanoseconds for a response of 1 MiB", large);
+    EXPECT(large < 10'000'000'000);
 }
 
 TEST(impatient_clients, "clients that leave in the middle leave nothing behind") {

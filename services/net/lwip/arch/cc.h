@@ -27,6 +27,9 @@ int atoi(const char* text);  // netif_find() calls it, and nobody calls that
 void annulus_lwip_failed(const char* what);
 unsigned annulus_lwip_random(void);
 
+// The 16-bit ones' complement sum of `count` bytes, in the byte order of memory; checksum.cpp.
+unsigned short annulus_lwip_sum(const void* bytes, int count);
+
 #ifdef __cplusplus
 }
 #endif
@@ -34,3 +37,4 @@ unsigned annulus_lwip_random(void);
 #define LWIP_PLATFORM_DIAG(text) ((void)0)
 #define LWIP_PLATFORM_ASSERT(text) annulus_lwip_failed(text)
 #define LWIP_RAND() annulus_lwip_random()
+#define LWIP_CHKSUM annulus_lwip_sum

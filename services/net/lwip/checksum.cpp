@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// The Internet checksum's sum (RFC 1071), eight bytes at a time; lwIP's own takes two.
+#include <stdint.h>
+#include <string.h>
+
+#include "services/net/lwip/arch/cc.h"
+
+namespace {
+
+template <typename Word>
+Word word_at(const unsigned char* from) {
+    Word word;
+    memcpy(&word, from, sizeof(word));
+    return word;
+}
+
+// Ones' complement: what is carried out at the top comes in at the bottom.
+uint64_t add(uint64_t sum, uint64_t word) {
+    uint64_t total = 0;
+    const bool carry = __builtin_add_overflow(sum, word, &total);
+    return total + (carry ? 1 : 0);
+}
+
+}  // namespace
+
+// The sum does not depend on where a run of words begins, and folds from 64 bits to 16: a sum of
+// wider words is a sum of narrower ones with the carries in other places (RFC 1071, 2).
+extern "C" unsigned short annulus_lwip_sum(const void* bytes, int count) {
+    const auto* from = static_cast<const unsigned char*>(bytes);
+    auto left = static_cast<unsigned>(count);
+    uint64_t sum = 0;
+    uint64_t other = 0;
+    constexpr unsigned step = 2 * sizeof(uint64_t);
+    for (; left >= step; left -= step, from += step) {
+        sum = add(sum, word_at<uint64_t>(from));
+        other = add(other, word_at<uint64_t>(from + sizeof(uint64_t)));
+    }
+    sum = add(sum, other);
+    for (; left >= 2; left -= 2, from += 2) sum = add(sum, word_at<uint16_t>(from));
+    if (left != 0) sum = add(sum, *from);
+    sum = (sum >> 32) + (sum & 0xffffffff);
+    sum = (sum >> 32) + (sum & 0xffffffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    return static_cast<unsigned short>((sum >> 16) + (sum & 0xffff));
+}
