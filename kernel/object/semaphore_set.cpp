@@ -26,6 +26,8 @@ SetMember* SemaphoreSet::allocate_locked() {
     }
     ++used_;
     member->set = this;
+    // Its last user may have left while it was ready.
+    member->linked = false;
     member->closed = false;
     return member;
 }

@@ -127,6 +127,24 @@ TEST(removed, "after a removal no wait returns the key, whatever units were ther
     EXPECT_ERROR(next_event(set).status, Error::timed_out);
 }
 
+TEST(removed_ready, "the place of a member that left while it was ready works for the next one") {
+    const Set set = MUST(test.budget().create_set(1));
+    for (const bool closes : {false, true}) {
+        {
+            const Semaphore first = MUST(make_semaphore(test));
+            EXPECT_OK(set.create_member(first, 1, 0));
+            EXPECT_OK(signal(first));
+            if (!closes) EXPECT_OK(set.remove_member(first));
+        }
+        if (closes) EXPECT_EQ(next_event(set).key, 1);
+        const Semaphore second = MUST(make_semaphore(test));
+        EXPECT_OK(set.create_member(second, 2, 0));
+        EXPECT_OK(signal(second));
+        EXPECT_EQ(next_event(set).key, 2);
+        EXPECT_OK(set.remove_member(second));
+    }
+}
+
 TEST(timed_out, "a wait on a set ends at its deadline, and a kill ends it at once") {
     const Set set = MUST(test.budget().create_set(1));
     const Semaphore member = MUST(make_semaphore(test));
