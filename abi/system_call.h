@@ -29,8 +29,10 @@
 // signal_and_wait in:  rdi semaphore to signal (1 unit), rsi semaphore to wait for, rdx deadline,
 //                      r10 seen value                    out: rax status, rdx value
 //   rsi a set     in:  r10 is 0                          out: rax status, rdx key, rsi value
+// exit            in:  rdi exit code of the thread       does not return
+//
 // Where a semaphore is expected, the end of a channel will do: signal rings the peer, wait waits
-// for the end's own bell. exit            in:  rdi exit code of the thread       does not return
+// for the end's own bell. The value is 0, or channel_ended.
 #pragma once
 
 #include "abi/handle.h"
@@ -87,6 +89,10 @@ inline constexpr uint16_t delivery_reply_failed = 4;  // extra: the Error; nothi
 inline constexpr uint16_t delivery_event = 8;  // of the bound set: rdi is its key, rdx its value
 inline constexpr uint16_t delivery_event_closed = 16;  // with delivery_event: see event_closed
 
+// The value of a wait that heard the bell of a channel's end, once the channel was faulted or
+// nobody holds the peer's end any more.
+inline constexpr uint64_t channel_ended = 1;
+
 // One entry of wait_any's list.
 struct WaitEntry {
     Handle semaphore;
@@ -100,7 +106,7 @@ inline constexpr uint16_t event_closed = 1;
 // What a wait on a set returns for one member.
 struct SetEvent {
     uint64_t key;    // as given when the member was added
-    uint64_t value;  // sequence mode: its new value; otherwise 0
+    uint64_t value;  // sequence mode: its new value; a channel's end: or channel_ended; else 0
     uint64_t flags;  // event_closed
 };
 static_assert(sizeof(SetEvent) == 24);

@@ -13,7 +13,8 @@
 //
 // Then both work on `packets->sender()` and `packets->receiver()` (channel/packet_queue.h), and
 // sleep by wait_received(), wait_returned() or wait_either(). A thread that waits for other things
-// too asks with prepare_wait(), waits for end() among the others, and calls heard() when it rang.
+// too asks with prepare_wait(), waits for end() among the others, and passes what it heard on to
+// heard().
 //
 // When a structure finds that the peer lies, the next wait answers faulted with the channel::Fault
 // as extra, and has shut the channel down for both ends; check() does the same without waiting.

@@ -69,9 +69,9 @@ Status ChannelEnd::refuse(channel::Fault fault) {
 }
 
 Result<void> ChannelEnd::hear(Deadline deadline) {
-    const Status status = system::wait(end_.value(), 0, deadline.at).status;
-    if (status.ok()) rung_ = true;
-    return status;
+    const auto answer = system::wait(end_.value(), 0, deadline.at);
+    if (answer.status.ok()) heard(answer.value);
+    return answer.status;
 }
 
 }  // namespace annulus

@@ -55,7 +55,7 @@ public:
           memory_(std::exchange(other.memory_, {})),
           geometry_(other.geometry_),
           side_(other.side_),
-          rung_(other.rung_),
+          ended_(other.ended_),
           fault_reported_(other.fault_reported_) {}
     ChannelEnd& operator=(ChannelEnd&&) = delete;
     ~ChannelEnd();
@@ -85,19 +85,21 @@ public:
             const channel::Wait answer = ask();
             if (answer == channel::Wait::ready) return {};
             if (answer == channel::Wait::faulted) return refuse(reason());
-            // A ring that was heard may have been the one that said that the peer is gone; nobody
-            // rings after that, so an end that has ended goes on asking.
-            if (rung_) {
+            // Nobody rings after the ring that said that the channel has ended, so an end that has
+            // ended goes on asking.
+            if (ended_) {
                 const Result<void> now = state();
                 if (!now.ok()) return ask() == channel::Wait::ready ? Result<void>() : now.status();
-                rung_ = false;
+                ended_ = false;
             }
             TRY(hear(deadline));
         }
     }
 
-    // Whoever waits for the bell by other means (wait_any, a set) says so when it rang.
-    void heard() { rung_ = true; }
+    // Whoever waits for the bell by other means (wait_any, a set) passes on the value that it got.
+    void heard(uint64_t value) {
+        if (value == abi::channel_ended) ended_ = true;
+    }
 
 private:
     ChannelEnd(Channel end, ProcessReference process, UntrustedBytes memory,
@@ -117,9 +119,9 @@ private:
     UntrustedBytes memory_;
     channel::Geometry geometry_;
     channel::Side side_;
-    // A ring was heard after which the state was not read yet. At first true: the end may have
+    // A ring was heard that said that the channel has ended, or nobody knows: the end may have
     // come with its bell already taken.
-    bool rung_ = true;
+    bool ended_ = true;
     bool fault_reported_ = false;
 };
 

@@ -61,6 +61,14 @@ struct ChannelParts {
         }
         first.peer_.store(&second, std::memory_order_release);
         second.peer_.store(&first, std::memory_order_release);
+        first.bell_.store(&second, std::memory_order_release);
+        second.bell_.store(&first, std::memory_order_release);
+    }
+
+    // The end can ring no more, and is told so.
+    static void end_session(ChannelEnd& end) {
+        end.bell_.store(nullptr, std::memory_order_release);
+        end.ring_last(abi::channel_ended);
     }
 
     // The last handle of an end went: the other end learns it.
@@ -71,7 +79,7 @@ struct ChannelParts {
             peer->peer_.store(nullptr, std::memory_order_release);
             // Release: pairs with the acquire of whoever was woken by the bell.
             peer->peer_closed_.store(true, std::memory_order_release);
-            (void)peer->signal().ok();
+            end_session(*peer);
         }
         Channel* channel = end.channel_.exchange(nullptr, std::memory_order_acq_rel);
         const bool done = end.detach();
@@ -139,7 +147,9 @@ bool Channel::fault(uint32_t reason) {
 Status Channel::state() const { return Status(fault_.load(std::memory_order_acquire)); }
 
 ChannelEnd::ChannelEnd(Budget* payer, uint32_t size, unsigned number)
-    : Semaphore(kind_table, payer, size, SemaphoreMode::binary), number_(number) {}
+    : Semaphore(kind_table, payer, size, SemaphoreMode::binary), number_(number) {
+    bell_.store(nullptr, std::memory_order_relaxed);
+}
 
 Result<ChannelEnd::Pair> ChannelEnd::create(Budget& budget, Ref<Channel> channel) {
     Pair pair;
@@ -163,8 +173,8 @@ Result<void> ChannelEnd::shut_down(uint32_t reason) {
     if (channel == nullptr) return Error::closed;
     if (!channel->fault(reason)) return {};
     ChannelEnd* peer = peer_.load(std::memory_order_acquire);
-    if (peer != nullptr) (void)peer->signal().ok();
-    (void)signal().ok();
+    if (peer != nullptr) ChannelParts::end_session(*peer);
+    ChannelParts::end_session(*this);
     return {};
 }
 

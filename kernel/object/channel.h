@@ -6,9 +6,11 @@
 //   handle -> ChannelEnd 1 --+
 //
 // An end *is* a binary semaphore, its own bell, whose word lies in the kernel; signalling an end
-// rings the other one's. So whatever waits for a semaphore (wait, wait_any, sets) takes an end.
-// Lifetime: each end holds a reference to the channel. The ends know each other by plain pointers,
-// cleared when either is detached: whoever reads one may use it until the kernel is left.
+// rings the other one's (Semaphore::bell_). So whatever waits for a semaphore (wait, wait_any,
+// sets) takes an end, and the fast paths of semaphores serve it. Lifetime: each end holds a
+// reference to the channel. The ends know each other by plain pointers, cleared when either is
+// detached: whoever reads one may use it until the kernel is left. A fault, too, takes the bells
+// away, so that whoever finds one need not look at the channel.
 #pragma once
 
 #include "kernel/object/semaphore.h"

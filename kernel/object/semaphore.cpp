@@ -87,10 +87,11 @@ Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
 
 Semaphore::Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode)
     : Object(kind, payer, size),
-      door_(mode == SemaphoreMode::counting ? door_open : door_closed),
+      door_(mode == SemaphoreMode::sequence ? door_closed : door_open),
       word_(&own_word_),
-      closed_(mode != SemaphoreMode::counting),
-      mode_(mode) {
+      closed_(mode == SemaphoreMode::sequence),
+      mode_(mode),
+      answer_(mode == SemaphoreMode::sequence ? 1 : 0) {
     wake_work_.step = SemaphoreEnd::wake_step;
     // Above all programs: who waits must not wait for the signaller to sleep.
     wake_work_.priority = abi::priority_count - 1;
@@ -192,7 +193,10 @@ Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
                 continue;
             }
             const bool asleep = seen == WaitRecord::waiting;
-            if (asleep) thread.granted_value = value;
+            if (asleep) {
+                thread.granted_value = value;
+                thread.message.rdx = value;  // for one that came through the door
+            }
             return {&thread, asleep};
         }
     }
@@ -219,7 +223,7 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
             return Error::busy;
         }
         leave_word_locked(mode_ == SemaphoreMode::binary ? 0 : value - 1);
-        return uint64_t{0};
+        return answer_for(value);
     }
     if (poll) {
         leave_word_locked(value);
@@ -313,7 +317,7 @@ Result<void> Semaphore::signal(uint64_t units) {
             popped = pop_waiter_locked(value);
         } else {
             if (mode_ == SemaphoreMode::binary && units > 0) units = 1;
-            if (units > 0 && owed_units_ == 0) popped = pop_waiter_locked(0);
+            if (units > 0 && owed_units_ == 0) popped = pop_waiter_locked(answer_for(0));
             if (popped.thread != nullptr) --units;
             if (queue_.empty()) {
                 value = mode_ == SemaphoreMode::binary ? (value | units) : value + units;
@@ -331,6 +335,13 @@ Result<void> Semaphore::signal(uint64_t units) {
     return {};
 }
 
+void Semaphore::ring_last(uint64_t answer) {
+    // Relaxed: the door may stand open for a moment longer, and wait or signal through it as
+    // before; the lock that signal() takes shuts it, for good.
+    answer_.store(answer, std::memory_order_relaxed);
+    (void)signal().ok();  // if it has ended itself, nobody waits
+}
+
 Result<Thread*> Semaphore::signal_for_hand_off() {
     Popped popped{};
     bool counted = false;
@@ -340,7 +351,7 @@ Result<Thread*> Semaphore::signal_for_hand_off() {
         const bool units = mode_ != SemaphoreMode::sequence && owed_units_ == 0;
         if (units && (!queue_.empty() || member_ != nullptr)) {
             uint64_t value = enter_word_locked();
-            popped = pop_waiter_locked(0);
+            popped = pop_waiter_locked(answer_for(0));
             if (popped.thread == nullptr && queue_.empty() && member_ != nullptr && value == 0) {
                 value = 1;
                 counted = true;

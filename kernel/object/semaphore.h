@@ -12,8 +12,8 @@
 // Modes. Counting: units. Binary: a doorbell, 0 or 1. Sequence: every signal adds one to the value;
 // a wait returns when the value differs from the one seen, and takes nothing.
 // The door. The fast paths (kernel/arch/x86_64/syscall) serve the plain case without the lock: a
-// counting semaphore with at most one thread waiting, for nothing else and without a deadline. One
-// word says whether it is that case, who waits, and keeps others out:
+// counting or binary semaphore with at most one thread waiting, for nothing else and without a
+// deadline. One word says whether it is that case, who waits, and keeps others out:
 //
 //   open (0) --wait: exchange, K, store--> the waiting thread --signal: exchange, store--> open
 //      \------------------ closed: somebody is in, or the lock's holder --------/
@@ -86,6 +86,8 @@ public:
 
     SemaphoreMode mode() const { return mode_; }
     uint64_t value() const;
+    // What a wait that was granted now answers beside its status.
+    uint64_t answer() const { return answer_for(value()); }
     MemoryObject* memory() const { return memory_.get(); }
     uint64_t offset() const { return offset_; }
     uint64_t word_address() const { return reinterpret_cast<uint64_t>(word_); }
@@ -103,6 +105,15 @@ protected:
     Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode);
     bool detach();
     void die();
+
+    // Rings for the last time: from here on every wait that takes a unit answers `answer`, not 0.
+    // For a binary semaphore.
+    void ring_last(uint64_t answer);
+
+    // What signalling this rings: itself, or for a channel's end its peer. Null: nothing any more.
+    // Only changed to null once it is in use. Release stores pair with acquire loads: the record
+    // behind the pointer is complete. Its offset is known to assembly.
+    std::atomic<Semaphore*> bell_{this};
 
 private:
     friend struct SemaphoreEnd;
@@ -132,13 +143,17 @@ private:
 
     void close_door_locked() REQUIRES(lock_);
     void open_door_locked() REQUIRES(lock_);
-    // The one predicate for the fast paths, beside who waits: counting, alive, in no set, nothing
-    // left to do.
+    // The one predicate for the fast paths, beside who waits: a wait answers 0 (so it is no
+    // sequence), alive, in no set, nothing left to do.
     bool plain_locked() const REQUIRES(lock_) {
-        return mode_ == SemaphoreMode::counting && !dead.load(std::memory_order_relaxed) &&
-               member_ == nullptr && owed_units_ == 0 && !waking_;
+        return answer_.load(std::memory_order_relaxed) == 0 &&
+               !dead.load(std::memory_order_relaxed) && member_ == nullptr && owed_units_ == 0 &&
+               !waking_;
     }
 
+    uint64_t answer_for(uint64_t value) const {
+        return mode_ == SemaphoreMode::sequence ? value : answer_.load(std::memory_order_relaxed);
+    }
     uint64_t keep_locked() const REQUIRES(lock_) {
         return queue_.empty() && member_ == nullptr ? 0 : semaphore_kernel_bit;
     }
@@ -175,7 +190,7 @@ private:
     void wake_rest();
 
     SpinLock lock_{LockRank::semaphore};
-    // Offsets of these two are known to assembly.
+    // Offsets of these and of mode_ are known to assembly.
     std::atomic<uint64_t> door_;
     std::atomic<uint64_t>* word_;  // in memory that programs may write, or own_word_
     std::atomic<uint64_t> own_word_{0};
@@ -187,6 +202,9 @@ private:
     bool detached_ GUARDED_BY(lock_) = false;        // the last reference went
     Work wake_work_;
     SemaphoreMode mode_;
+    // What a wait answers beside its status; in sequence mode, which answers the value, not 0.
+    // Changes once at most, before the ring that tells of it.
+    std::atomic<uint64_t> answer_;
     Ref<MemoryObject> memory_;
     uint64_t offset_ = 0;
 };

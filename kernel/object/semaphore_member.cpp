@@ -27,8 +27,7 @@ Thread* Semaphore::offer_locked(uint64_t& value) {
     if (member.linked) return nullptr;
     const uint64_t units = units_for_set_locked(value);
     if (units == 0) return nullptr;
-    const uint64_t seen = mode_ == SemaphoreMode::sequence ? value : 0;
-    const auto placed = member.set->place(member, seen, units);
+    const auto placed = member.set->place(member, answer_for(value), units);
     if (placed.woken != nullptr) note_taken_locked(value);
     return placed.woken;
 }
@@ -91,7 +90,7 @@ bool Semaphore::take_for_set(SetMember& member, SetEventTaken& event) {
             leave_word_locked(value);
             return false;
         }
-        event = {member.key, mode_ == SemaphoreMode::sequence ? value : 0, false};
+        event = {member.key, answer_for(value), false};
         note_taken_locked(value);
         woken = offer_locked(value);
         leave_word_locked(value);

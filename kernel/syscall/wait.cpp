@@ -196,11 +196,10 @@ void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64
         if (is_granted(record)) {
             const uint32_t index = granted_index(record);
             const Semaphore& semaphore = *entries.semaphores[index];
-            const bool sequence = semaphore.mode() == SemaphoreMode::sequence;
             // The end of a semaphore grants, too. Acquire: pairs with the release in die().
             const bool closed = semaphore.dead.load(std::memory_order_acquire);
             set_any_result(thread, closed ? Status(Error::closed) : Status(), index,
-                           sequence ? semaphore.value() : 0);
+                           semaphore.answer());
         } else {
             set_any_result(thread, Error::timed_out, 0, 0);
         }

@@ -155,3 +155,25 @@ TEST(hand_off, "a ping-pong by signal_and_wait stays in its budget") {
             [&] { system::signal_and_wait(there.value(), back.value(), abi::deadline_never); });
     Peer::stop(test, child);
 }
+
+TEST(bells, "the ends of a channel ring as cheaply as semaphores") {
+    const auto image = MUST(Peer::image(test));
+    for (const bool two : {true, false}) {
+        const auto memory = MUST(test.budget().create_memory(1, 0));
+        const auto ends = MUST(test.budget().create_channel(memory, 0, abi::page_size, 1, 1));
+        const Grant grants[] = {{"mine", ends.second}, {"yours", ends.second}};
+        const std::string_view arguments[] = {"two"};
+        const auto child = MUST(Peer::start(test, image, grants, std::span(arguments, two)));
+        const abi::Handle end = ends.first.value();
+        if (two) {
+            measure(test, "5e", "ping-pong of a channel's ends, both block", [&] {
+                system::signal(end);
+                system::wait(end, abi::deadline_never);
+            });
+        } else {
+            measure(test, "6e", "the same by signal_and_wait",
+                    [&] { system::signal_and_wait(end, end, abi::deadline_never); });
+        }
+        Peer::stop(test, child);
+    }
+}

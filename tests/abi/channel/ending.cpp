@@ -2,6 +2,7 @@
 // The end of channels: closed and revoked handles, dead peers and budgets, ends in messages.
 
 #include "runtime/clock.h"
+#include "runtime/semaphore_set.h"
 #include "tests/abi/channel/ends.h"
 #include "tests/guest/child.h"
 #include "tests/guest/ledger.h"
@@ -30,6 +31,106 @@ constexpr uint64_t op_share = abi::operation_word(abi::Verb::share, 1, 1);
 
 }  // namespace
 }  // namespace annulus::test::cases
+
+TEST(ended_value, "a wait answers 1 once the session has ended, however it waits, and 0 before") {
+    const auto end_by_fault = [](BudgetChannel& ends) {
+        return ends.second.shutdown_fault(7).status();
+    };
+    const auto end_by_close = [](BudgetChannel& ends) {
+        ends.second.close();
+        return abi::Status();
+    };
+    const auto for_each_way = [&](auto end_session) {
+        const auto ends_with = [&](auto hear) {
+            auto ends = MUST(make_channel(test.budget()));
+            EXPECT_OK(ring(ends.second));
+            uint64_t value = 9;
+            hear(ends.first, value);
+            EXPECT_EQ(value, 0);
+            EXPECT_OK(end_session(ends));
+            hear(ends.first, value);
+            EXPECT_EQ(value, 1);
+        };
+        ends_with([](ChannelReference end, uint64_t& value) {
+            value = system::wait(end.value(), 0, abi::deadline_never).value;
+        });
+        ends_with([](ChannelReference end, uint64_t& value) {
+            value = system::wait(end.value(), 0, abi::deadline_poll).value;
+        });
+        ends_with([](ChannelReference end, uint64_t& value) {
+            const abi::WaitEntry entries[] = {{end.value(), 0}};
+            value = system::wait_any(entries, 1, abi::deadline_never).value;
+        });
+        const auto set = MUST(SemaphoreSet::create(test.budget(), 1));
+        ends_with([&](ChannelReference end, uint64_t& value) {
+            EXPECT_OK(set.add(end, 5));
+            value = MUST(set.wait()).value;
+            EXPECT_OK(set.remove(end));
+        });
+    };
+    for_each_way(end_by_fault);
+    for_each_way(end_by_close);
+}
+
+TEST(ended_under_waiter, "a sleeper hears a ring as 0 and the end of the session as 1") {
+    EXPECT_OK(on_one_cpu([&] {
+        for (const bool fault : {true, false}) {
+            auto ends = MUST(make_channel(test.budget()));
+            const abi::Handle end = ends.first.value();
+            uint64_t seen[3] = {9, 9, 9};
+            Crew<1> crew;
+            EXPECT_OK(crew.add(
+                [&, end] {
+                    for (uint64_t& value : seen) {
+                        value = system::wait(end, 0, abi::deadline_never).value;
+                    }
+                },
+                eager));
+            EXPECT_OK(ring(ends.second));
+            EXPECT_OK(ring(ends.second));
+            EXPECT_EQ(seen[0], 0);
+            EXPECT_EQ(seen[1], 0);
+            if (fault) EXPECT_OK(ends.first.shutdown_fault(1));
+            if (!fault) ends.second.close();
+            EXPECT_OK(crew.join());
+            EXPECT_EQ(seen[2], 1);
+        }
+    }));
+}
+
+TEST(rings_no_more, "an end that rang a moment ago rings no more once the session has ended") {
+    for (const bool fault : {true, false}) {
+        auto ends = MUST(make_channel(test.budget()));
+        const abi::Handle end = ends.first.value();
+        EXPECT_OK(system::signal(end));
+        EXPECT_OK(system::signal(end));
+        EXPECT_OK(system::signal(end, 0));
+        EXPECT_OK(wait(ends.second));
+        EXPECT_OK(ring(ends.second));
+        EXPECT_OK(system::signal_and_wait(end, end, abi::deadline_never));
+        if (fault) EXPECT_OK(ends.second.shutdown_fault(3));
+        if (!fault) ends.second.close();
+        const Error error = fault ? Error::faulted : Error::closed;
+        EXPECT_ERROR(system::signal(end), error);
+        EXPECT_ERROR(system::signal(end, 0), error);
+        EXPECT_ERROR(system::signal_and_wait(end, end, abi::deadline_never), error);
+    }
+}
+
+TEST(in_and_out_of_a_set, "an end rings through the set it is in, and by itself before and after") {
+    const auto ends = MUST(make_channel(test.budget()));
+    const auto set = MUST(SemaphoreSet::create(test.budget(), 1));
+    for (unsigned i = 0; i < 3; ++i) {
+        EXPECT_OK(ring(ends.first));
+        EXPECT_OK(wait(ends.second, abi::deadline_never));
+        EXPECT_OK(set.add(ends.second, 5));
+        EXPECT_ERROR(set.wait(Deadline::poll()), Error::timed_out);
+        EXPECT_OK(ring(ends.first));
+        EXPECT_EQ(MUST(set.wait()).key, 5);
+        EXPECT_ERROR(wait(ends.second), Error::timed_out);
+        EXPECT_OK(set.remove(ends.second));
+    }
+}
 
 TEST(peer_closed, "the last close of an end rings the peer, which then reads closed") {
     auto ends = MUST(make_channel(test.budget()));

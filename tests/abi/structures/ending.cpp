@@ -84,8 +84,8 @@ void survive(Context& test, typename Kind::Made made, unsigned& faults) {
     child.words()[own_end] = MUST(child.give(std::move(made.theirs)));
     EXPECT_OK(child.start(scribble_for_ever));
     while (child.words()[rounds].load() < 100 && !test.failed()) {
-        static_cast<void>(wait_for(SemaphoreReference(made.mine.end().end().value()), patience()));
-        made.mine.end().heard();
+        const auto rung = wait_for(SemaphoreReference(made.mine.end().end().value()), patience());
+        made.mine.end().heard(rung.value_or(0));
     }
     for (unsigned i = 0; i < 200; ++i) {
         const Result<void> result = use(made.mine);

@@ -76,6 +76,10 @@ struct FastPathOffsets {
     static constexpr uint64_t door_closed = Semaphore::door_closed;
     static_assert(door_closed == semaphore_kernel_bit && Semaphore::door_open == 0);
     static constexpr size_t semaphore_word = offsetof(Semaphore, word_);
+    static constexpr size_t semaphore_mode = offsetof(Semaphore, mode_);
+    static constexpr size_t bell = offsetof(Semaphore, bell_);
+    // A channel's end is its bell: a semaphore whose `bell` is its peer.
+    static_assert(sizeof(SemaphoreMode) == 1);
 
     // HandleEntry
     static constexpr size_t entry_object = offsetof(HandleEntry, object);

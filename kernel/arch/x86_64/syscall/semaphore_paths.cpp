@@ -5,6 +5,9 @@
 // threads that may be switched to by loading a few registers. In any other case they leave the
 // semaphore as they found it and go to the C++ code (kernel/syscall/wait.cpp).
 //
+// A channel's end is a semaphore; signalling one rings another, its `bell`. What a handle names
+// lasts until the kernel is left, so `bell` is read in each call and never kept.
+//
 // Registers. A caller treats all but rsp and rbp as lost, so there is nothing else to keep. From
 // the first two instructions on rbx is the user's stack pointer and rsp points to the running
 // thread's record; rcx and r11 stay the way back to user mode, which is written to the record only
@@ -41,8 +44,8 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq \\recent+%c[recent_object](%%rsp), \\object\n\t"
         ".endm\n\t"
 
-        // The whole look-up: in bounds, this generation, a semaphore, not busy, the right, no
-        // lease. Destroys r13 and r14.
+        // The whole look-up: in bounds, this generation, a semaphore or the end of a channel, not
+        // busy, the right, no lease. Destroys r13 and r14.
         ".macro find_handle recent, handle, handle_low, object, object_low, right, slow\n\t"
         "movl \\handle_low, \\object_low\n\t"
         "cmpl %c[handle_count](%%rsp), \\object_low\n\t"
@@ -54,7 +57,10 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "xorq \\handle, %%r14\n\t"  // slots are below 65536: bits 24-31 of the handle are 0
         "shrq $24, %%r14\n\t"
         "cmpq %[semaphore], %%r14\n\t"
+        "je 1f\n\t"
+        "cmpq %[channel], %%r14\n\t"
         "jne \\slow\n\t"
+        "1:\n\t"
         "btl \\right, %%r13d\n\t"
         "jnc \\slow\n\t"
         "cmpq $0, %c[entry_lease](\\object)\n\t"
@@ -67,6 +73,13 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq %%r13, \\recent+%c[recent_word](%%rsp)\n\t"
         "movq %%r14, \\recent+%c[recent_object](%%rsp)\n\t"
         "movq %%r14, \\object\n\t"
+        ".endm\n\t"
+
+        // From what a handle names to what signalling it rings.
+        ".macro find_bell object, slow\n\t"
+        "movq %c[bell](\\object), \\object\n\t"
+        "testq \\object, \\object\n\t"
+        "jz \\slow\n\t"
         ".endm\n\t"
 
         ".macro count_entry\n\t"
@@ -140,6 +153,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "jne signal_other\n\t"
         "recent_handle %c[signalled], %%rdi, %%r8, %%r9, signal_find\n\t"
         "signal_found:\n\t"
+        "find_bell %%r8, signal_slow\n\t"
         "movabsq %[closed], %%rax\n\t"
         "xchgq %%rax, %c[door](%%r8)\n\t"
         "btq $62, %%rax\n\t"  // in every address of the kernel; neither open nor closed
@@ -227,7 +241,10 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "shrq $62, %%r12\n\t"  // K, or the greatest value
         "jnz signal_leave\n\t"
         "leaq 1(%%rax), %%r12\n\t"
-        "lock cmpxchgq %%r12, (%%r9)\n\t"
+        "cmpb %[counting_mode], %c[semaphore_mode](%%r8)\n\t"
+        "jne signal_binary\n\t"
+        "signal_count:\n\t"
+        "lock cmpxchgq %%r12, (%%r9)\n\t"  // also where nothing changes: another CPU may take
         "jne signal_leave\n\t"
         "xorl %%eax, %%eax\n\t"
         "movq %%rax, %c[door](%%r8)\n\t"
@@ -236,6 +253,10 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "xorl %%r13d, %%r13d\n\t"
         "xorl %%r14d, %%r14d\n\t"
         "jmp light_return\n\t"
+        "signal_binary:\n\t"
+        "movq %%rax, %%r12\n\t"
+        "orq $1, %%r12\n\t"
+        "jmp signal_count\n\t"
         "signal_leave:\n\t"
         "movq $0, %c[door](%%r8)\n\t"
         "jmp signal_slow\n\t"
@@ -246,6 +267,8 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "jnz signal_slow\n\t"
         "recent_handle %c[signalled], %%rdi, %%r8, %%r9, signal_find\n\t"
         "signal_checked:\n\t"
+        "cmpq %%r8, %c[bell](%%r8)\n\t"  // whether an end can ring is more than its handle says
+        "jne signal_slow\n\t"
         "count_entry\n\t"
         "xorl %%eax, %%eax\n\t"
         "jmp light_return\n\t"
@@ -314,6 +337,9 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "testq %%rax, %%rax\n\t"
         "jle wait_leave\n\t"
         "leaq -1(%%rax), %%r12\n\t"
+        "cmpb %[counting_mode], %c[semaphore_mode](%%r8)\n\t"
+        "jne wait_binary\n\t"
+        "wait_take:\n\t"
         "lock cmpxchgq %%r12, (%%r9)\n\t"
         "jne wait_leave\n\t"
         "xorl %%eax, %%eax\n\t"
@@ -323,6 +349,9 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "xorl %%r13d, %%r13d\n\t"
         "xorl %%r14d, %%r14d\n\t"
         "jmp light_return\n\t"
+        "wait_binary:\n\t"
+        "xorl %%r12d, %%r12d\n\t"
+        "jmp wait_take\n\t"
         "wait_leave:\n\t"
         "movq $0, %c[door](%%r8)\n\t"
         "jmp wait_slow\n\t"
@@ -342,6 +371,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "jnz both_slow\n\t"
         "recent_handle %c[signalled], %%rdi, %%r8, %%r12, both_find_signalled\n\t"
         "both_signalled:\n\t"
+        "find_bell %%r8, both_slow\n\t"
         "recent_handle %c[waited], %%rsi, %%r9, %%r12, both_find_waited\n\t"
         "both_waited:\n\t"
         "movabsq %[closed], %%r14\n\t"  // which is also K
@@ -406,7 +436,10 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movl $0x1006, %%eax\n\t"
         "jmp light_slow"
         :
-        : [alone_at] "i"(FastPathOffsets::alone_at), [closed] "i"(FastPathOffsets::door_closed),
+        : [alone_at] "i"(FastPathOffsets::alone_at), [bell] "i"(FastPathOffsets::bell),
+          [channel] "i"(annulus::abi::ObjectType::channel),
+          [closed] "i"(FastPathOffsets::door_closed),
+          [counting_mode] "i"(annulus::kernel::SemaphoreMode::counting),
           [counting] "i"(annulus::kernel::counters ? 1 : 0), [cpu] "i"(FastPathOffsets::cpu),
           [current] "i"(FastPathOffsets::current), [door] "i"(FastPathOffsets::door),
           [entries] "i"(FastPathOffsets::entries), [entry_lease] "i"(FastPathOffsets::entry_lease),
@@ -425,6 +458,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
           [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
           [rsp] "i"(FastPathOffsets::rsp), [saved_rbp] "i"(FastPathOffsets::saved_rbp),
           [self] "i"(FastPathOffsets::self), [semaphore] "i"(annulus::abi::ObjectType::semaphore),
+          [semaphore_mode] "i"(FastPathOffsets::semaphore_mode),
           [semaphore_word] "i"(FastPathOffsets::semaphore_word),
           [signal_right] "i"(std::countr_zero(annulus::abi::right_signal)),
           [signalled] "i"(FastPathOffsets::signalled), [slice_end] "i"(FastPathOffsets::slice_end),
