@@ -427,7 +427,8 @@ inline constexpr Operation operations[] = {
      "too_many (1024 bytes at most), wrong_state (after release)"},
     {ObjectType::console, Verb::shutdown, 0, "release",
      "The kernel leaves the serial port to a driver; it writes again only to report a panic.", {},
-      {}},
+     {{OperandKind::word, "received", "256 + the byte that had arrived when the kernel turned the "
+       "port's queues on, or 0; told once"}}},
 };
 // clang-format on
 

@@ -23,10 +23,11 @@ Result<void> Console::write(std::string_view text) {
     return {};
 }
 
-void Console::leave() {
+int Console::leave() {
     // Under the lock: a line that is being written is finished first.
     const arch::ConsoleLock lock;
     stop_log();
+    return arch::console_take_early();
 }
 
 }  // namespace annulus::kernel

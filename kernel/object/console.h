@@ -16,8 +16,9 @@ public:
 
     // Writes a text whole: no other line comes in between. wrong_state: it was released.
     static Result<void> write(std::string_view text);
-    // From now on neither programs nor the log write to the port; a panic still does.
-    static void leave();
+    // From now on neither programs nor the log write to the port; a panic still does. Answers the
+    // byte that had arrived before the port's queues were on, or -1, once.
+    static int leave();
 
     Console(Budget* payer, uint32_t size) : Object(kind_table, payer, size) {}
     static const ObjectKind kind_table;

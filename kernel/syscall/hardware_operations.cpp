@@ -152,8 +152,8 @@ Status console_write_text(Invocation& invocation) {
 }
 
 Status console_shutdown_release(Invocation& invocation) {
-    Console::leave();
-    invocation.set_results(0);
+    const int received = Console::leave();
+    invocation.set_results(received < 0 ? 0 : 256 + static_cast<uint64_t>(received));
     return {};
 }
 

@@ -223,6 +223,7 @@ class Run:
         begun = time.monotonic()
         heard = begun
         timeout = self.boot.scenario.get("timeout", 120)
+        self._talk(process)
         while True:
             ready = selector.select(0.2)
             now = time.monotonic()

@@ -47,6 +47,11 @@ Answer SerialConsole::enqueue(uint64_t request, std::span<const std::byte> bytes
 
 // An edge that comes while the line is masked is lost, so the device is asked once more after it
 // was unmasked.
+void SerialConsole::add_early(std::byte byte) {
+    Lock lock(mutex_);
+    received_.add_byte(byte);
+}
+
 Result<void> SerialConsole::interrupted() {
     Lock lock(mutex_);
     do {

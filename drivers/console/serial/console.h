@@ -23,6 +23,9 @@ public:
 
     Answer handle(Request& request) override;
 
+    // A byte that arrived before the driver was there.
+    void add_early(std::byte byte);
+
     // Serves the device after an interrupt, and unmasks the line.
     Result<void> interrupted();
 

@@ -39,9 +39,10 @@ Result<void> run(Environment& environment) {
         TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
 
     const auto kernel = environment.handle<Console>("kernel_console");
-    if (kernel.ok()) TRY(kernel->shutdown_release());
+    const uint64_t early = kernel.ok() ? TRY(kernel->shutdown_release()) : 0;
     TRY(uart.prepare());
     SerialConsole console(uart, line, fired, server, TRY(Mutex::create()));
+    if (early != 0) console.add_early(static_cast<std::byte>(early & 0xff));
     TRY(line.watch_fire(fired));
     const auto serving = TRY(start_thread([&console, &fired] {
         const auto ended = serve_interrupts(console, fired);

@@ -21,9 +21,9 @@ constexpr uint64_t transmitter_interrupt = 0x02;
 constexpr uint64_t divisor_access = 0x80;
 constexpr uint64_t eight_bits = 0x03;
 constexpr uint64_t divisor_115200 = 1;
-// Queues on and the receiver's emptied; an interrupt at the first byte. The transmitter's is left
-// alone: it may hold the last bytes of whoever had the port before.
-constexpr uint64_t queues_on = 0x03;
+// An interrupt at the first byte. Neither queue is emptied: they may hold what was typed at boot,
+// and the last bytes of whoever had the port before.
+constexpr uint64_t queues_on = 0x01;
 // Data terminal ready, request to send, and output 2, which on a PC lets the interrupt out.
 constexpr uint64_t modem_lines = 0x0b;
 constexpr uint64_t no_interrupt = 0x01;  // of interrupt identification

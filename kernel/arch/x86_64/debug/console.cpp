@@ -7,6 +7,7 @@
 #include "kernel/arch/x86_64/debug/stop.h"
 
 #include <atomic>
+#include <utility>
 
 namespace annulus::arch {
 
@@ -16,13 +17,18 @@ namespace {
 constexpr uint16_t port = 0x3f8;
 constexpr uint16_t data = port, interrupt_enable = port + 1, fifo_control = port + 2;
 constexpr uint16_t line_control = port + 3, modem_control = port + 4, line_status = port + 5;
-constexpr uint16_t scratch = port + 7;
+constexpr uint16_t interrupt_identification = fifo_control, scratch = port + 7;
 constexpr uint8_t status_received = 0x01, status_can_send = 0x20;
 
 // A byte takes 87 us at 115200 baud; a port that is stuck longer than this loses the byte.
 constexpr unsigned send_spins_max = 1'000'000;
 
+constexpr uint8_t modem_lines = 0x03, loopback = 0x10;
+constexpr uint8_t queues_on = 0x01;   // in fifo_control
+constexpr uint8_t queues_are = 0xc0;  // in interrupt_identification
+
 constinit bool present = false;
+constinit int early = -1;  // set at boot, then under the lock
 constinit std::atomic<bool> locked = false;
 
 void send(uint8_t byte) {
@@ -45,8 +51,13 @@ void console_init() {
     out8(data, 1);
     out8(interrupt_enable, 0);
     out8(line_control, 0x03);  // 8 bits, no parity
-    out8(fifo_control, 0x07);  // on and empty
-    out8(modem_control, 0x03);
+    // What has arrived stays, for the driver. Turning the queues on empties them (8.5), and the one
+    // byte that there may be without them; in loopback nothing arrives meanwhile (8.8).
+    out8(modem_control, modem_lines | loopback);
+    const bool has_queues = (in8(interrupt_identification) & queues_are) != 0;
+    if (!has_queues && (in8(line_status) & status_received) != 0) early = in8(data);
+    out8(fifo_control, queues_on);
+    out8(modem_control, modem_lines);
     present = true;
 }
 
@@ -58,10 +69,7 @@ void console_write(std::string_view text) {
     }
 }
 
-int console_read() {
-    if (!present || !(in8(line_status) & status_received)) return -1;
-    return in8(data);
-}
+int console_take_early() { return std::exchange(early, -1); }
 
 ConsoleLock::ConsoleLock() {
     // Acquire: pairs with the release below, so that lines leave in one order. Not awaited while

@@ -10,8 +10,9 @@ namespace annulus::arch {
 // a port it does nothing.
 void console_write(std::string_view text);
 
-// Reads one byte that has arrived, or -1.
-int console_read();
+// The byte that had arrived when the port's queues were turned on, which empties them. -1: none, or
+// it was taken already. Under the ConsoleLock.
+int console_take_early();
 
 // Holds the console for a whole line, so that CPUs do not mix theirs. Interrupts must be off.
 class ConsoleLock {
