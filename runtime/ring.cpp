@@ -32,12 +32,6 @@ ClientRing::~ClientRing() {
     static_cast<void>(process_.map_unmap(reinterpret_cast<uint64_t>(queues_.begin()), mapped_));
 }
 
-Result<uint32_t> ClientRing::submit(uint32_t completions, Deadline deadline) {
-    const auto answer = system::enter(ring_.value(), queues_.publish(), completions, deadline.at);
-    if (!answer.status.ok()) return answer.status;
-    return static_cast<uint32_t>(answer.accepted);
-}
-
 Result<abi::CompletionEntry> ClientRing::take(Deadline deadline) {
     abi::CompletionEntry completion;
     if (queues_.next(completion)) return completion;

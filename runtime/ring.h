@@ -17,6 +17,7 @@
 #include "generated/objects.h"
 #include "runtime/deadline.h"
 #include "runtime/ring_queues.h"
+#include "runtime/system_call.h"
 
 namespace annulus {
 
@@ -61,6 +62,14 @@ inline abi::SubmissionEntry ring_write(HandleValue object, uint64_t place, RingB
 inline abi::SubmissionEntry ring_close(HandleValue object, uint64_t user_data) {
     return ring_operation(object, abi::Verb::close, 0xff00, user_data);
 }
+// Does nothing but check the handle, if there is one.
+inline abi::SubmissionEntry ring_nop(uint64_t user_data, HandleValue object = {}) {
+    abi::SubmissionEntry entry = {};
+    entry.verb = abi::ring_nop;
+    entry.handle = object.value();
+    entry.user_data = user_data;
+    return entry;
+}
 inline abi::SubmissionEntry ring_timer(Deadline deadline, uint64_t user_data) {
     abi::SubmissionEntry entry = {};
     entry.verb = abi::ring_timer;
@@ -95,7 +104,13 @@ public:
     // accepted; fewer than prepared when completions were not taken: take some and submit again.
     // try_again: none was, and nothing was waited for. timed_out. faulted: the queues' indices were
     // wrong. busy.
-    Result<uint32_t> submit(uint32_t completions = 0, Deadline deadline = Deadline::never());
+    Result<uint32_t> submit(uint32_t completions = 0, Deadline deadline = Deadline::never()) {
+        queues_.publish();
+        const auto answer =
+            system::enter(ring_.value(), abi::ring_entries_max, completions, deadline.at);
+        if (!answer.status.ok()) return answer.status;
+        return static_cast<uint32_t>(answer.accepted);
+    }
     // The next completion, for which it waits.
     Result<abi::CompletionEntry> take(Deadline deadline = Deadline::never());
 

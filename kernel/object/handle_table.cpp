@@ -5,6 +5,7 @@
 #include "kernel/assert.h"
 #include "kernel/memory/table_pages.h"
 #include "kernel/object/budget.h"
+#include "kernel/schedule/thread.h"
 
 #include <bit>
 #include <new>
@@ -85,6 +86,21 @@ Result<Found> HandleTable::find(abi::Handle handle, abi::ObjectType type,
         return Status(Error::no_right, static_cast<uint16_t>(std::countr_zero(missing)));
     }
     return Found{object, found_type, rights, lease};
+}
+
+bool HandleTable::remember(abi::Handle handle, RecentHandle& recent) const {
+    const uint32_t slot = abi::slot_of(handle);
+    if (slot >= size_) return false;
+    const HandleEntry& entry = entries_[slot];
+    // Acquire: as in find().
+    const uint64_t word = entry.word.load(std::memory_order_acquire);
+    const bool plain = word >> 32 == abi::generation_of(handle) && (word & handle_busy) == 0;
+    if (!plain || type_in(word) == abi::ObjectType::none) return false;
+    Object* object = entry.object.load(std::memory_order_acquire);
+    if (entry.lease.load(std::memory_order_acquire) != 0) return false;
+    if (entry.word.load(std::memory_order_relaxed) != word) return false;
+    recent = {handle, &entry, word, object};
+    return true;
 }
 
 uint32_t HandleTable::take_free_locked(bool landing) {

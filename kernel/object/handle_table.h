@@ -23,6 +23,8 @@
 
 namespace annulus::kernel {
 
+struct RecentHandle;
+
 struct HandleEntry {
     std::atomic<Object*> object;
     std::atomic<uint64_t> word;   // generation | busy | type | rights; type none: free
@@ -64,18 +66,9 @@ public:
     // missing bit). `type` any accepts every type, otherwise wrong_type comes before no_right.
     Result<Found> find(abi::Handle handle, abi::ObjectType type, abi::Rights needed) const;
 
-    // True when find() for any type and no right would succeed, without a lease: a quick look.
-    // False: ask find().
-    bool plainly_valid(abi::Handle handle) const {
-        const uint32_t slot = abi::slot_of(handle);
-        if (slot >= size_) return false;
-        const HandleEntry& entry = entries_[slot];
-        // Acquire: pairs with the release in insert(): the lease is the entry's.
-        const uint64_t word = entry.word.load(std::memory_order_acquire);
-        constexpr uint64_t type_bits = uint64_t{0x7f} << 24;
-        return word >> 32 == abi::generation_of(handle) && (word & type_bits) != 0 &&
-               (word & handle_busy) == 0 && entry.lease.load(std::memory_order_relaxed) == 0;
-    }
+    // Keeps what the handle names, of whatever type and rights. False: it has a lease, or find()
+    // would fail; nothing was kept.
+    bool remember(abi::Handle handle, RecentHandle& recent) const;
 
     // Enters an object and takes over the caller's reference to it. no_room.
     // `landing`: for an arriving handle, may use slots that others may not (reserve()).

@@ -6,6 +6,7 @@
 #include "kernel/memory/table_pages.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/process.h"
+#include "kernel/object/ring_nops.h"
 #include "kernel/object/ring_storage.h"
 
 #include <bit>
@@ -28,6 +29,7 @@ Result<Ref<Ring>> Ring::create(Budget& budget, Process& process, uint64_t entrie
     auto ring = TRY(budget.create<Ring>());
     ring->process_ = Ref<Process>::share(process);
     ring->allowed_ = static_cast<uint32_t>(allowed);
+    ring->prepare_nops();
     TRY(budget.charge(abi::Resource::slots, entries));
     ring->charged_slots_ = count;
     void* storage = TRY(allocate_table_pages(budget, ring_storage_pages(count)));
@@ -35,6 +37,12 @@ Result<Ref<Ring>> Ring::create(Budget& budget, Process& process, uint64_t entrie
     TRY(ring->use_queues(memory, offset / abi::page_size));
     TRY(process.rings.add(*ring));
     return ring;
+}
+
+void Ring::prepare_nops() {
+    SpinGuard guard(lock_);
+    set_locked(Hindrance::no_nops, (allowed_ & abi::ring_allow(abi::ring_nop)) == 0);
+    recent_.entry = process_->handles.entries();  // never null
 }
 
 // The operations' records, then the landings.
@@ -68,6 +76,7 @@ Result<void> Ring::use_queues(MemoryObject& memory, uint64_t first) {
     for (uint32_t i = 0; i < count; ++i) {
         pages_[i] = static_cast<std::byte*>(memory.pinned_address(first + i));
     }
+    indices_ = pages_[0];
     // Relaxed: nobody else has the ring yet.
     for (const uint32_t index : {abi::ring_submission_tail, abi::ring_submission_head,
                                  abi::ring_completion_tail, abi::ring_completion_head}) {
@@ -90,7 +99,7 @@ Result<void> Ring::register_memory(uint64_t index, MemoryObject& memory, uint64_
     Registered& registered = registered_[index];
     {
         SpinGuard guard(lock_);
-        if (ended_) return Error::closed;
+        if (has_locked(Hindrance::ended)) return Error::closed;
         if (registered.memory || registered.busy) return Error::busy;
         registered.busy = true;
     }
@@ -99,7 +108,7 @@ Result<void> Ring::register_memory(uint64_t index, MemoryObject& memory, uint64_
     {
         SpinGuard guard(lock_);
         registered.busy = false;
-        if (pinned.ok() && !ended_) {
+        if (pinned.ok() && !has_locked(Hindrance::ended)) {
             registered.memory = std::move(held);
             registered.first = first;
             registered.pages = static_cast<uint32_t>(pages);
@@ -148,7 +157,7 @@ Result<void> Ring::reserve_landings(uint64_t first, uint64_t count, uint64_t* va
     HandleTable& handles = process_->handles;
     SpinGuard guard(lock_);
     if (!range_fits(first, count, queue_.entries())) return Status(Error::bad_argument, 0);
-    if (ended_ || process_->ended()) return Error::closed;
+    if (has_locked(Hindrance::ended) || process_->ended()) return Error::closed;
     for (uint64_t i = 0; i < count; ++i) {
         if (landings_[first + i] != abi::no_handle) return Error::busy;
     }

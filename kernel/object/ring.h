@@ -12,6 +12,9 @@
 // go on at once is `ready` for the ring's work item, which the reaper runs at the priority of who
 // submitted last.
 //
+// Nops, which only check a handle, need no record and are completed as they are taken; `enter` does
+// little else when nothing but known handles is to be checked (ring_nops.h).
+//
 // The end (last handle, or the death of the budget): every operation is ended, requests that a
 // server took become orphans in its table, then pins and reserved handles are given back.
 //
@@ -40,6 +43,20 @@ public:
     Result<void> unregister_memory(uint64_t index);
     // Reserves `count` values into `values`, for landings from `first` on; all or none.
     Result<void> reserve_landings(uint64_t first, uint64_t count, uint64_t* values);
+
+    // Takes and completes submitted nops outside chains, at most `limit` and abi::chunk_items,
+    // while nothing hinders that. The caller fires completion_watches.
+    struct Nops {
+        uint32_t count = 0;
+        uint32_t unread = 0;  // completions, these among them
+        bool all = false;     // nothing is left that was asked for and submitted
+    };
+    Nops complete_nops(const Thread& caller, uint64_t limit);
+    // The same for the ring's own process and the cheapest case (Run); nobody is to be told. How
+    // many; these completions alone are unread then. `all`, if not 0: as in Nops. In ring_nops.h.
+    uint32_t complete_known_nops(uint64_t limit, bool& all);
+    // A semaphore gets a unit when completions come. Errors as in abi/operations.h.
+    Result<void> watch_completions(Budget& budget, Semaphore& semaphore);
 
     // Takes up to abi::chunk_items submitted entries, at most `limit`, and begins them.
     struct Taken {
@@ -113,6 +130,7 @@ private:
     };
 
     // ring.cpp
+    void prepare_nops();
     void use_storage(void* storage, uint32_t count);
     Result<void> use_queues(MemoryObject& memory, uint64_t first);
     void forget(Registered& registered);
@@ -122,11 +140,11 @@ private:
     void end(bool unreferenced);
 
     // ring_submit.cpp
-    std::atomic<uint32_t>& index_at(uint32_t offset) const;
-    std::atomic<uint64_t>* entry_at(uint32_t place) const;
-    bool refresh_locked(uint32_t& submitted) REQUIRES(lock_);
+    static void write_completion(std::atomic<uint64_t>* words, uint64_t user_data, Status status,
+                                 uint32_t count);
+    void find_run_locked() REQUIRES(lock_);
+    bool complete_nop_locked() REQUIRES(lock_);
     uint32_t complete_nops_locked(uint32_t limit) REQUIRES(lock_);
-    void write_completion(uint32_t place, uint64_t user_data, Status status, uint32_t count) const;
     RingOperation* take_entries_locked(uint32_t submitted, uint32_t limit, Thread& caller,
                                        Taken& taken) REQUIRES(lock_);
     RingOperation* accept_locked(const std::atomic<uint64_t>* words, Thread& caller)
@@ -148,6 +166,50 @@ private:
     void wake_waiter_locked(Status status) REQUIRES(lock_);
     std::byte* registered_byte(const RingOperation& operation, uint32_t offset);
 
+    // ring_nops.h
+    std::atomic<uint32_t>& index_at(uint32_t offset) const;
+    std::atomic<uint64_t>* word_at(uint32_t offset) const;
+    uint32_t submission_at(uint32_t place) const {
+        return submissions_at_ + place * uint32_t{sizeof(abi::SubmissionEntry)};
+    }
+    static uint32_t completion_at(uint32_t place) {
+        return abi::ring_completions + place * uint32_t{sizeof(abi::CompletionEntry)};
+    }
+    bool refresh_locked(uint32_t& submitted) REQUIRES(lock_);
+    uint32_t complete_known_locked(uint32_t count) REQUIRES(lock_);
+    void show_indices_locked() REQUIRES(lock_);
+
+    // What keeps nops from being completed as they are taken: bits of `hindrances_`.
+    enum class Hindrance : uint8_t {
+        ended = 1,
+        faulted = 2,     // the client's indices were wrong
+        submitting = 4,  // a thread takes entries, without the lock now and then
+        chain = 8,       // the entry accepted last had ring_link
+        waiter = 16,     // a thread waits for completions
+        no_nops = 32,    // by the ring's mask
+    };
+    bool has_locked(Hindrance one) const REQUIRES(lock_) {
+        return (hindrances_ & static_cast<uint8_t>(one)) != 0;
+    }
+    void set_locked(Hindrance one, bool on) REQUIRES(lock_) {
+        const auto bit = static_cast<uint8_t>(one);
+        hindrances_ = static_cast<uint8_t>(on ? hindrances_ | bit : hindrances_ & ~bit);
+        run_.length = 0;
+    }
+
+    // The next entries and completions, as far as each lie in one piece of memory. Not 0 while the
+    // lock is free: nothing hinders nops, nobody is to be told of completions, and there is room
+    // for so many once the client has read all that there are. Whoever changes any of this, or
+    // takes or completes entries in another way, sets it to 0.
+    struct Run {
+        static constexpr unsigned entry_words = sizeof(abi::SubmissionEntry) / sizeof(uint64_t);
+        static constexpr unsigned completion_words =
+            sizeof(abi::CompletionEntry) / sizeof(uint64_t);
+        uint32_t length = 0;
+        const std::atomic<uint64_t>* entry = nullptr;
+        std::atomic<uint64_t>* completion = nullptr;
+    };
+
     static constexpr unsigned bucket_count = 64;
     static unsigned bucket_of(uint64_t user_data) {
         // The multiplier is 2^64 divided by the golden ratio.
@@ -155,21 +217,24 @@ private:
     }
 
     SpinLock lock_{LockRank::ring};
+    uint8_t hindrances_ GUARDED_BY(lock_) = 0;
     RingQueue queue_ GUARDED_BY(lock_){0};
+    RecentHandle recent_ GUARDED_BY(lock_);  // the last that a nop checked
+    Run run_ GUARDED_BY(lock_);
     std::byte* pages_[abi::ring_pages_max] = {};  // of the queues, pinned
+    std::byte* indices_ = nullptr;                // the first of them
     uint32_t submissions_at_ = 0;
     uint32_t allowed_ = 0;
-    bool faulted_ GUARDED_BY(lock_) = false;
-    bool submitting_ GUARDED_BY(lock_) = false;
 
     RingOperation* operations_ = nullptr;
     List free_ GUARDED_BY(lock_);
     List ready_ GUARDED_BY(lock_);
     List repeating_ GUARDED_BY(lock_);  // after the grace period
     Bucket buckets_[bucket_count] GUARDED_BY(lock_);
-    bool chain_open_ GUARDED_BY(lock_) = false;    // the entry accepted last had ring_link
-    bool chain_failed_ GUARDED_BY(lock_) = false;  // and is over, without success
-    RingOperation* chain_tail_ GUARDED_BY(lock_) = nullptr;  // or is not over
+    // Of the chain that goes on with the next entry (Hindrance::chain): its last one so far is
+    // over, without success; or is not over.
+    bool chain_failed_ GUARDED_BY(lock_) = false;
+    RingOperation* chain_tail_ GUARDED_BY(lock_) = nullptr;
 
     Thread* waiter_ GUARDED_BY(lock_) = nullptr;
     uint32_t waiter_count_ GUARDED_BY(lock_) = 0;
@@ -197,7 +262,6 @@ private:
     const Object* sweep_object_ GUARDED_BY(lock_) = nullptr;  // whose handles are looked for
     uint32_t sweep_slot_ GUARDED_BY(lock_) = 0;               // of the handle table
 
-    bool ended_ GUARDED_BY(lock_) = false;
     bool unreferenced_ GUARDED_BY(lock_) = false;
     uint32_t end_at_ GUARDED_BY(lock_) = 0;
     uint32_t clear_at_ GUARDED_BY(lock_) = 0;

@@ -23,13 +23,14 @@ struct RingWork {
         if (run_some(ring) || sweep_some(ring) || end_some(ring)) return Work::Step::more;
         SpinGuard guard(ring.lock_);
         if (!ring.ready_.empty() || ring.sweep_wanted_) return Work::Step::more;
-        if (ring.ended_ && ring.unreferenced_) {
+        if (ring.has_locked(Ring::Hindrance::ended) && ring.unreferenced_) {
             // Nothing can queue the work again.
             grace_after(ring.end_grace_);
             return Work::Step::done;
         }
         // An end that came after end_some().
-        if (ring.ended_ && ring.queue_.in_flight() != 0) return Work::Step::more;
+        if (ring.has_locked(Ring::Hindrance::ended) && ring.queue_.in_flight() != 0)
+            return Work::Step::more;
         ring.work_queued_ = false;
         return Work::Step::done;
     }
@@ -117,7 +118,7 @@ struct RingWork {
             RingOperation* operation = nullptr;
             {
                 SpinGuard guard(ring.lock_);
-                if (!ring.ended_) return false;
+                if (!ring.has_locked(Ring::Hindrance::ended)) return false;
                 if (ring.queue_.in_flight() == 0) break;
                 if (ring.end_at_ == ring.queue_.entries()) {
                     ring.end_at_ = 0;
@@ -215,7 +216,7 @@ Ring::Ring(Budget* payer, uint32_t size) : Object(kind_table, payer, size) {
 
 void Ring::end(bool unreferenced) {
     SpinGuard guard(lock_);
-    ended_ = true;
+    set_locked(Hindrance::ended, true);
     unreferenced_ = unreferenced_ || unreferenced;
     end_at_ = 0;
     wake_waiter_locked(Error::closed);

@@ -31,6 +31,8 @@ public:
         return true;
     }
 
+    constexpr void note_all_read() { completion_head_ = completion_tail_; }
+
     // How many entries may be accepted.
     constexpr uint32_t room() const { return entries_ - in_flight_ - unread(); }
     // The place of the next submitted entry.
@@ -45,6 +47,11 @@ public:
     constexpr uint32_t complete() {
         --in_flight_;
         return completion_tail_++ & (entries_ - 1);
+    }
+    // Takes and completes `count` entries, of which the caller knows what take() wants known.
+    constexpr void pass(uint32_t count) {
+        submission_head_ += count;
+        completion_tail_ += count;
     }
 
     constexpr uint32_t entries() const { return entries_; }

@@ -150,7 +150,7 @@ void Ring::make_ready_locked(RingOperation& operation, NextStep step) {
 void Ring::queue_work_locked() {
     if (work_queued_) return;
     work_queued_ = true;
-    work_.priority = ended_ ? abi::priority_count - 1 : priority_;
+    work_.priority = has_locked(Hindrance::ended) ? abi::priority_count - 1 : priority_;
     reap(work_);
 }
 
@@ -363,6 +363,10 @@ struct RingStart {
             if (closes) return close(ring, operation);
             return ring.finish(operation, Error::not_supported);
         }
+        if (entry.landing_count > abi::moved_handles_max) {
+            return ring.finish(operation,
+                               wrong_field(offsetof(abi::SubmissionEntry, landing_count)));
+        }
         const abi::Rights needed = abi::right_of(static_cast<abi::Verb>(entry.verb));
         const auto found = ring.process_->handles.find(entry.handle, abi::ObjectType::any, needed);
         if (!found.ok()) return ring.finish(operation, found.status());
@@ -387,10 +391,6 @@ struct RingStart {
         }
         if ((entry.flags & ~abi::ring_flags_all) != 0) {
             return ring.finish(operation, Error::not_supported);
-        }
-        if (entry.landing_count > abi::moved_handles_max) {
-            return ring.finish(operation,
-                               wrong_field(offsetof(abi::SubmissionEntry, landing_count)));
         }
         switch (entry.verb) {
             case abi::ring_nop: return nop(ring, operation);

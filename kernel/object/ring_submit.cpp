@@ -1,64 +1,37 @@
 // SPDX-License-Identifier: MIT
 // Ring: taking entries from the submission queue, and writing completions.
-#include "base/align.h"
 #include "kernel/object/process.h"
-#include "kernel/object/ring.h"
+#include "kernel/object/ring_nops.h"
 #include "kernel/schedule/scheduler.h"
 
 #include <string.h>
 
 namespace annulus::kernel {
 
-// Safety, here and below: the queues' pages are pinned, and offsets are those of abi/ring.h for
-// this number of entries. Programs change the memory at any time, so it is only ever accessed as
-// atomics, each word once.
-std::atomic<uint32_t>& Ring::index_at(uint32_t offset) const {
-    return *reinterpret_cast<std::atomic<uint32_t>*>(pages_[0] + offset);
-}
-
-std::atomic<uint64_t>* Ring::entry_at(uint32_t place) const {
-    const uint32_t offset = submissions_at_ + place * uint32_t{sizeof(abi::SubmissionEntry)};
-    return reinterpret_cast<std::atomic<uint64_t>*>(pages_[offset / abi::page_size] +
-                                                    offset % abi::page_size);
-}
-
-// Looks at the client's indices. False: they are wrong, and the ring takes no entries any more.
-bool Ring::refresh_locked(uint32_t& submitted) {
-    // Acquire: pairs with the client's release: its entries, and what it read, came before.
-    const uint32_t tail = index_at(abi::ring_submission_tail).load(std::memory_order_acquire);
-    const uint32_t head = index_at(abi::ring_completion_head).load(std::memory_order_acquire);
-    if (!queue_.note_read(head) || !queue_.submitted(tail, submitted)) faulted_ = true;
-    return !faulted_;
-}
-
 // Writes the completion of an entry that was taken. publish_locked() shows it to the client.
 void Ring::post_locked(uint64_t user_data, Status status, uint32_t count) {
-    write_completion(queue_.complete(), user_data, status, count);
+    run_.length = 0;
+    write_completion(word_at(completion_at(queue_.complete())), user_data, status, count);
 }
 
-void Ring::write_completion(uint32_t place, uint64_t user_data, Status status,
-                            uint32_t count) const {
-    const uint32_t offset = abi::ring_completions + place * uint32_t{sizeof(abi::CompletionEntry)};
-    auto* words = reinterpret_cast<std::atomic<uint64_t>*>(pages_[offset / abi::page_size] +
-                                                           offset % abi::page_size);
-    const uint64_t low = static_cast<uint32_t>(status.bits);
+void Ring::write_completion(std::atomic<uint64_t>* words, uint64_t user_data, Status status,
+                            uint32_t count) {
     const uint64_t high = status.ok() ? count : status.extra();
-    // Relaxed: the release in publish_locked() orders both.
+    // Relaxed: the release in show_indices_locked() orders both.
     words[0].store(user_data, std::memory_order_relaxed);
-    words[1].store(high << 32 | low, std::memory_order_relaxed);
+    words[1].store(high << 32 | static_cast<uint32_t>(status.bits), std::memory_order_relaxed);
 }
 
 void Ring::publish_locked() {
-    // Release: pair with the client's acquire: it sees the completions, and may use the entries'
-    // places again.
-    index_at(abi::ring_completion_tail).store(queue_.completion_tail(), std::memory_order_release);
-    index_at(abi::ring_submission_head).store(queue_.submission_head(), std::memory_order_release);
+    run_.length = 0;
+    show_indices_locked();
     if (waiter_ != nullptr && queue_.unread() >= waiter_count_) wake_waiter_locked({});
 }
 
 void Ring::wake_waiter_locked(Status status) {
     Thread* thread = waiter_;
     waiter_ = nullptr;
+    set_locked(Hindrance::waiter, false);
     if (thread == nullptr) return;
     WaitRecord waiting = WaitRecord::waiting;
     // Acquire-release: the winner sees the thread's complete state and publishes the grant.
@@ -71,34 +44,86 @@ void Ring::wake_waiter_locked(Status status) {
     make_ready(*thread);
 }
 
-// Completes nops outside chains, which need no record, until another entry comes. How many.
-uint32_t Ring::complete_nops_locked(uint32_t limit) {
-    if (chain_open_ || (allowed_ & abi::ring_allow(abi::ring_nop)) == 0) return 0;
-    RingQueue queue = queue_;  // in registers
-    const HandleTable& handles = process_->handles;
-    if (limit > queue.room()) limit = queue.room();
-    uint32_t count = 0;
-    for (; count < limit; ++count) {
-        const std::atomic<uint64_t>* words = entry_at(queue.next());
-        // Relaxed: ordered by the acquire of the tail. Whoever takes another entry reads this word
-        // anew, and relies on nothing that was seen here.
-        if ((words[0].load(std::memory_order_relaxed) & 0xffff) != abi::ring_nop) break;
-        const abi::Handle handle = words[1].load(std::memory_order_relaxed);
-        const uint64_t user_data = words[2].load(std::memory_order_relaxed);
-        queue.take();
-        Status status;
-        if (handle != abi::no_handle && !handles.plainly_valid(handle)) {
-            status = handles.find(handle, abi::ObjectType::any, 0).status();
-        }
-        write_completion(queue.complete(), user_data, status, 0);
+// The next entry, if it is a nop. It is the run's first, and there is room for its completion.
+bool Ring::complete_nop_locked() {
+    // Relaxed: as in complete_known_locked().
+    const uint64_t first = run_.entry[0].load(std::memory_order_relaxed);
+    if (static_cast<uint16_t>(first) != abi::ring_nop) return false;
+    const abi::Handle handle = run_.entry[1].load(std::memory_order_relaxed);
+    Status status;
+    if (handle != abi::no_handle && !process_->handles.remember(handle, recent_)) {
+        status = process_->handles.find(handle, abi::ObjectType::any, 0).status();
     }
-    queue_ = queue;
-    return count;
+    const uint64_t user_data = run_.entry[2].load(std::memory_order_relaxed);
+    write_completion(run_.completion, user_data, status, 0);
+    run_ = {run_.length - 1, run_.entry + Run::entry_words,
+            run_.completion + Run::completion_words};
+    queue_.pass(1);
+    return true;
+}
+
+// From the next entry on.
+void Ring::find_run_locked() {
+    constexpr auto page = static_cast<uint32_t>(abi::page_size);
+    const uint32_t entry_place = queue_.next();
+    const uint32_t completion_place = queue_.completion_tail() & (queue_.entries() - 1);
+    const uint32_t entry = submission_at(entry_place);
+    const uint32_t completion = completion_at(completion_place);
+    run_.length = std::min({queue_.entries() - queue_.in_flight(), uint32_t{abi::chunk_items},
+                            queue_.entries() - entry_place, queue_.entries() - completion_place,
+                            (page - entry % page) / uint32_t{sizeof(abi::SubmissionEntry)},
+                            (page - completion % page) / uint32_t{sizeof(abi::CompletionEntry)}});
+    run_.entry = word_at(entry);
+    run_.completion = word_at(completion);
+}
+
+// Nops outside chains until another entry comes. There are `limit` entries, and room. How many.
+uint32_t Ring::complete_nops_locked(uint32_t limit) {
+    if (has_locked(Hindrance::chain) || has_locked(Hindrance::no_nops)) return 0;
+    uint32_t done = 0;
+    while (done < limit) {
+        if (run_.length == 0) find_run_locked();
+        const uint32_t most = std::min(limit - done, run_.length);
+        if (const uint32_t known = complete_known_locked(most); known != 0) {
+            done += known;
+        } else if (complete_nop_locked()) {
+            ++done;
+        } else {
+            break;
+        }
+    }
+    return done;
+}
+
+Ring::Nops Ring::complete_nops(const Thread& caller, uint64_t limit) {
+    if (caller.process != process_.get()) return {};
+    SpinGuard guard(lock_);
+    uint32_t submitted;
+    if (hindrances_ != 0 || !refresh_locked(submitted)) return {};
+    const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(submitted, limit));
+    const uint32_t most = std::min({wanted, queue_.room(), uint32_t{abi::chunk_items}});
+    const uint32_t count = complete_nops_locked(most);
+    show_indices_locked();
+    if (!completion_watches.empty()) {
+        run_.length = 0;
+    } else if (run_.length == 0) {
+        find_run_locked();
+    }
+    return {count, queue_.unread(), count == wanted};
+}
+
+// Completions of which nobody is told come before the watch: the watcher looks at the queue first.
+Result<void> Ring::watch_completions(Budget& budget, Semaphore& semaphore) {
+    TRY(completion_watches.add(budget, semaphore, true, false));
+    SpinGuard guard(lock_);
+    run_.length = 0;
+    return {};
 }
 
 // Makes an operation of an entry. Null: it waits for the one before it.
 RingOperation* Ring::accept_locked(const std::atomic<uint64_t>* words, Thread& caller) {
     queue_.take();
+    run_.length = 0;
     RingOperation& operation = *free_.pop_front();  // there are as many as entries
     uint64_t copy[sizeof(abi::SubmissionEntry) / sizeof(uint64_t)];
     for (unsigned i = 0; i < sizeof(copy) / sizeof(copy[0]); ++i) {
@@ -121,11 +146,12 @@ RingOperation* Ring::accept_locked(const std::atomic<uint64_t>* words, Thread& c
 }
 
 RingOperation* Ring::place_in_chain_locked(RingOperation& operation) {
-    const bool follows = chain_open_;
+    const bool follows = has_locked(Hindrance::chain);
     RingOperation* before = chain_tail_;
     operation.doomed = follows && chain_failed_;
-    chain_open_ = operation.has(abi::ring_link);
-    chain_tail_ = chain_open_ ? &operation : nullptr;
+    const bool goes_on = operation.has(abi::ring_link);
+    set_locked(Hindrance::chain, goes_on);
+    chain_tail_ = goes_on ? &operation : nullptr;
     chain_failed_ = false;
     if (!follows || before == nullptr) return &operation;
     before->follower = &operation;
@@ -138,14 +164,15 @@ RingOperation* Ring::take_entries_locked(uint32_t submitted, uint32_t limit, Thr
                                          Taken& taken) {
     const uint32_t most = taken.count + submitted < limit ? taken.count + submitted : limit;
     while (taken.count < most) {
-        taken.count += complete_nops_locked(most - taken.count);
+        taken.count += complete_nops_locked(std::min(most - taken.count, queue_.room()));
         if (taken.count == most) break;
         if (queue_.room() == 0) {
             taken.status = Error::try_again;
             break;
         }
         ++taken.count;
-        if (RingOperation* operation = accept_locked(entry_at(queue_.next()), caller)) {
+        if (RingOperation* operation =
+                accept_locked(word_at(submission_at(queue_.next())), caller)) {
             return operation;
         }
     }
@@ -161,7 +188,7 @@ Ring::Taken Ring::submit_some(Thread& caller, uint32_t limit) {
         {
             SpinGuard guard(lock_);
             uint32_t submitted = 0;
-            if (ended_) {
+            if (has_locked(Hindrance::ended)) {
                 taken.status = Error::closed;
             } else if (!refresh_locked(submitted)) {
                 taken.status = Error::faulted;
@@ -184,26 +211,27 @@ Result<void> Ring::begin_submitting(const Thread& caller) {
     // Landings and moved handles are those of the process that made the ring.
     if (caller.process != process_.get()) return Error::wrong_state;
     SpinGuard guard(lock_);
-    if (submitting_) return Error::busy;
-    submitting_ = true;
+    if (has_locked(Hindrance::submitting)) return Error::busy;
+    set_locked(Hindrance::submitting, true);
     return {};
 }
 
 void Ring::end_submitting() {
     SpinGuard guard(lock_);
-    submitting_ = false;
+    set_locked(Hindrance::submitting, false);
 }
 
 Result<bool> Ring::wait_for(Thread& thread, uint64_t count, uint64_t deadline) {
     SpinGuard guard(lock_);
     uint32_t submitted = 0;
     if (count > queue_.entries()) return Status(Error::bad_argument, 2);
-    if (ended_) return Error::closed;
+    if (has_locked(Hindrance::ended)) return Error::closed;
     static_cast<void>(refresh_locked(submitted));  // completions still come when it is faulted
     if (queue_.unread() >= count) return true;
     if (deadline == abi::deadline_poll) return Error::timed_out;
     if (waiter_ != nullptr) return Error::busy;
     waiter_ = &thread;
+    set_locked(Hindrance::waiter, true);
     waiter_count_ = static_cast<uint32_t>(count);
     thread.wait_kind = WaitKind::ring;
     thread.status = ThreadStatus::blocked;
@@ -215,14 +243,16 @@ Result<bool> Ring::wait_for(Thread& thread, uint64_t count, uint64_t deadline) {
 
 void Ring::cancel_wait(Thread& thread) {
     SpinGuard guard(lock_);
-    if (waiter_ == &thread) waiter_ = nullptr;
+    if (waiter_ != &thread) return;
+    waiter_ = nullptr;
+    set_locked(Hindrance::waiter, false);
 }
 
 Ring::Counts Ring::counts() {
     SpinGuard guard(lock_);
     uint32_t submitted = 0;
-    if (!faulted_) static_cast<void>(refresh_locked(submitted));
-    return {queue_.entries(), queue_.in_flight(), queue_.unread(), faulted_};
+    const bool right = !has_locked(Hindrance::faulted) && refresh_locked(submitted);
+    return {queue_.entries(), queue_.in_flight(), queue_.unread(), !right};
 }
 
 }  // namespace annulus::kernel

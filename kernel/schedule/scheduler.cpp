@@ -154,6 +154,16 @@ void leave_kernel(Thread& thread) {
     watch_slice(cpu, thread);
 }
 
+bool may_continue(Thread& thread) {
+    arch::allow_interrupts();
+    Cpu& cpu = this_cpu();
+    grace_settle(cpu);
+    // Relaxed: whoever sets them interrupts this CPU, or is it.
+    if (cpu.resched.load(std::memory_order_relaxed)) return false;
+    if (thread.dying.load(std::memory_order_relaxed)) return false;
+    return cpu.slice_end == 0 || arch::now_ns() < cpu.slice_end;
+}
+
 void yield_current(Thread& thread) {
     enqueue(thread, this_cpu(), false);
     schedule();

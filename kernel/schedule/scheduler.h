@@ -44,6 +44,11 @@ void save_preempted(Thread& thread, const arch::TrapFrame& frame);
 // The thread's state is complete in its record (`resume`).
 void leave_kernel(Thread& thread);
 
+// Between two chunks of a system call that holds no pointers but what it has references to: lets
+// interrupts in and grace periods end. False: somebody else wants the CPU, or the thread is to die;
+// the call goes on later.
+bool may_continue(Thread& thread);
+
 // Puts the running thread, complete in its record, at the end of its priority and schedules.
 [[noreturn]] void yield_current(Thread& thread);
 

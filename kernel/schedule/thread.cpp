@@ -96,7 +96,7 @@ void prepare(Thread& thread, const ThreadStart& start) {
     Process& process = *thread.process;
     thread.page_table = process.space.root();
     thread.handles = process.handles.entries();
-    thread.signalled.entry = thread.waited.entry = thread.handles;
+    thread.signalled.entry = thread.waited.entry = thread.entered.entry = thread.handles;
     // The fast paths do not switch what a thread without the cycle counter needs switched.
     const bool fast = !process.withholds_cycles() && arch::fast_paths_available();
     thread.fast_handle_count = fast ? process.handles.size() : 0;

@@ -129,7 +129,7 @@ struct TableWaiter : ListNode<TableThreadLink> {
 
 // The handle that a thread used last for one purpose, and what it named. While the entry still has
 // this word, it names the same object with the same rights: generations never come back, and a
-// handle with a lease is not kept here. Only the thread's own system calls read and write it.
+// handle with a lease is not kept here. Only its owner reads and writes it.
 struct RecentHandle {
     uint64_t handle = 0;
     const HandleEntry* entry = nullptr;
@@ -168,7 +168,7 @@ struct Thread final : Object,
     std::atomic<Cpu*> cpu{nullptr};  // where it runs, or ran last
     Process* process = nullptr;      // holds a reference
     Message message{};
-    RecentHandle signalled, waited;
+    RecentHandle signalled, waited, entered;
     // Not null while that semaphore's door names the thread (semaphore.h). Then it waits, whatever
     // the members above say; they are set when the semaphore's lock takes it from the door.
     std::atomic<Semaphore*> alone_at{nullptr};

@@ -186,7 +186,6 @@ extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
     switch (static_cast<abi::SystemCall>(thread.message.rax)) {
         case abi::SystemCall::call: system_call_call(thread); break;
         case abi::SystemCall::reply_and_wait: system_call_reply_and_wait(thread); break;
-        case abi::SystemCall::enter: system_call_enter(thread); break;
         case abi::SystemCall::wait: system_call_wait(thread); break;
         case abi::SystemCall::wait_any: system_call_wait_any(thread); break;
         case abi::SystemCall::signal: system_call_signal(thread); break;

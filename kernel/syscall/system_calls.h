@@ -10,12 +10,21 @@ namespace annulus::kernel {
 
 void system_call_call(Thread& thread);
 void system_call_reply_and_wait(Thread& thread);
-void system_call_enter(Thread& thread);
 void system_call_wait(Thread& thread);
 void system_call_wait_any(Thread& thread);
 void system_call_signal(Thread& thread);
 void system_call_signal_and_wait(Thread& thread);
 [[noreturn]] void system_call_exit(Thread& thread);
+
+// `enter`, by way of assembly: the operands, and the running thread, whose way back to user mode is
+// saved. Returns the answer, with the count of unread completions in message.rsi, or does not
+// return.
+struct EnterAnswer {
+    uint64_t status;
+    uint64_t accepted;
+};
+extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t entries, uint64_t completions,
+                                    uint64_t deadline, Thread& thread);
 
 // Blocks the running thread, whose wait is complete, and gives the CPU away.
 [[noreturn]] void block_current(Thread& thread);

@@ -301,7 +301,7 @@ bool cancel_wait(Thread& thread, Error error) {
             thread.table.load(std::memory_order_relaxed)->cancel(thread, error);
             break;
         case WaitKind::ring:
-            // Safety: system_call_enter put it there, with a reference.
+            // Safety: kernel_enter put it there, with a reference.
             reinterpret_cast<Ring*>(thread.progress[0])->cancel_wait(thread);
             thread.message.rax = Status(error).bits;
             break;

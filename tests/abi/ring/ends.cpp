@@ -50,11 +50,12 @@ void submit_for_ever(Child::Word* words) {
                 case 1: *entry = ring_read(object, 0, {0, 0, 32}, i); break;
                 case 2: *entry = ring_cancel(i - 2, i); break;
                 case 3: *entry = ring_write(object, 0, {0, 64, 32}, i); break;
-                default: entry->user_data = i; break;
+                default: *entry = ring_nop(i); break;
             }
             if (i % 3 == 0) entry->flags |= abi::ring_link;
         }
-        static_cast<void>(system::enter(ring, queues.publish(), i % 2, abi::deadline_never));
+        queues.publish();
+        static_cast<void>(system::enter(ring, 32, i % 2, abi::deadline_never));
         for (abi::CompletionEntry done; queues.next(done);) {
         }
         words[rounds].fetch_add(1);

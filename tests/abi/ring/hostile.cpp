@@ -29,7 +29,7 @@ template <typename Lie>
 void lie(Context& test, Lie tell) {
     auto bench = MUST(RingBench::create(test, 8));
     *bench.ring.prepare() = ring_timer(Deadline{now() + 150'000'000}, 5);
-    bench.ring.prepare()->user_data = 6;
+    *bench.ring.prepare() = ring_nop(6);
     EXPECT_OK(bench.ring.submit(1));
     EXPECT_EQ(MUST(bench.ring.take()).user_data, 6);
     EXPECT_EQ(MUST(bench.ring.handle().get_state()).unread, 0);  // the kernel saw the head
@@ -100,7 +100,7 @@ TEST(kernel_indices, "the kernel does not read the indices that it wrote") {
     for (uint32_t round = 0; round < 20; ++round) {
         abi::SubmissionEntry* entry = bench.ring.prepare();
         EXPECT(entry != nullptr);
-        entry->user_data = round;
+        *entry = ring_nop(round);
         bench.ring.queues().publish();
         index_of(bench, abi::ring_submission_head) = 0x12345678 * round;
         index_of(bench, abi::ring_completion_tail) = 0x87654321 * round;
@@ -115,7 +115,7 @@ TEST(kernel_indices, "the kernel does not read the indices that it wrote") {
 
 TEST(too_many, "more entries asked for than were submitted is no error: those are taken") {
     auto bench = MUST(RingBench::create(test, 8));
-    for (uint64_t i = 0; i < 3; ++i) bench.ring.prepare()->user_data = i;
+    for (uint64_t i = 0; i < 3; ++i) *bench.ring.prepare() = ring_nop(i);
     bench.ring.queues().publish();
     const auto answer =
         system::enter(bench.ring.handle().value(), ~uint64_t{0}, 0, abi::deadline_never);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where SYSCALL arrives: the fast paths of call and reply_and_wait, and the way to all others.
+// Where SYSCALL arrives: the fast paths of call and reply_and_wait, and the way to all others;
+// enter goes to C++ without saving the message.
 //
 // The functions are naked: what is written is what runs. The fast paths do what kernel/object/
 // table_call.cpp and table_serve.cpp do, for the plain case: no bytes, no handles, no deadline, no
@@ -50,7 +51,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         ".rept 0x1000\n\t"
         ".quad slow_call_number\n\t"
         ".endr\n\t"
-        ".quad fast_call, fast_reply, slow_call_number, light_wait\n\t"
+        ".quad fast_call, fast_reply, light_enter, light_wait\n\t"
         ".quad slow_call_number, light_signal, light_signal_and_wait\n\t"
         ".popsection\n"
 
@@ -77,6 +78,30 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "xorl %%ebp, %%ebp\n\t"
         "pushq $0\n\t"
         "jmp kernel_system_call\n"
+
+        // --- enter: the operands are arguments. It comes back here when that was all. Then rbx and
+        // r12-r15 are still the caller's, and rbp is 0.
+        ".balign 16\n"
+        "light_enter:\n\t"
+        "movq %%gs:%c[current], %%r8\n\t"
+        "movq %%rcx, %c[rip](%%r8)\n\t"
+        "movq %%r11, %c[rflags](%%r8)\n\t"
+        "movq %%rsp, %c[rsp](%%r8)\n\t"
+        "movq %%gs:%c[stack_top], %%rsp\n\t"
+        "movq %%r10, %%rcx\n\t"
+        "xorl %%ebp, %%ebp\n\t"
+        "call kernel_enter\n\t"
+        "movq %%gs:%c[current], %%r8\n\t"
+        "movq %c[rip](%%r8), %%rcx\n\t"
+        "movq %c[rflags](%%r8), %%r11\n\t"
+        "movq %c[message]+16(%%r8), %%rsi\n\t"
+        "movq %c[rsp](%%r8), %%rsp\n\t"
+        "xorl %%edi, %%edi\n\t"
+        "xorl %%r8d, %%r8d\n\t"
+        "xorl %%r9d, %%r9d\n\t"
+        "xorl %%r10d, %%r10d\n\t"
+        "swapgs\n\t"
+        "sysretq\n"
 
         // --- call
         // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero),

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Ring: the client's indices, and entries that are complete as soon as they are taken.
+//
+// A nop only checks a handle. It needs no record, so all that lie at the head of the queue are
+// completed in one hold of the lock, with one acquire (the client's indices) and one release (the
+// kernel's). In a header, because the plain case of the system call `enter` is little else.
+#pragma once
+
+#include "kernel/object/process.h"
+#include "kernel/object/ring.h"
+
+namespace annulus::kernel {
+
+// Safety, here and below: the queues' pages are pinned, and offsets are those of abi/ring.h for
+// this number of entries. Programs change the memory at any time, so it is only ever accessed as
+// atomics, each word once.
+inline std::atomic<uint32_t>& Ring::index_at(uint32_t offset) const {
+    return *reinterpret_cast<std::atomic<uint32_t>*>(indices_ + offset);
+}
+
+inline std::atomic<uint64_t>* Ring::word_at(uint32_t offset) const {
+    return reinterpret_cast<std::atomic<uint64_t>*>(pages_[offset / abi::page_size] +
+                                                    offset % abi::page_size);
+}
+
+// Looks at the client's indices. False: they are wrong, and the ring takes no entries any more.
+inline bool Ring::refresh_locked(uint32_t& submitted) {
+    // Acquire: pairs with the client's release: its entries, and what it read, came before.
+    const uint32_t tail = index_at(abi::ring_submission_tail).load(std::memory_order_acquire);
+    const uint32_t head = index_at(abi::ring_completion_head).load(std::memory_order_acquire);
+    if (queue_.note_read(head) && queue_.submitted(tail, submitted)) return true;
+    set_locked(Hindrance::faulted, true);
+    return false;
+}
+
+inline void Ring::show_indices_locked() {
+    // Release: pair with the client's acquire: it sees the completions, and may use the entries'
+    // places again.
+    index_at(abi::ring_completion_tail).store(queue_.completion_tail(), std::memory_order_release);
+    index_at(abi::ring_submission_head).store(queue_.submission_head(), std::memory_order_release);
+}
+
+// Completes at most `count` entries of the run, until one is no nop with the handle that was
+// checked last. How many. There is at least one, and room for `count` completions.
+//
+// That the handle is still good is looked at once: all of them happen at that moment. What the
+// client did before it submitted the last of them has happened before.
+[[gnu::always_inline]] inline uint32_t Ring::complete_known_locked(uint32_t count) {
+    // Relaxed: nothing that the handle names is looked at.
+    if (recent_.entry->word.load(std::memory_order_relaxed) != recent_.word) return 0;
+    const abi::Handle handle = recent_.handle;
+    const std::atomic<uint64_t>* entry = run_.entry;
+    std::atomic<uint64_t>* completion = run_.completion;
+    uint32_t left = count;
+    do {
+        // Relaxed: ordered by the acquire of the tail. Whoever takes another entry reads this word
+        // anew, and relies on nothing that was seen here. No flags.
+        if (static_cast<uint16_t>(entry[0].load(std::memory_order_relaxed)) != abi::ring_nop) break;
+        if (entry[1].load(std::memory_order_relaxed) != handle) break;
+        // Relaxed: the release in show_indices_locked() orders both.
+        completion[0].store(entry[2].load(std::memory_order_relaxed), std::memory_order_relaxed);
+        completion[1].store(0, std::memory_order_relaxed);
+        entry += Run::entry_words;
+        completion += Run::completion_words;
+    } while (--left != 0);
+    const uint32_t done = count - left;
+    run_ = {run_.length - done, entry, completion};
+    queue_.pass(done);
+    return done;
+}
+
+[[gnu::always_inline]] inline uint32_t Ring::complete_known_nops(uint64_t limit, bool& all) {
+    if (!lock_.try_lock()) return 0;
+    uint32_t count = 0;
+    // Acquire: as in refresh_locked().
+    const uint32_t tail = index_at(abi::ring_submission_tail).load(std::memory_order_acquire);
+    const uint32_t head = index_at(abi::ring_completion_head).load(std::memory_order_acquire);
+    const uint32_t before = tail - queue_.submission_head() - 1;  // entries before the last
+    if (before < run_.length && before < limit && head == queue_.completion_tail()) {
+        queue_.note_all_read();
+        count = complete_known_locked(before + 1);
+        all = count == before + 1;
+        show_indices_locked();
+    }
+    lock_.unlock();
+    return count;
+}
+
+}  // namespace annulus::kernel
