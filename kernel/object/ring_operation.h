@@ -50,9 +50,6 @@ struct RingOperation : ListNode<OperationOfList>, ListNode<OperationOfBucket> {
     abi::Rights rights = 0;    // of the handle that it used
     uint64_t progress = 0;     // bytes copied so far
 
-    // A server has the request. Written under the table's lock; a hint for cancel.
-    std::atomic<bool> taken{false};
-
     // The wait. `place` stands in a table's queue for a slot; its thread is null.
     std::atomic<WaitRecord> record{WaitRecord::idle};
     WaitLink place;

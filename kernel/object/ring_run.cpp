@@ -62,7 +62,8 @@ void Ring::deadline_passed(Timer& timer) {
     ring.give_up(operation, Error::timed_out);
 }
 
-// Advisory: it may have begun to end already. Chains of equal hash are cut at chunk_items.
+// Advisory: it may have begun to end already. What a server has taken ends with an unknown outcome,
+// and its slot is an orphan, as after a deadline. Chains of equal hash are cut at chunk_items.
 Error Ring::cancel(const RingOperation& canceller) {
     const uint64_t user_data = canceller.entry.words[0];
     RingOperation* found = nullptr;
@@ -82,10 +83,7 @@ Error Ring::cancel(const RingOperation& canceller) {
             found->doomed = true;
             return Error::ok;
         }
-        // Relaxed: if it is taken at this moment, the outcome is unknown.
-        if (found->taken.load(std::memory_order_relaxed) || !claim_locked(*found)) {
-            return Error::wrong_state;
-        }
+        if (!claim_locked(*found)) return Error::wrong_state;
     }
     give_up(*found, Error::cancelled);
     return Error::ok;

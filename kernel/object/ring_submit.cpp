@@ -139,7 +139,6 @@ RingOperation* Ring::accept_locked(const std::atomic<uint64_t>* words, Thread& c
     operation.progress = 0;
     operation.answer_mask = 0;
     operation.answer_bytes = 0;
-    operation.taken.store(false, std::memory_order_relaxed);
     operation.record.store(WaitRecord::idle, std::memory_order_relaxed);
     buckets_[bucket_of(operation.entry.user_data)].push_back(operation);
     return place_in_chain_locked(operation);

@@ -52,12 +52,7 @@ Result<void> Table::move_request_handles(Thread& server, RequestSlot& slot) {
 
 // The thread runs the request next: its message and its priority. Its wait is over.
 void Table::deliver_locked(Thread& server, RequestSlot& slot) {
-    slot.state = SlotState::taken;
-    if (slot.operation != nullptr) {
-        slot.state = SlotState::taken_for_ring;
-        // Relaxed: a hint.
-        slot.operation->taken.store(true, std::memory_order_relaxed);
-    }
+    slot.state = slot.operation != nullptr ? SlotState::taken_for_ring : SlotState::taken;
     Message& message = server.message;
     message.rax = server.reply_outcome;
     server.reply_outcome = 0;

@@ -96,7 +96,7 @@ TEST(deadlines, "a deadline before the request is taken is timed_out, after it u
 }
 
 TEST(cancel_requests,
-     "a cancel ends a request that waits, and comes too late for one that is taken") {
+     "a cancel ends a request that waits, and gives up one that is taken: unknown_outcome") {
     EXPECT_OK(on_one_cpu([&] {
         auto bench = MUST(RingBench::create(test, 8));
         auto server = MUST(TableBench::create(test, 2));
@@ -104,21 +104,22 @@ TEST(cancel_requests,
         EXPECT_OK(bench.ring.submit());
         const auto seen = take_next(server.table);
         for (uint64_t i = 0; i < 3; ++i) *bench.ring.prepare() = ring_cancel(i, 10 + i);
-        EXPECT_OK(bench.ring.submit(5));
+        EXPECT_OK(bench.ring.submit(6));
         Error outcome[13] = {};
-        for (unsigned i = 0; i < 5; ++i) {
+        for (unsigned i = 0; i < 6; ++i) {
             const auto done = MUST(bench.ring.take(Deadline::poll()));
             outcome[done.user_data] = done.code();
         }
-        EXPECT_EQ(outcome[10], Error::wrong_state);
-        EXPECT_EQ(outcome[11], Error::ok);
-        EXPECT_EQ(outcome[12], Error::ok);
+        for (unsigned i = 10; i < 13; ++i) EXPECT_EQ(outcome[i], Error::ok);
+        EXPECT_EQ(outcome[0], Error::unknown_outcome);
         EXPECT_EQ(outcome[1], Error::cancelled);
         EXPECT_EQ(outcome[2], Error::cancelled);
-        EXPECT_EQ(bench.in_flight(), 1);
-        EXPECT_OK(answer(server.table, seen.request).status);
-        EXPECT_EQ(MUST(bench.ring.take()).code(), Error::ok);
+        EXPECT_EQ(bench.in_flight(), 0);
+        EXPECT_EQ(MUST(server.table.get_state()).orphans, 1);
+        EXPECT_EQ(answer(server.table, seen.request).status.detail(), abi::delivery_client_gone);
+        EXPECT_EQ(bench.ring.queues().ready(), 0);
         EXPECT_EQ(server.free(), 2);
+        EXPECT_EQ(bench.outcome(ring_cancel(0, 10)), Error::not_found);
     }));
 }
 

@@ -136,6 +136,55 @@ TEST(ring_queues, every_entry_is_completed_once_and_in_order_by_another_thread) 
     }
 }
 
+TEST(ring_queue, entries_that_complete_at_once_take_places_and_give_them_back_when_read) {
+    RingQueue queue(4);
+    queue.take();
+    queue.pass(3);
+    EXPECT_EQ(queue.in_flight(), 1);
+    EXPECT_EQ(queue.unread(), 3);
+    EXPECT_EQ(queue.room(), 0);
+    EXPECT_EQ(queue.submission_head(), 4);
+    queue.note_all_read();
+    EXPECT_EQ(queue.room(), 3);
+    EXPECT_EQ(queue.complete(), 3);
+    EXPECT_EQ(queue.next(), 0);
+}
+
+TEST(ring_queues, pieces_end_where_the_queue_wraps_and_where_it_is_full) {
+    auto memory = queues_of(8);
+    RingQueues client(memory.front().bytes, 8);
+    Kernel side(memory.front().bytes, 8);
+    const auto write = [&](uint32_t count, uint64_t first) {
+        const auto places = client.prepare_some(count);
+        for (auto& place : places) RingQueues::write_nop(place, first++, 77);
+        return places.size();
+    };
+    EXPECT_EQ(write(5, 0), 5);
+    client.publish();
+    EXPECT_TRUE(client.ready_some().empty());
+    EXPECT_TRUE(side.run());
+    EXPECT_EQ(client.ready_some().size(), 5);
+    client.take_some(3);
+    EXPECT_EQ(client.ready_some().size(), 2);
+    EXPECT_EQ(client.ready_some()[0].user_data, 3);
+    client.take_some(2);
+    EXPECT_TRUE(client.ready_some().empty());
+    EXPECT_EQ(write(8, 5), 3);  // to the end of the memory
+    EXPECT_EQ(write(8, 8), 5);  // the queue is full, or will be when the kernel's head is seen
+    EXPECT_EQ(write(8, 13), 0);
+    EXPECT_EQ(client.prepare(), nullptr);
+    client.publish();
+    EXPECT_TRUE(side.run());
+    uint64_t next = 5;
+    while (true) {
+        const auto done = client.ready_some();
+        if (done.empty()) break;
+        for (const auto& one : done) EXPECT_EQ(one.user_data, next++);
+        client.take_some(done.size());
+    }
+    EXPECT_EQ(next, 13);
+}
+
 TEST(ring_queues, a_full_queue_prepares_nothing) {
     auto memory = queues_of(4);
     RingQueues client(memory.front().bytes, 4);
