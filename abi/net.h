@@ -3,16 +3,19 @@
 //
 // network     open 0    as every directory's (word 0 flags 0, word 1 a handle or 0, bytes: a path)
 //   "tcp/listen/PORT"             -> a listener
-//   "tcp/connect/ADDRESS/PORT"    -> a connection, once it is established
+//   "tcp/connect/ADDRESS/PORT"    -> a connection, once it is established; word 1 may be the end
+//                                    of a channel (moves), see below
 //   "udp/bind/PORT"               -> a datagram socket; PORT 0: the service chooses
 //   "udp/connect/ADDRESS/PORT"    -> a datagram socket that knows only this peer
 //   a beginning of one of these   -> an object below which only such paths can be opened; the
 //                                    empty path: the same object once more
 //             get 0     out: NetworkState                    (the network itself only)
-// listener    accept 0  out: word 0 a connection, moved      answered when there is one
+// listener    accept 0  in: word 0 the end of a channel (moves) or 0
+//                       out: word 0 a connection, moved      answered when there is one
 //             get 0     out: ListenerState
 // connection  a stream (abi/stream.h): read 0, write 0, sync 0 (all sent bytes are acknowledged)
 //             shutdown 0  in: word 0 sides, shutdown_send and shutdown_receive
+//             share 0   in: word 0 the end of a channel (moves): bytes go through it from now on
 //             get 0     out: ConnectionState
 //             set 0     in: word 0 ConnectionOption, word 1 its value
 // datagrams   read 0    out: word 0 the sender as a peer word, bytes: one datagram
@@ -22,7 +25,20 @@
 //
 // ADDRESS is four decimal numbers or, for tcp, a host name; numbers have no leading zeros. Closing
 // the last handle closes what it names; bytes that a connection has taken are still sent, for at
-// most net_linger_seconds. Handles that come with an open are not used yet: not_supported.
+// most net_linger_seconds.
+//
+// Channels. The client makes a channel with byte streams (Structure::bytes, channel/geometry.h) of
+// at most 2^net_stream_log2_max bytes each way, from its own budget, and hands over one end. Then
+// what it writes there is sent and what arrives is found there, without a request; `read` and
+// `write` are wrong_state. The client's `finish` ends its direction as shutdown_send does, after
+// all bytes; the stream from the service ends when the peer's does. When the client lets go of its
+// end, what it wrote is still sent, and what arrives is dropped. A client that breaks the rules of
+// the streams faults the channel, and its connection is reset. When the connection breaks, the
+// service shuts the channel down, with net_stream_reset or net_stream_timed_out, behind the bytes
+// that arrived before. A channel that is closed without any of this says that the service has died.
+//
+// Errors of a handed channel: wrong_version (its structure), limit (too large, or too many), busy
+// (the connection has one, or requests wait), no_budget (the service cannot reserve its pages).
 //
 // Errors: refused (the peer declined), no_route (no such network or host, or no address yet),
 // timed_out, closed (the peer reset the connection, or this side was shut down), exists (the port
@@ -38,6 +54,7 @@ namespace annulus::abi {
 
 inline constexpr uint16_t net_accept = 0;
 inline constexpr uint16_t net_shutdown = 0;
+inline constexpr uint16_t net_share = 0;
 inline constexpr uint16_t net_get = 0;
 inline constexpr uint16_t net_set = 0;
 
@@ -53,7 +70,12 @@ inline constexpr unsigned net_backlog_max = 32;   // connections that wait for a
 inline constexpr unsigned net_requests_max = 4;   // unanswered reads, or writes, of one connection
 inline constexpr unsigned net_accepts_max = 128;  // unanswered accepts of one listener
 inline constexpr unsigned net_linger_seconds = 20;
+inline constexpr unsigned net_stream_log2_max = 16;       // 64 KiB each way
 inline constexpr unsigned net_datagram_bytes_max = 1472;  // of one frame's payload
+
+// Reasons of a channel's shutdown, beside channel::Fault.
+inline constexpr uint32_t net_stream_reset = 256;      // by the peer
+inline constexpr uint32_t net_stream_timed_out = 257;  // the peer does not answer any more
 
 enum class ConnectionOption : uint64_t {
     no_delay = 0,            // 1: small writes are sent at once

@@ -248,7 +248,7 @@ inline void copy_from(std::byte* to, const std::byte* from, size_t count) {
     for (; from != tail; from += sizeof(uint64_t), to += sizeof(uint64_t)) {
         // Safety: `from` is aligned and its whole word lies in the range.
         const uint64_t word = load_word(reinterpret_cast<const uint64_t*>(from));
-        memcpy(to, &word, sizeof(word));
+        __builtin_memcpy(to, &word, sizeof(word));
     }
     while (from != end) *to++ = load_byte(from++);
 }
@@ -261,7 +261,7 @@ inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
 #pragma GCC unroll 8
     for (; to != tail; to += sizeof(uint64_t), from += sizeof(uint64_t)) {
         uint64_t word;
-        memcpy(&word, from, sizeof(word));
+        __builtin_memcpy(&word, from, sizeof(word));
         // Safety: `to` is aligned and its whole word lies in the range.
         store_word(reinterpret_cast<uint64_t*>(to), word);
     }

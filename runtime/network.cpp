@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sockets by synchronous calls.
+// Sockets by synchronous calls, and connections through channels.
 
 #include "runtime/network.h"
 
@@ -17,6 +17,17 @@ Result<Record> read_record(abi::Handle object, Deadline deadline) {
     if (!answer.status.ok()) return answer.status;
     if (answer.bytes_out != sizeof(Record)) return Error::wrong_version;
     return record;
+}
+
+// What the end of a connection's channel says about the connection.
+Result<void> meaning(const Result<void>& waited) {
+    if (waited.ok()) return waited;
+    const Status status = waited.status();
+    if (status.code() == Error::closed) return Error::server_died;
+    if (status.code() != Error::faulted) return status;
+    if (status.extra() == abi::net_stream_reset) return Error::closed;
+    if (status.extra() == abi::net_stream_timed_out) return Error::timed_out;
+    return status;
 }
 
 }  // namespace
@@ -38,10 +49,13 @@ Result<abi::ConnectionState> Connection::state(Deadline deadline) const {
     return read_record<abi::ConnectionState>(value(), deadline);
 }
 
-Result<Owned<Connection>> Listener::accept(Deadline deadline) const {
-    constexpr uint64_t operation = abi::operation_word(abi::Verb::accept, abi::net_accept);
-    const auto answer = system::call_buffer(value(), operation, {}, 0, 0, 0, 0, 0, 0, deadline.at);
+Result<Owned<Connection>> Listener::accept(Deadline deadline, Channel peer) const {
+    const unsigned mask = peer.empty() ? 0 : 1u << 0;
+    const uint64_t operation = abi::operation_word(abi::Verb::accept, abi::net_accept, mask);
+    const auto answer =
+        system::call_buffer(value(), operation, {}, peer.value(), 0, 0, 0, 0, 0, deadline.at);
     if (!answer.status.ok()) return answer.status;
+    static_cast<void>(peer.release());
     // A server that answers without a handle has broken the protocol.
     if ((answer.handle_mask & 1) == 0) return Error::faulted;
     return Owned<Connection>(answer.words[0]);
@@ -49,6 +63,65 @@ Result<Owned<Connection>> Listener::accept(Deadline deadline) const {
 
 Result<abi::NetworkState> Network::state(Deadline deadline) const {
     return read_record<abi::NetworkState>(value(), deadline);
+}
+
+Result<ConnectionChannel::Made> ConnectionChannel::connect(Network network, std::string_view path,
+                                                           Deadline deadline, uint8_t stream_log2) {
+    auto made = TRY(ByteChannel::create(stream_log2));
+    Object opened = TRY(open(network, path, abi::open_read | abi::open_write, deadline,
+                             Object(made.theirs.release())));
+    Owned<Connection> connection(opened.release());
+    const Connection reference = connection;
+    return Made{std::move(connection), ConnectionChannel(std::move(made.mine), reference)};
+}
+
+Result<ConnectionChannel::Made> ConnectionChannel::accept(Listener listener, Deadline deadline,
+                                                          uint8_t stream_log2) {
+    auto made = TRY(ByteChannel::create(stream_log2));
+    auto connection = TRY(listener.accept(deadline, std::move(made.theirs)));
+    const Connection reference = connection;
+    return Made{std::move(connection), ConnectionChannel(std::move(made.mine), reference)};
+}
+
+Result<ConnectionChannel> ConnectionChannel::attach(Connection connection, Deadline deadline,
+                                                    uint8_t stream_log2) {
+    auto made = TRY(ByteChannel::create(stream_log2));
+    constexpr uint64_t operation = abi::operation_word(abi::Verb::share, abi::net_share, 1u << 0);
+    const auto answer = system::call_buffer(connection.value(), operation, {}, made.theirs.value(),
+                                            0, 0, 0, 0, 0, deadline.at);
+    if (!answer.status.ok()) return answer.status;
+    static_cast<void>(made.theirs.release());
+    return ConnectionChannel(std::move(made.mine), connection);
+}
+
+Result<size_t> ConnectionChannel::read(std::span<std::byte> bytes, Deadline deadline) {
+    for (;;) {
+        const size_t count = reader().read(bytes);
+        if (count != 0 || bytes.empty() || reader().ended()) return count;
+        TRY(wait_readable(deadline));
+    }
+}
+
+Result<size_t> ConnectionChannel::write_some(std::span<const std::byte> bytes, Deadline deadline) {
+    if (writer().finished()) return Error::wrong_state;
+    for (;;) {
+        const size_t count = writer().write(bytes);
+        if (count != 0 || bytes.empty()) return count;
+        TRY(wait_writable(deadline));
+    }
+}
+
+Result<void> ConnectionChannel::write(std::span<const std::byte> bytes, Deadline deadline) {
+    while (!bytes.empty()) bytes = bytes.subspan(TRY(write_some(bytes, deadline)));
+    return {};
+}
+
+Result<void> ConnectionChannel::wait_writable(Deadline deadline) {
+    return meaning(channel_.wait_writable(deadline, writer().capacity() / 2));
+}
+
+Result<void> ConnectionChannel::wait_readable(Deadline deadline) {
+    return meaning(channel_.wait_readable(deadline));
 }
 
 }  // namespace annulus

@@ -37,36 +37,31 @@ Result<std::optional<FixedAddress>> fixed_address(const Environment& environment
     return std::optional(fixed);
 }
 
-// Attaches to the interface and binds its events to the table. The set and the semaphore live as
-// long as the program.
-struct Events {
-    Set set;
-    Semaphore link_changed;
-};
-Result<Events> start_interface(const Environment& environment, PacketInterface driver,
-                               const Server& server, Service& service) {
-    const auto budget = TRY(environment.handle<Budget>(names::budget));
+// Attaches to the interface, with its bells in `set`. `link_changed` lives as long as the program.
+Result<void> start_interface(const Environment& environment, PacketInterface driver,
+                             SetReference set, SemaphoreReference link_changed, Service& service) {
     auto link = TRY(DriverLink::attach(driver));
-    Events events = {TRY(budget.create_set(2)),
-                     TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0))};
-    TRY(events.set.create_member(link->end(), Service::frames_key, 0));
-    TRY(events.set.create_member(events.link_changed, Service::link_key, 0));
-    TRY(server.table().set_events(events.set));
-    TRY(driver.watch_link(events.link_changed));
+    TRY(set.create_member(link->end(), Service::frames_key, 0));
+    TRY(set.create_member(link_changed, Service::link_key, 0));
+    TRY(driver.watch_link(link_changed));
     service.start(std::move(link), TRY(fixed_address(environment)));
-    return events;
+    return {};
 }
 
 Result<void> run(Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     Server server = TRY(Server::create(server_slots, block_bytes));
+    const auto budget = TRY(environment.handle<Budget>(names::budget));
+    const Set events = TRY(budget.create_set(Service::events_max));
+    const Semaphore link_changed =
+        TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
+    TRY(server.table().set_events(events));
     // There is no better source of chance yet.
     const uint64_t seed = environment.address_seed() ^ read_cycles();
-    const std::unique_ptr<Service> service(new (std::nothrow) Service(server, seed));
+    const std::unique_ptr<Service> service(new (std::nothrow) Service(server, events, seed));
     if (service == nullptr) return Error::no_memory;
-    Events events;
     if (const auto driver = environment.handle<PacketInterface>("interface"); driver.ok()) {
-        events = TRY(start_interface(environment, *driver, server, *service));
+        TRY(start_interface(environment, *driver, events, link_changed, *service));
     }
     TRY(exports.publish("net", TRY(service->make_root())));
     return server.run(*service);

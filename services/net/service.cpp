@@ -72,6 +72,24 @@ bool Service::answer(uint64_t request, const Outcome& outcome) {
     return arrived && record != nullptr;
 }
 
+// A channel's end as word `word_` of a request.
+class Service::Brought final : public BroughtEnd {
+public:
+    Brought(Streams& streams, Request& request, unsigned word)
+        : streams_(streams), request_(request), word_(word) {}
+
+    Result<std::unique_ptr<ClientStream>> take() override {
+        auto end = request_.take_handle<Channel>(word_);
+        if (end.empty()) return Status(Error::bad_argument, static_cast<uint16_t>(word_));
+        return streams_.attach(end);
+    }
+
+private:
+    Streams& streams_;
+    Request& request_;
+    unsigned word_;
+};
+
 Answer Service::handle(Node& node, Request& request) {
     Call call;
     call.id = request.id();
@@ -82,7 +100,11 @@ Answer Service::handle(Node& node, Request& request) {
     call.space = request.space();
     call.client = request.client();
     call.deadline = request.deadline().at;
-    call.brings_handle = call.verb == abi::Verb::open && request.word(1) != 0;
+    const unsigned end_word = call.verb == abi::Verb::open ? 1 : 0;
+    const bool may_bring = call.verb == abi::Verb::open || call.verb == abi::Verb::accept ||
+                           call.verb == abi::Verb::share;
+    Brought brought(streams_, request, end_word);
+    if (may_bring && request.word(end_word) != 0) call.brought = &brought;
     const Outcome outcome = node.handle(call);
     if (outcome.is_later) return Answer::later();
     ServedNode* record = nullptr;
@@ -98,6 +120,7 @@ void Service::start(std::unique_ptr<DriverLink> link, const std::optional<FixedA
 }
 
 void Service::event(uint64_t key, bool /*closed*/) {
+    if (streams_.event(key)) return;
     if (key == frames_key) rang_ = true;
     if (key == link_key) link_changed_ = true;
 }

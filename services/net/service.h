@@ -5,27 +5,33 @@
 #include "runtime/server.h"
 #include "services/net/driver_link.h"
 #include "services/net/stack/network.h"
+#include "services/net/streams.h"
 
 namespace annulus::net {
 
 class Service final : public BesideRequests, private Answers {
 public:
-    Service(const Server& server, uint64_t seed) : server_(server), network_(*this, seed) {}
+    // Bells of `events`, which is bound to the server's table, come with the keys below.
+    Service(const Server& server, SetReference events, uint64_t seed)
+        : server_(server), streams_(events, first_stream_key), network_(*this, seed) {}
 
     // A handle to the network itself.
     Result<Served> make_root();
 
-    // Brings the interface up over `link`. Events of the table's set: frames_key when the link's
-    // end rings, link_key when the cable was plugged or pulled.
+    // Brings the interface up over `link`.
     void start(std::unique_ptr<DriverLink> link, const std::optional<FixedAddress>& fixed);
-    static constexpr uint64_t frames_key = 1;
-    static constexpr uint64_t link_key = 2;
+
+    static constexpr uint64_t frames_key = 1;  // the link's end has rung
+    static constexpr uint64_t link_key = 2;    // the cable was plugged or pulled
+    static constexpr uint64_t first_stream_key = 16;
+    static constexpr unsigned events_max = 2 + Streams::most;
 
     Deadline turn() override;
     void event(uint64_t key, bool closed) override;
 
 private:
     class ServedNode;
+    class Brought;
 
     bool answer(uint64_t request, const Outcome& outcome) override;
     Result<Served> make_handle(Node& node, uint64_t payer, ServedNode*& record);
@@ -34,6 +40,7 @@ private:
     void leave_if_broken();
 
     const Server& server_;
+    Streams streams_;
     Network network_;
     std::unique_ptr<DriverLink> link_;  // null: there is no interface
     bool rang_ = false;                 // the driver has rung, or has gone

@@ -25,6 +25,9 @@ macro_files = {
     "services/net/lwip/lwipopts.h": "lwIP is configured by macros",
 }
 
+# Included several times on purpose.
+repeated_files = ("services/net/lwip/lwippools.h",)
+
 _comment_or_text = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\')',
                               re.DOTALL)
 _bare_todo = re.compile(r"\b(TODO|FIXME|XXX)\b(?!\(#\d+\))")
@@ -69,7 +72,8 @@ def _may_name_architecture(path):
 
 def _cpp(path, text):
     code = without_comments(text)
-    if path.suffix == ".h" and "\n#pragma once\n" not in text and path.parts[0] != "tools":
+    once = "\n#pragma once\n" in text or path.parts[0] == "tools" or str(path) in repeated_files
+    if path.suffix == ".h" and not once:
         yield "1: no #pragma once"
     for number, line in enumerate(code.splitlines(), 1):
         if re.search(r"\bgoto\b(?!.*\basm\b)", line) and "asm goto" not in line:

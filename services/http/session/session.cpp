@@ -148,6 +148,7 @@ Session::Next Session::respond_status(unsigned status, bool with_body, bool clos
 // Writes the head, which lies at the begin of the output buffer, and `size` bytes of the open file.
 // False: it did not come to its end, so the connection cannot be used any more.
 bool Session::send(std::string_view head, uint64_t size) {
+    if (size != 0 && peer_.takes_in_place(size)) return send_in_place(head, size);
     size_t filled = head.size();
     uint64_t offset = 0;
     while (offset < size) {
@@ -162,6 +163,22 @@ bool Session::send(std::string_view head, uint64_t size) {
         filled = 0;
     }
     return filled == 0 || write(std::span(output_).first(filled));
+}
+
+// The same, through memory that the peer gives.
+bool Session::send_in_place(std::string_view head, uint64_t size) {
+    if (!write(std::as_bytes(std::span(head)))) return false;
+    for (uint64_t offset = 0; offset < size;) {
+        const auto place = peer_.place(peer_.now() + write_time);
+        if (!place.ok()) return false;
+        const auto part =
+            place->first(static_cast<size_t>(std::min<uint64_t>(place->size(), size - offset)));
+        const auto count = site_.read(offset, part);
+        if (!count.ok() || *count == 0 || *count > part.size()) return false;
+        offset += *count;
+        peer_.put(*count);
+    }
+    return true;
 }
 
 bool Session::drop_body(uint64_t bytes) {

@@ -19,6 +19,12 @@ public:
     virtual Result<size_t> read(std::span<std::byte> space, uint64_t deadline) = 0;
     virtual Result<void> write(std::span<const std::byte> bytes, uint64_t deadline) = 0;
 
+    // A head and so many bytes of body follow. True: the body is put into the peer's own memory:
+    // read into place(), which is not empty and only for writing, and passed on by put().
+    virtual bool takes_in_place(uint64_t bytes) = 0;
+    virtual Result<std::span<std::byte>> place(uint64_t deadline) = 0;
+    virtual void put(size_t bytes) = 0;
+
     // The last response was written: sees to it that the client gets it even if it still sends.
     virtual void finish(uint64_t deadline) = 0;
 
@@ -81,6 +87,7 @@ private:
                         std::string_view location = {});
     unsigned find(FilePath& path, Site::Found& found);
     bool send(std::string_view head, uint64_t size);
+    bool send_in_place(std::string_view head, uint64_t size);
     bool drop_body(uint64_t bytes);
     bool write(std::span<const std::byte> bytes);
     [[nodiscard]] std::string_view waiting() const {

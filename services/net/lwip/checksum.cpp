@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The Internet checksum's sum (RFC 1071), eight bytes at a time; lwIP's own takes two.
 #include <stdint.h>
-#include <string.h>
 
 #include "services/net/lwip/arch/cc.h"
 
@@ -10,7 +9,7 @@ namespace {
 template <typename Word>
 Word word_at(const unsigned char* from) {
     Word word;
-    memcpy(&word, from, sizeof(word));
+    __builtin_memcpy(&word, from, sizeof(word));
     return word;
 }
 

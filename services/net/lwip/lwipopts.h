@@ -28,12 +28,15 @@
 #define LWIP_NETIF_STATUS_CALLBACK 0
 #define LWIP_STATS 0
 
-// Memory. Outgoing data is copied into the heap, one block a segment; incoming frames into pool
-// buffers, from where connections take them at once, so that a slow reader holds none.
+// Memory. Outgoing data is copied into blocks of pools (lwippools.h), one a segment: a heap would
+// be searched for each. Incoming frames go into pool buffers, from where connections take them at
+// once, so that a slow reader holds none.
 #define MEM_ALIGNMENT 8
 #define MEM_LIBC_MALLOC 0
 #define MEMP_MEM_MALLOC 0
-#define MEM_SIZE (8 * 1024 * 1024)
+#define MEM_USE_POOLS 1
+#define MEM_USE_POOLS_TRY_BIGGER_POOL 1
+#define MEMP_USE_CUSTOM_POOLS 1
 #define PBUF_POOL_SIZE 512
 #define PBUF_POOL_BUFSIZE 1536  // a whole frame
 #define MEMP_NUM_PBUF 512

@@ -12,7 +12,8 @@ namespace annulus::net {
 namespace {
 
 constexpr u8_t poll_interval = 4;  // of lwIP's half seconds
-constexpr uintptr_t linger_polls = abi::net_linger_seconds / 2;
+constexpr uintptr_t forget_polls = abi::net_linger_seconds / 2;
+constexpr uint64_t linger_time = uint64_t{abi::net_linger_seconds} * 1'000'000'000;
 
 uint64_t word_of(const ip_addr_t& address, uint16_t port) {
     return abi::peer_word(lwip_ntohl(ip4_addr_get_u32(&address)), port);
@@ -61,18 +62,25 @@ Connection* Connection::accepted(SocketOwner& owner, tcp_pcb* pcb, Backlog& back
     return made.release();
 }
 
-Error Connection::hand_out(uint64_t client) {
+Error Connection::hand_out(uint64_t client, std::unique_ptr<ClientStream> stream) {
     const Error error = owner_.charge(client);
     if (error != Error::ok) return error;
     client_ = client;
     charged_ = true;
     backlog_ = nullptr;
     if (pcb_ != nullptr) tcp_backlog_accepted(pcb_);
+    if (stream != nullptr) take_stream(std::move(stream));
     return Error::ok;
 }
 
 Outcome Connection::start_connect(SocketOwner& owner, const Call& call, std::string_view host,
                                   uint16_t port) {
+    std::unique_ptr<ClientStream> stream;
+    if (call.brought != nullptr) {
+        auto taken = call.brought->take();
+        if (!taken.ok()) return taken.status();
+        stream = std::move(taken).value();
+    }
     const Error error = owner.charge(call.client);
     if (error != Error::ok) return error;
     auto made = make(owner);
@@ -83,7 +91,7 @@ Outcome Connection::start_connect(SocketOwner& owner, const Call& call, std::str
     made->client_ = call.client;
     made->charged_ = true;
     made->port_ = port;
-    made->opens_.add(call, call.bytes.size());
+    made->opens_.add(call, call.bytes.size(), std::move(stream));
     owner.note_deadline(call.deadline);
     Connection& connection = *made.release();
     if (const auto address = parse_address(host); address.has_value()) {
@@ -136,12 +144,12 @@ err_t Connection::connected(void* self, tcp_pcb* pcb, err_t /*error*/) {
 // Answers the request that opened it. Without success, or without a client, it is over.
 void Connection::finish_connect(Error error) {
     if (opens_.empty()) return;
-    const PendingCall open = opens_.first();
-    opens_.remove_first();
+    PendingCall open = opens_.take_first();
     Outcome outcome(error);
     if (error == Error::ok) {
         outcome.opened = this;
         outcome.words[1] = open.word;
+        if (open.stream != nullptr) take_stream(std::move(open.stream));
     }
     if (owner_.answers().answer(open.id, outcome) && error == Error::ok) return;
     closed();
@@ -154,11 +162,13 @@ Outcome Connection::handle(const Call& call) {
     if (call.is(abi::Verb::shutdown, abi::net_shutdown)) return shut_down(call);
     if (call.is(abi::Verb::get, abi::net_get)) return state(call);
     if (call.is(abi::Verb::set, abi::net_set)) return set_option(call);
+    if (call.is(abi::Verb::share, abi::net_share)) return share(call);
     return Error::bad_operation;
 }
 
 Outcome Connection::read(const Call& call) {
     if (call.words[0] != 0) return Status(Error::bad_argument, 0);
+    if (stream_ != nullptr) return Error::wrong_state;
     if (call.space.empty()) return Outcome();
     if (reads_.full()) return Error::limit;
     reads_.add(call);
@@ -170,7 +180,7 @@ Outcome Connection::read(const Call& call) {
 // A client that has left takes nothing: the next read gets the bytes.
 void Connection::answer_reads() {
     while (!reads_.empty()) {
-        const PendingCall read = reads_.first();
+        const PendingCall& read = reads_.first();
         Outcome outcome;
         if (discards_) {
             outcome.status = Error::closed;
@@ -181,8 +191,9 @@ void Connection::answer_reads() {
         } else if (!peer_ended_) {
             return;
         }
+        const uint64_t id = read.id;
         reads_.remove_first();
-        if (!owner_.answers().answer(read.id, outcome) || outcome.bytes == 0) continue;
+        if (!owner_.answers().answer(id, outcome) || outcome.bytes == 0) continue;
         buffer_.consume(outcome.bytes);
         if (pcb_ != nullptr) tcp_recved(pcb_, static_cast<u16_t>(outcome.bytes));
     }
@@ -190,6 +201,7 @@ void Connection::answer_reads() {
 
 Outcome Connection::write(const Call& call) {
     if (call.words[0] != 0) return Status(Error::bad_argument, 0);
+    if (stream_ != nullptr) return Error::wrong_state;
     if (pcb_ == nullptr) return reason();
     if (send_ended_) return Error::closed;
     if (call.bytes.empty()) return Outcome::with_word(0);
@@ -222,7 +234,7 @@ size_t Connection::send_some(std::span<const std::byte> bytes) {
 void Connection::answer_writes() {
     bool wrote = false;
     while (!writes_.empty() && pcb_ != nullptr) {
-        const PendingCall write = writes_.first();
+        const PendingCall& write = writes_.first();
         const size_t count = send_some(write.bytes);
         if (count == 0) {
             // Nothing on its way means that no acknowledgement will give the next try.
@@ -230,17 +242,27 @@ void Connection::answer_writes() {
             break;
         }
         wrote = true;
+        const uint64_t id = write.id;
         writes_.remove_first();
-        static_cast<void>(owner_.answers().answer(write.id, Outcome::with_word(count)));
+        static_cast<void>(owner_.answers().answer(id, Outcome::with_word(count)));
     }
     if (wrote) tcp_output(pcb_);
 }
 
-void Connection::retry() { answer_writes(); }
+void Connection::retry() {
+    answer_writes();
+    if (stream_ != nullptr) owner_.note_work(*this);
+}
+
+// Nothing of the client waits to be sent or acknowledged.
+bool Connection::all_sent() const {
+    return unacknowledged_ == 0 && writes_.empty() &&
+           (stream_ == nullptr || stream_->from_client().peek().empty());
+}
 
 Outcome Connection::sync(const Call& call) {
     if (pcb_ == nullptr && unacknowledged_ != 0) return reason();
-    if (unacknowledged_ == 0 && writes_.empty()) return Outcome();
+    if (all_sent()) return Outcome();
     if (syncs_.full()) return Error::limit;
     syncs_.add(call);
     owner_.note_deadline(call.deadline);
@@ -248,7 +270,7 @@ Outcome Connection::sync(const Call& call) {
 }
 
 void Connection::answer_syncs() {
-    if (unacknowledged_ == 0 && writes_.empty()) syncs_.answer_all(owner_.answers(), Outcome());
+    if (!syncs_.empty() && all_sent()) syncs_.answer_all(owner_.answers(), Outcome());
 }
 
 Outcome Connection::shut_down(const Call& call) {
@@ -257,18 +279,27 @@ Outcome Connection::shut_down(const Call& call) {
     if (sides == 0) return Status(Error::bad_argument, 0);
     if ((sides & abi::shutdown_send) != 0 && !send_ended_) {
         if (!writes_.empty()) return Error::busy;
-        // ERR_MEM: lwIP retries by itself.
-        if (pcb_ != nullptr) static_cast<void>(tcp_shutdown(pcb_, 0, 1));
-        send_ended_ = true;
+        send_ending_ = true;
+        if (stream_ == nullptr) end_sending();
     }
-    if ((sides & abi::shutdown_receive) != 0 && !discards_) {
-        discards_ = true;
-        const size_t dropped = buffer_.size();
-        buffer_.consume(dropped);
-        if (pcb_ != nullptr) tcp_recved(pcb_, static_cast<u16_t>(dropped));
-        answer_reads();
-    }
+    if ((sides & abi::shutdown_receive) != 0) drop_received();
+    if (stream_ != nullptr) owner_.note_work(*this);
     return Outcome();
+}
+
+void Connection::end_sending() {
+    send_ended_ = true;
+    // ERR_MEM: lwIP retries by itself.
+    if (pcb_ != nullptr) static_cast<void>(tcp_shutdown(pcb_, 0, 1));
+}
+
+// What is here and what still arrives is of no interest.
+void Connection::drop_received() {
+    if (std::exchange(discards_, true)) return;
+    const size_t dropped = buffer_.size() + std::exchange(handed_over_, 0);
+    buffer_.consume(buffer_.size());
+    if (pcb_ != nullptr) tcp_recved(pcb_, static_cast<u16_t>(dropped));
+    answer_reads();
 }
 
 Outcome Connection::state(const Call& call) const {
@@ -320,6 +351,7 @@ err_t Connection::received(void* self, tcp_pcb* pcb, pbuf* packet, err_t /*error
             connection.end(Error::closed);
         }
         connection.answer_reads();
+        connection.owner_.note_work(connection);
         return ERR_OK;
     }
     if (connection.discards_) {
@@ -328,7 +360,7 @@ err_t Connection::received(void* self, tcp_pcb* pcb, pbuf* packet, err_t /*error
         // The window is never larger than the buffer's room; should it be, lwIP keeps the packet.
         if (packet->tot_len > connection.buffer_.room()) return ERR_MEM;
         for (const pbuf* part = packet; part != nullptr; part = part->next) {
-            connection.buffer_.append({static_cast<const std::byte*>(part->payload), part->len});
+            connection.keep({static_cast<const std::byte*>(part->payload), part->len});
         }
     }
     pbuf_free(packet);
@@ -341,6 +373,7 @@ err_t Connection::sent(void* self, tcp_pcb* /*pcb*/, u16_t bytes) {
     connection.unacknowledged_ -= std::min<size_t>(bytes, connection.unacknowledged_);
     connection.answer_writes();
     connection.answer_syncs();
+    if (connection.stream_ != nullptr || !connection.held_) connection.owner_.note_work(connection);
     return ERR_OK;
 }
 
@@ -369,6 +402,7 @@ void Connection::end(Error error) {
     writes_.answer_all(owner_.answers(), error);
     syncs_.answer_all(owner_.answers(), unacknowledged_ == 0 ? Error::ok : error);
     answer_reads();
+    owner_.note_work(*this);
 }
 
 // Leaves lwIP's record to lwIP, which sends what is left, or ends it at once.
@@ -385,16 +419,16 @@ void Connection::detach(bool abort) {
         return;
     }
     tcp_backlog_accepted(pcb);
-    tcp_poll(pcb, linger, poll_interval);
-    // Any other error than success leaves the record to linger().
+    tcp_poll(pcb, forget, poll_interval);
+    // Any other error than success leaves the record to forget().
     static_cast<void>(tcp_close(pcb));
 }
 
-// Ends a connection that nobody holds when its peer takes too long.
-err_t Connection::linger(void* polls, tcp_pcb* pcb) {
+// Ends a record without an object when its peer takes too long.
+err_t Connection::forget(void* polls, tcp_pcb* pcb) {
     // Safety: without an object the argument is a plain number.
     const auto count = reinterpret_cast<uintptr_t>(polls) + 1;
-    if (count < linger_polls) {
+    if (count < forget_polls) {
         tcp_arg(pcb, reinterpret_cast<void*>(count));
         return ERR_OK;
     }
@@ -405,21 +439,51 @@ err_t Connection::linger(void* polls, tcp_pcb* pcb) {
 abi::Rights Connection::rights() const {
     using abi::Verb;
     return abi::right_of(Verb::read) | abi::right_of(Verb::write) | abi::right_of(Verb::sync) |
-           abi::right_of(Verb::shutdown) | abi::right_of(Verb::get) | abi::right_of(Verb::set);
+           abi::right_of(Verb::shutdown) | abi::right_of(Verb::share) | abi::right_of(Verb::get) |
+           abi::right_of(Verb::set);
 }
 
+// What was taken from the client is still sent. Unread bytes reset the connection, by tcp_close():
+// their sender would believe that they were used.
 void Connection::closed() {
-    detach(false);
+    held_ = false;
+    const bool unread = buffer_.size() != 0;
+    if (!unread && pcb_ != nullptr) drop_received();
     discards_ = true;
+    if (unread) detach(false);
     end(Error::closed);
     if (resolving_) {
         unused_ = true;
-    } else {
-        delete this;
+        return;
     }
+    send_ending_ = true;
+    linger_until_ = owner_.now() + linger_time;
+    owner_.note_deadline(linger_until_);
+    work();
+}
+
+// Nobody holds it any more. False: it is over.
+bool Connection::linger() {
+    if (pcb_ == nullptr) return false;
+    if (stream_ == nullptr && !send_ended_) end_sending();
+    if (!send_ended_ || unacknowledged_ != 0) return true;
+    detach(false);
+    return false;
+}
+
+void Connection::work() {
+    if (stream_ != nullptr) move_bytes();
+    answer_syncs();
+    if (!held_ && !resolving_ && !linger()) delete this;
 }
 
 uint64_t Connection::expire(uint64_t now) {
+    if (!held_ && !resolving_) {
+        if (linger_until_ > now) return linger_until_;
+        detach(true);
+        delete this;
+        return abi::deadline_never;
+    }
     Answers& answers = owner_.answers();
     uint64_t next = std::min(
         {reads_.expire(answers, now), writes_.expire(answers, now), syncs_.expire(answers, now)});

@@ -69,8 +69,7 @@ Outcome Datagrams::read(const Call& call) {
 
 void Datagrams::answer_reads() {
     while (!reads_.empty() && count_ > 0) {
-        const PendingCall read = reads_.first();
-        reads_.remove_first();
+        const PendingCall read = reads_.take_first();
         const Datagram& datagram = kept_[first_];
         std::copy_n(datagram.data.begin(), datagram.bytes, read.space.begin());
         Outcome outcome = Outcome::with_bytes(datagram.bytes);

@@ -59,7 +59,13 @@ err_t Listener::arrived(void* self, tcp_pcb* pcb, err_t error) {
 Outcome Listener::handle(const Call& call) {
     if (call.is(abi::Verb::accept, abi::net_accept)) {
         if (accepts_.full()) return Error::limit;
-        accepts_.add(call);
+        std::unique_ptr<ClientStream> stream;
+        if (call.brought != nullptr) {
+            auto taken = call.brought->take();
+            if (!taken.ok()) return taken.status();
+            stream = std::move(taken).value();
+        }
+        accepts_.add(call, 0, std::move(stream));
         owner_.note_deadline(call.deadline);
         answer_accepts();
         return Outcome::later();
@@ -73,10 +79,9 @@ Outcome Listener::handle(const Call& call) {
 
 void Listener::answer_accepts() {
     while (!accepts_.empty() && waiting_count_ > 0) {
-        const PendingCall accept = accepts_.first();
-        accepts_.remove_first();
+        PendingCall accept = accepts_.take_first();
         Connection& connection = *waiting_[0];
-        const Error error = connection.hand_out(accept.client);
+        const Error error = connection.hand_out(accept.client, std::move(accept.stream));
         if (error != Error::ok) {
             static_cast<void>(owner_.answers().answer(accept.id, error));
             continue;

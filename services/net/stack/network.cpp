@@ -44,7 +44,16 @@ void Network::turn(uint64_t now) {
         retry_wanted_ = false;
         for (Socket& socket : sockets_) socket.retry();
     }
-    if (now < next_deadline_) return;
+    // Work makes packets of the machine to itself, and these make work.
+    constexpr unsigned rounds_max = 4;
+    for (unsigned round = 0; round < rounds_max && !busy_.empty(); round++) {
+        do_work();
+        netif_poll_all();
+    }
+    if (now >= next_deadline_) expire(now);
+}
+
+void Network::expire(uint64_t now) {
     uint64_t next = abi::deadline_never;
     next_deadline_ = next;
     Socket* socket = sockets_.front();
@@ -57,7 +66,19 @@ void Network::turn(uint64_t now) {
     note_deadline(next);
 }
 
+// One round: what comes up meanwhile waits for the next, so that nobody keeps all others waiting.
+void Network::do_work() {
+    IntrusiveList<Socket, WorkLink> round;
+    round.splice_back(busy_);
+    while (Socket* const socket = round.pop_front()) socket->work();
+}
+
+void Network::note_work(Socket& socket) {
+    if (!IntrusiveList<Socket, WorkLink>::is_linked(socket)) busy_.push_back(socket);
+}
+
 uint64_t Network::next_turn() const {
+    if (!busy_.empty()) return now_;
     uint64_t next = next_deadline_;
     constexpr u32_t no_timer = 0xffffffff;
     const u32_t sleep = sys_timeouts_sleeptime();
@@ -77,6 +98,9 @@ Error Network::add(Socket& socket, SocketKind kind) {
 void Network::remove(Socket& socket, SocketKind kind) {
     counts_[static_cast<size_t>(kind)]--;
     IntrusiveList<Socket, SocketLink>::remove(socket);
+    if (IntrusiveList<Socket, WorkLink>::is_linked(socket)) {
+        IntrusiveList<Socket, WorkLink>::remove(socket);
+    }
 }
 
 // There are as many accounts as connections, so a client without one finds a free entry.
@@ -133,11 +157,14 @@ Outcome Network::Prefix::handle(const Call& call) {
 }
 
 Outcome Network::Prefix::open(const Call& call) {
-    if ((call.words[0] & ~open_flags) != 0 || call.brings_handle) return Error::not_supported;
+    if ((call.words[0] & ~open_flags) != 0) return Error::not_supported;
     JoinedPath path = path_;
     if (!path.append(call.text())) return Error::bad_argument;
-    if (call.bytes.empty()) return open_prefix(path, call);
+    if (call.bytes.empty() && call.brought == nullptr) return open_prefix(path, call);
     const SocketPath parsed = parse_path(path.text());
+    if (call.brought != nullptr && parsed.kind != PathKind::tcp_connect) {
+        return Error::not_supported;
+    }
     switch (parsed.kind) {
         case PathKind::malformed: return Error::bad_argument;
         case PathKind::prefix: return open_prefix(path, call);

@@ -58,14 +58,19 @@ private:
         if (deadline < next_deadline_) next_deadline_ = deadline;
     }
     void want_retry() override { retry_wanted_ = true; }
+    void note_work(Socket& socket) override;
+    [[nodiscard]] uint64_t now() const override { return now_; }
     Answers& answers() override { return answers_; }
 
     Outcome open_socket(const SocketPath& path, const Call& call);
+    void do_work();
+    void expire(uint64_t now);
 
     Answers& answers_;
     Interface interface_;
     Prefix root_;
     IntrusiveList<Socket, SocketLink> sockets_;
+    IntrusiveList<Socket, WorkLink> busy_;
     std::array<unsigned, socket_kinds> counts_{};
     std::array<Account, abi::net_connections_max> accounts_{};
     uint64_t now_ = 0;

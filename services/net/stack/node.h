@@ -4,14 +4,16 @@
 #pragma once
 
 #include "abi/limits.h"
-#include "abi/status.h"
 #include "abi/verb.h"
+#include "base/result.h"
+#include "services/net/stack/client_stream.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -21,6 +23,16 @@ using abi::Error;
 using abi::Status;
 
 class Node;
+
+// A channel's end that came with a request, not looked at yet.
+class BroughtEnd {
+public:
+    // Makes a stream of it, once. Errors: abi/net.h.
+    virtual Result<std::unique_ptr<ClientStream>> take() = 0;
+
+protected:
+    ~BroughtEnd() = default;
+};
 
 // One request. `bytes` and `space` are the same memory, which stays in place until the answer.
 struct Call {
@@ -32,7 +44,7 @@ struct Call {
     std::span<std::byte> space;        // where answered bytes go
     uint64_t client = 0;               // the same for all that one budget pays for
     uint64_t deadline = abi::deadline_never;
-    bool brings_handle = false;
+    BroughtEnd* brought = nullptr;  // null: no handle came; valid during handle()
 
     [[nodiscard]] bool is(abi::Verb asked, uint16_t with) const {
         return verb == asked && selector == with;

@@ -15,6 +15,7 @@ struct PendingCall {
     uint64_t client = 0;
     uint64_t deadline = abi::deadline_never;
     uint64_t word = 0;  // what the object wants to remember
+    std::unique_ptr<ClientStream> stream;
 };
 
 template <size_t most>
@@ -25,12 +26,16 @@ public:
     [[nodiscard]] PendingCall& first() { return calls_[first_]; }
 
     // Room was checked with full().
-    void add(const Call& call, uint64_t word = 0) {
-        at(count_++) = {call.id, call.bytes, call.space, call.client, call.deadline, word};
+    void add(const Call& call, uint64_t word = 0, std::unique_ptr<ClientStream> stream = nullptr) {
+        at(count_++) = {call.id,       call.bytes, call.space,       call.client,
+                        call.deadline, word,       std::move(stream)};
     }
-    void remove_first() {
+    void remove_first() { static_cast<void>(take_first()); }
+    PendingCall take_first() {
+        PendingCall taken = std::move(calls_[first_]);
         first_ = (first_ + 1) % most;
         count_--;
+        return taken;
     }
 
     // Answers all with `outcome`.
@@ -47,13 +52,12 @@ public:
         uint64_t next = abi::deadline_never;
         const size_t before = count_;
         for (size_t i = 0; i < before; i++) {
-            const PendingCall call = first();
-            remove_first();
+            PendingCall call = take_first();
             if (call.deadline <= now) {
                 static_cast<void>(answers.answer(call.id, Error::timed_out));
             } else {
                 next = std::min(next, call.deadline);
-                at(count_++) = call;
+                at(count_++) = std::move(call);
             }
         }
         return next;

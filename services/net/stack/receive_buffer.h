@@ -39,6 +39,11 @@ public:
         return wanted;
     }
 
+    // The oldest bytes that lie in one piece.
+    [[nodiscard]] std::span<const std::byte> front() const {
+        return std::span(bytes_).subspan(head_, std::min(count_, capacity - head_));
+    }
+
     // Takes the oldest `bytes` bytes; at most size().
     void consume(size_t bytes) {
         head_ = (head_ + bytes) % capacity;

@@ -8,12 +8,16 @@
 namespace annulus::net {
 
 struct SocketLink;
+struct WorkLink;
 
 // A Node of the network. One that no client knows yet (a connection that waits for accept) is one.
-class Socket : public Node, public ListNode<SocketLink> {
+class Socket : public Node, public ListNode<SocketLink>, public ListNode<WorkLink> {
 public:
     // Does what had to wait for room in lwIP's memory.
     virtual void retry() {}
+
+    // Does what note_work() announced; it may delete itself.
+    virtual void work() {}
 
     virtual ~Socket() = default;
 };
@@ -37,6 +41,11 @@ public:
 
     // retry() is wanted for sockets after other work.
     virtual void want_retry() = 0;
+
+    // work() is wanted once all frames and requests at hand are done with. Undone by remove().
+    virtual void note_work(Socket& socket) = 0;
+
+    [[nodiscard]] virtual uint64_t now() const = 0;
 
     virtual Answers& answers() = 0;
 

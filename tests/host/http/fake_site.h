@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <string>
@@ -20,7 +21,9 @@ public:
     bool finished = false;
     size_t takes_at_most = SIZE_MAX;  // bytes; then writes fail
     uint64_t time = 1;
-    uint64_t waits = 0;  // time that passes before each read
+    uint64_t waits = 0;                   // time that passes before each read
+    uint64_t in_place_from = UINT64_MAX;  // bytes of a body that are put into `memory`
+    std::array<std::byte, 1000> memory{};
 
     Result<size_t> read(std::span<std::byte> space, uint64_t deadline) override {
         time += waits;
@@ -46,6 +49,12 @@ public:
         heard.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         return {};
     }
+    bool takes_in_place(uint64_t bytes) override { return bytes >= in_place_from; }
+    Result<std::span<std::byte>> place(uint64_t) override {
+        if (heard.size() == takes_at_most) return Error::closed;
+        return std::span(memory).first(std::min(memory.size(), takes_at_most - heard.size()));
+    }
+    void put(size_t bytes) override { static_cast<void>(write(std::span(memory).first(bytes), 0)); }
     void finish(uint64_t) override { finished = true; }
     uint64_t now() override { return time; }
     uint64_t idle_time() override { return 15'000'000'000; }

@@ -202,6 +202,25 @@ TEST_F(SessionTest, a_file_that_became_shorter_ends_the_connection) {
     EXPECT_FALSE(peer_.finished);
 }
 
+TEST_F(SessionTest, a_large_body_is_put_in_place_and_arrives_the_same) {
+    constexpr std::string_view request = "GET /big HTTP/1.1\r\nHost: h\r\n\r\n";
+    peer_.says = {std::string(request)};
+    const std::string by_calls = run();
+    peer_.heard.clear();
+    peer_.says = {std::string(request)};
+    peer_.in_place_from = 1;
+    EXPECT_TRUE(run() == by_calls);
+    peer_.heard.clear();
+    peer_.takes_at_most = 5000;
+    peer_.says = {std::string(request) + std::string(request)};
+    EXPECT_EQ(count_of(run(), "HTTP/1.1"), 1u);
+    peer_.heard.clear();
+    peer_.takes_at_most = SIZE_MAX;
+    site_.promised_more = 1;
+    peer_.says = {std::string(request) + std::string(request)};
+    EXPECT_EQ(count_of(run(), "HTTP/1.1"), 1u);
+}
+
 TEST_F(SessionTest, a_body_that_waits_for_permission_ends_the_connection) {
     peer_.says = {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"};

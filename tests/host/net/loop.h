@@ -65,6 +65,7 @@ public:
         call.space = block;
         call.client = client;
         call.deadline = deadline;
+        call.brought = std::exchange(brings, nullptr);
         const Outcome outcome = node.handle(call);
         if (!outcome.is_later) record(id, outcome);
         return id;
@@ -81,6 +82,9 @@ public:
     Node* open(std::string_view path, uint64_t client = 1) {
         return wait(ask(network_->root(), abi::Verb::open, path, 0, 0, client)).outcome.opened;
     }
+
+    // What the next request brings along.
+    BroughtEnd* brings = nullptr;
 
     // The next answers find no client.
     bool client_gone = false;

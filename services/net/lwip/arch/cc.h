@@ -38,3 +38,5 @@ unsigned short annulus_lwip_sum(const void* bytes, int count);
 #define LWIP_PLATFORM_ASSERT(text) annulus_lwip_failed(text)
 #define LWIP_RAND() annulus_lwip_random()
 #define LWIP_CHKSUM annulus_lwip_sum
+#define lwip_htons(value) __builtin_bswap16(value)
+#define lwip_htonl(value) __builtin_bswap32(value)

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// Tests of connections whose bytes go through shared memory, with clients that lie.
+#include "tests/host/channel/shared_memory.h"
+#include "tests/host/net/loop.h"
+
+namespace annulus::net {
+namespace {
+
+using namespace test;
+using abi::Verb;
+
+constexpr channel::Geometry geometry = channel::bytes_geometry(12);
+
+// What both sides of a channel know of it.
+struct Shared {
+    channel::SharedMemory memory{geometry};
+    ClientStream::Client client = ClientStream::Client::there;
+    uint32_t reason = 0;
+    unsigned rings = 0;
+    bool gone = false;  // the network has let go of its end
+};
+
+class FakeStream final : public ClientStream {
+public:
+    explicit FakeStream(Shared& shared)
+        : ClientStream(shared.memory.bytes(), geometry, channel::Side::second), shared_(shared) {}
+    ~FakeStream() override { shared_.gone = true; }
+    Client client() override { return shared_.client; }
+    void shut_down(uint32_t reason) override {
+        if (shared_.reason == 0) shared_.reason = reason;
+    }
+    using ClientStream::client_rang;
+
+private:
+    void ring() override { shared_.rings++; }
+
+    Shared& shared_;
+};
+
+// A client's side: rings the network each time it has done something.
+class Client final : public BroughtEnd {
+public:
+    struct Bell {
+        Client* client;
+        void ring() const { client->rang_ = true; }
+    };
+
+    Result<std::unique_ptr<ClientStream>> take() override {
+        if (refuses.code() != Error::ok) return refuses;
+        auto stream = std::make_unique<FakeStream>(shared);
+        stream_ = stream.get();
+        return std::unique_ptr<ClientStream>(std::move(stream));
+    }
+    size_t write(std::string_view text) {
+        const size_t count = ends.writer.write(std::as_bytes(std::span(text)));
+        ring();
+        return count;
+    }
+    std::string read() {
+        std::string text(geometry.size(), 0);
+        text.resize(ends.reader.read(std::as_writable_bytes(std::span(text))));
+        ring();
+        return text;
+    }
+    void ring() {
+        if (!shared.gone) stream_->client_rang();
+    }
+
+    Shared shared;
+    abi::Status refuses;
+    channel::BytePair<Bell> ends = channel::BytePair<Bell>::attach(shared.memory.bytes(), geometry,
+                                                                   channel::Side::first, Bell{this})
+                                       .value();
+
+private:
+    FakeStream* stream_ = nullptr;
+    bool rang_ = false;
+};
+
+class StreamTest : public testing::Test {
+protected:
+    Loop& loop_ = Loop::instance();
+    Client channel_;
+    Node* listener_ = nullptr;
+    Node* client_ = nullptr;  // has the channel
+    Node* server_ = nullptr;
+
+    void SetUp() override {
+        loop_.client_gone = false;
+        listener_ = loop_.open("tcp/listen/80");
+        const uint64_t accept = loop_.ask(*listener_, Verb::accept);
+        loop_.brings = &channel_;
+        client_ = loop_.open("tcp/connect/127.0.0.1/80");
+        server_ = loop_.wait(accept).outcome.opened;
+        ASSERT_NE(client_, nullptr);
+        ASSERT_NE(server_, nullptr);
+    }
+    void TearDown() override {
+        for (Node* node : {client_, server_, listener_}) {
+            if (node != nullptr) node->closed();
+        }
+        loop_.run(30 * second);
+        const auto state =
+            record_of<abi::NetworkState>(loop_.asked(loop_.ask(loop_.network().root(), Verb::get)));
+        EXPECT_EQ(state.connections, 0u);
+        EXPECT_TRUE(channel_.shared.gone);
+    }
+    Error error_of(uint64_t id) { return loop_.wait(id).outcome.status.code(); }
+    std::string server_reads() { return loop_.wait(loop_.ask(*server_, Verb::read)).bytes; }
+};
+
+std::string pattern(size_t bytes) {
+    std::string text(bytes, 0);
+    for (size_t i = 0; i < bytes; i++) text[i] = static_cast<char>(i * 31 + i / 251);
+    return text;
+}
+
+TEST_F(StreamTest, bytes_and_ends_go_both_ways) {
+    EXPECT_EQ(channel_.write("question"), 8u);
+    EXPECT_EQ(server_reads(), "question");
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::write, "answer")), Error::ok);
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::shutdown, {}, abi::shutdown_send)), Error::ok);
+    loop_.run();
+    EXPECT_EQ(channel_.read(), "answer");
+    EXPECT_TRUE(channel_.ends.reader.ended());
+    channel_.ends.writer.finish();
+    channel_.ring();
+    EXPECT_EQ(server_reads(), "");
+    EXPECT_EQ(channel_.shared.reason, 0u);
+}
+
+TEST_F(StreamTest, requests_for_bytes_are_refused_and_a_second_channel_too) {
+    EXPECT_EQ(error_of(loop_.ask(*client_, Verb::read)), Error::wrong_state);
+    EXPECT_EQ(error_of(loop_.ask(*client_, Verb::write, "x")), Error::wrong_state);
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::share)), Error::bad_argument);
+    Client other;
+    loop_.brings = &other;
+    EXPECT_EQ(error_of(loop_.ask(*client_, Verb::share)), Error::busy);
+    const uint64_t read = loop_.ask(*server_, Verb::read);
+    loop_.brings = &other;
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::share)), Error::busy);
+    other.refuses = Error::no_budget;
+    channel_.write("x");
+    EXPECT_EQ(loop_.wait(read).bytes, "x");
+    loop_.brings = &other;
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::share)), Error::no_budget);
+    loop_.brings = &other;
+    EXPECT_EQ(error_of(loop_.ask(loop_.network().root(), Verb::open, "tcp/listen/81")),
+              Error::not_supported);
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::write, "goes on")), Error::ok);
+}
+
+TEST_F(StreamTest, many_bytes_wait_for_whoever_does_not_read) {
+    const std::string sent = pattern(300'000);
+    size_t written = 0;
+    // Until nothing moves any more: the stream, lwIP's memory and the window are full.
+    for (unsigned idle = 0; idle < 20;) {
+        const size_t count = channel_.write(std::string_view(sent).substr(written));
+        written += count;
+        idle = count == 0 ? idle + 1 : 0;
+        loop_.run(100 * millisecond);
+    }
+    EXPECT_LT(written, sent.size());
+    std::string got;
+    while (got.size() < sent.size()) {
+        written += channel_.write(std::string_view(sent).substr(written));
+        const std::string part = server_reads();
+        ASSERT_FALSE(part.empty());
+        got += part;
+    }
+    EXPECT_TRUE(got == sent);
+    // And the other way, where the stream and the network's buffer fill up.
+    written = 0;
+    got.clear();
+    uint64_t write = 0;
+    for (unsigned turns = 0; got.size() < sent.size() && turns < 10'000; turns++) {
+        if (write != 0 && loop_.asked(write).answered) {
+            written += loop_.asked(write).outcome.words[0];
+            write = 0;
+        }
+        if (write == 0 && written < sent.size()) {
+            write = loop_.ask(*server_, Verb::write,
+                              std::string_view(sent).substr(written, Loop::block_bytes));
+        }
+        if (turns % 7 == 0) got += channel_.read();
+        loop_.run(millisecond);
+    }
+    EXPECT_TRUE(got == sent);
+}
+
+TEST_F(StreamTest, what_a_client_left_behind_is_sent) {
+    EXPECT_EQ(channel_.write(pattern(4000)), 4000u);
+    client_->closed();
+    client_ = nullptr;
+    std::string got;
+    for (std::string part = server_reads(); !part.empty(); part = server_reads()) got += part;
+    EXPECT_TRUE(got == pattern(4000));
+    EXPECT_TRUE(channel_.shared.gone);
+}
+
+TEST_F(StreamTest, a_client_that_lets_go_of_its_end_is_noticed_with_its_last_bytes) {
+    channel_.ends.writer.write(std::as_bytes(std::span(std::string_view("last"))));
+    channel_.shared.client = ClientStream::Client::gone;
+    channel_.ring();
+    EXPECT_EQ(server_reads(), "last");
+    EXPECT_EQ(server_reads(), "");
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::write, "dropped")), Error::ok);
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::sync)), Error::ok);
+}
+
+TEST_F(StreamTest, a_reset_is_told_behind_the_bytes_that_came_before) {
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::write, "before")), Error::ok);
+    loop_.run();
+    channel_.write("unread");
+    loop_.run();
+    server_->closed();
+    server_ = nullptr;
+    loop_.run();
+    EXPECT_EQ(channel_.read(), "before");
+    EXPECT_EQ(channel_.shared.reason, abi::net_stream_reset);
+}
+
+TEST_F(StreamTest, impossible_indices_reset_the_connection) {
+    channel_.write("fine");
+    EXPECT_EQ(server_reads(), "fine");
+    channel_.shared.memory.scribble(channel::producer_index_offset, 4 + 4097);
+    channel_.ring();
+    loop_.run();
+    EXPECT_EQ(channel_.shared.reason, static_cast<uint32_t>(channel::Fault::producer_index));
+    EXPECT_TRUE(channel_.shared.gone);
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::read)), Error::closed);
+    EXPECT_EQ(error_of(loop_.ask(*client_, Verb::read)), Error::faulted);
+    EXPECT_EQ(error_of(loop_.ask(*client_, Verb::write, "x")), Error::faulted);
+}
+
+TEST_F(StreamTest, a_reader_that_lies_is_found_out_when_its_room_is_needed) {
+    channel_.shared.memory.scribble(channel::ring_words_size + channel::consumer_index_offset, 77);
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::write, pattern(8000))), Error::ok);
+    loop_.run();
+    EXPECT_EQ(channel_.shared.reason, static_cast<uint32_t>(channel::Fault::consumer_index));
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::read)), Error::closed);
+}
+
+TEST_F(StreamTest, a_client_that_shuts_the_channel_down_resets_the_connection) {
+    channel_.shared.client = ClientStream::Client::broken;
+    channel_.ring();
+    EXPECT_EQ(error_of(loop_.ask(*server_, Verb::read)), Error::closed);
+}
+
+TEST_F(StreamTest, an_accept_that_ends_gives_its_channel_up) {
+    Client other;
+    loop_.brings = &other;
+    const uint64_t accept = loop_.ask(*listener_, Verb::accept, {}, 0, 0, 1, loop_.now() + second);
+    EXPECT_EQ(error_of(accept), Error::timed_out);
+    EXPECT_TRUE(other.shared.gone);
+}
+
+}  // namespace
+}  // namespace annulus::net
