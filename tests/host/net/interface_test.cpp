@@ -1,85 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Tests of the network interface: frames on a wire whose other end the test plays.
-#include <deque>
-
-#include "tests/host/net/loop.h"
+#include "tests/host/net/wire.h"
 
 namespace annulus::net {
 namespace {
 
 using namespace test;
 using abi::Verb;
-
-using Frame = std::vector<uint8_t>;
-
-constexpr HardwareAddress own_hardware = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
-constexpr uint32_t own_address = 0x0a00020f;
-constexpr uint32_t peer_address = 0x0a000202;
-
-// The wire: keeps what the stack sends.
-class Wire final : public PacketLink {
-public:
-    bool send(std::span<const FramePart> parts) override {
-        if (full) return false;
-        Frame frame;
-        for (const FramePart part : parts) {
-            for (const std::byte byte : part) frame.push_back(static_cast<uint8_t>(byte));
-        }
-        sent.push_back(frame);
-        return true;
-    }
-
-    std::deque<Frame> sent;
-    bool full = false;
-};
-
-void put(Frame& frame, uint64_t value, unsigned bytes) {
-    while (bytes-- > 0) frame.push_back(static_cast<uint8_t>(value >> 8 * bytes));
-}
-
-Frame ethernet(uint16_t type) {
-    Frame frame;
-    for (const uint8_t byte : own_hardware) frame.push_back(byte);
-    put(frame, 0x020000000001, 6);
-    put(frame, type, 2);
-    return frame;
-}
-
-uint16_t checksum(std::span<const uint8_t> bytes) {
-    uint32_t sum = 0;
-    for (size_t i = 0; i < bytes.size(); i++) sum += uint32_t{bytes[i]} << (i % 2 == 0 ? 8 : 0);
-    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-    return static_cast<uint16_t>(~sum);
-}
-
-Frame arp_reply() {
-    Frame frame = ethernet(0x0806);
-    put(frame, 0x0001080006040002, 8);
-    put(frame, 0x020000000001, 6);
-    put(frame, peer_address, 4);
-    for (const uint8_t byte : own_hardware) frame.push_back(byte);
-    put(frame, own_address, 4);
-    return frame;
-}
-
-Frame ip_frame(uint8_t protocol, const Frame& payload) {
-    Frame header;
-    put(header, 0x4500, 2);
-    put(header, 20 + payload.size(), 2);
-    put(header, 0x12340000, 4);
-    put(header, 64, 1);
-    put(header, protocol, 1);
-    put(header, 0, 2);
-    put(header, peer_address, 4);
-    put(header, own_address, 4);
-    const uint16_t sum = checksum(header);
-    header[10] = static_cast<uint8_t>(sum >> 8);
-    header[11] = static_cast<uint8_t>(sum);
-    Frame frame = ethernet(0x0800);
-    frame.insert(frame.end(), header.begin(), header.end());
-    frame.insert(frame.end(), payload.begin(), payload.end());
-    return frame;
-}
 
 Frame echo_request(size_t bytes) {
     Frame icmp;
@@ -96,29 +23,17 @@ class InterfaceTest : public testing::Test {
 protected:
     Loop& loop_ = Loop::instance();
 
-    // The interface exists once in a program.
-    static Wire& wire() {
-        static Wire wire;
-        return wire;
-    }
+    Wire& wire() { return Wire::instance(); }
     Interface& interface() { return loop_.network().interface(); }
 
     void SetUp() override {
         loop_.client_gone = false;
-        if (!interface().started()) {
-            const FixedAddress fixed = {own_address, 0xffffff00, peer_address, 0};
-            interface().start(wire(), own_hardware, 1500, true, fixed);
-            loop_.run();
-        }
+        wire().connect(loop_);
         wire().sent.clear();
         wire().full = false;
     }
     void arrive(const Frame& frame) {
-        const auto space = interface().receive_space(frame.size());
-        if (!space.empty()) {
-            std::copy_n(std::as_bytes(std::span(frame)).begin(), frame.size(), space.begin());
-            interface().receive();
-        }
+        Wire::arrive(loop_, frame);
         loop_.run();
     }
     abi::NetworkState state() {
