@@ -114,8 +114,7 @@ Result<Ref<Semaphore>> Semaphore::create(Budget& budget, SemaphoreMode mode, uin
     return semaphore;
 }
 
-void Semaphore::close_door_locked() {
-    if (closed_) return;
+void Semaphore::take_door_locked() {
     uint64_t seen = door_closed;
     // Acquire: pairs with the release of whoever stood in the door. A fast path does so for some
     // ten instructions with interrupts off, and one that comes meanwhile takes its turn at `lock_`.
@@ -123,8 +122,8 @@ void Semaphore::close_door_locked() {
         spin_wait();
     }
     closed_ = true;
-    if (seen == door_open) return;
-    // Safety: what is neither open nor closed names the waiting thread, which cannot go away.
+    if (!names_thread(seen)) return;
+    // Safety: the waiting thread cannot go away.
     auto& thread = *reinterpret_cast<Thread*>(seen);
     thread.alone_at.store(nullptr, std::memory_order_relaxed);
     thread.status.store(ThreadStatus::blocked, std::memory_order_relaxed);
@@ -140,9 +139,8 @@ void Semaphore::close_door_locked() {
     thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
 }
 
-void Semaphore::open_door_locked() {
-    if (!plain_locked()) return;
-    uint64_t door = door_open;
+void Semaphore::leave_door_locked() {
+    uint64_t door = member_ == nullptr ? door_open : door_to(*member_);
     if (WaitLink* link = queue_.front()) {
         Thread& thread = *link->thread;
         // The only waiter, for nothing else, for ever. Whoever cancels its wait either was first,

@@ -11,12 +11,15 @@
 //
 // Modes. Counting: units. Binary: a doorbell, 0 or 1. Sequence: every signal adds one to the value;
 // a wait returns when the value differs from the one seen, and takes nothing.
-// The door. The fast paths (kernel/arch/x86_64/syscall) serve the plain case without the lock: a
+//
+// The door (kernel/object/door.h). The fast paths serve the plain cases without the lock: a
 // counting or binary semaphore with at most one thread waiting, for nothing else and without a
-// deadline. One word says whether it is that case, who waits, and keeps others out:
+// deadline; or a member of a set that has no units and that nobody waits for by itself. One word
+// says which case it is, who waits, and keeps others out:
 //
 //   open (0) --wait: exchange, K, store--> the waiting thread --signal: exchange, store--> open
 //      \------------------ closed: somebody is in, or the lock's holder --------/
+//   the member's record --signal: exchange, a waiter of the set gets the unit, store--> the same
 //
 // Whoever finds it closed changes nothing and takes the lock, whose holder shuts the door for as
 // long as the semaphore is anything but plain (closed_), after moving the thread it finds to the
@@ -25,6 +28,7 @@
 
 #include "kernel/lock/spin_lock.h"
 #include "kernel/memory/memory_object.h"
+#include "kernel/object/door.h"
 #include "kernel/object/object.h"
 #include "kernel/schedule/thread.h"
 
@@ -119,18 +123,15 @@ private:
     friend struct SemaphoreEnd;
     friend struct FastPathOffsets;
 
-    static constexpr uint64_t door_open = 0;
-    // Any value that is no address; the fast paths have this one at hand.
-    static constexpr uint64_t door_closed = semaphore_kernel_bit;
-
-    // Holds the lock with the door shut.
+    // Holds the lock with the door shut. Inlined: most who come find nobody in the door.
     class SCOPED_LOCK_TYPE Guard {
     public:
-        explicit Guard(Semaphore& semaphore) ACQUIRES(semaphore.lock_) : semaphore_(semaphore) {
+        [[gnu::always_inline]] explicit Guard(Semaphore& semaphore) ACQUIRES(semaphore.lock_)
+            : semaphore_(semaphore) {
             semaphore_.lock_.lock();
             semaphore_.close_door_locked();
         }
-        ~Guard() RELEASES() {
+        [[gnu::always_inline]] ~Guard() RELEASES() {
             semaphore_.open_door_locked();
             semaphore_.lock_.unlock();
         }
@@ -141,15 +142,23 @@ private:
         Semaphore& semaphore_;
     };
 
-    void close_door_locked() REQUIRES(lock_);
-    void open_door_locked() REQUIRES(lock_);
-    // The one predicate for the fast paths, beside who waits: a wait answers 0 (so it is no
-    // sequence), alive, in no set, nothing left to do.
-    bool plain_locked() const REQUIRES(lock_) {
-        return answer_.load(std::memory_order_relaxed) == 0 &&
-               !dead.load(std::memory_order_relaxed) && member_ == nullptr && owed_units_ == 0 &&
-               !waking_;
+    void close_door_locked() REQUIRES(lock_) {
+        if (!closed_) take_door_locked();
     }
+    void open_door_locked() REQUIRES(lock_) {
+        if (plain_locked()) leave_door_locked();
+    }
+    void take_door_locked() REQUIRES(lock_);
+    void leave_door_locked() REQUIRES(lock_);
+    // The one predicate for the fast paths, beside who waits: a wait answers 0 (so it is no
+    // sequence), alive, nothing left to do; in a set: without units.
+    bool plain_locked() const REQUIRES(lock_) {
+        if (dead.load(std::memory_order_relaxed) || answer_.load(std::memory_order_relaxed) != 0) {
+            return false;
+        }
+        return owed_units_ == 0 && !waking_ && (member_ == nullptr || plain_member_locked());
+    }
+    bool plain_member_locked() const REQUIRES(lock_);
 
     uint64_t answer_for(uint64_t value) const {
         return mode_ == SemaphoreMode::sequence ? value : answer_.load(std::memory_order_relaxed);

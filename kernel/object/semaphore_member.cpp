@@ -8,6 +8,8 @@
 
 namespace annulus::kernel {
 
+bool Semaphore::plain_member_locked() const { return !member_->linked && queue_.empty(); }
+
 uint64_t Semaphore::units_for_set_locked(uint64_t value) const {
     if (mode_ == SemaphoreMode::sequence) return value != member_->last ? 1 : 0;
     // A program may have written anything into the word of a binary semaphore.

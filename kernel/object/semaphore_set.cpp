@@ -11,6 +11,46 @@
 
 namespace annulus::kernel {
 
+// --- the door
+
+void SemaphoreSet::take_door_locked() {
+    uint64_t seen = door_closed;
+    // Acquire: pairs with the release of whoever stood in the door, for some dozens of instructions
+    // with interrupts off.
+    while ((seen = door_.exchange(door_closed, std::memory_order_acquire)) == door_closed) {
+        spin_wait();
+    }
+    closed_ = true;
+    if (!names_thread(seen)) return;
+    // Safety: the waiting thread cannot go away.
+    auto& thread = *reinterpret_cast<Thread*>(seen);
+    thread.alone_at.store(nullptr, std::memory_order_relaxed);
+    thread.status.store(ThreadStatus::blocked, std::memory_order_relaxed);
+    thread.wait_kind = WaitKind::set;
+    thread.resume = Resume::status;
+    thread.message.rax = 0;
+    thread.message.rdx = 0;
+    thread.waits_on_set.store(this, std::memory_order_relaxed);
+    queue_.push_back(thread.link);
+    // Release: whoever ends the wait sees all of the above.
+    thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+}
+
+void SemaphoreSet::open_door_locked() {
+    // A queued thread stays queued: it is the next event's, and comes through the door again then.
+    if (ended_ || !queue_.empty() || !ready_.empty()) return;
+    closed_ = false;
+    // Release: pairs with the fast paths' exchange, an acquire.
+    door_.store(table_ == nullptr ? door_open : door_to(*table_), std::memory_order_release);
+}
+
+bool SemaphoreSet::cancel(Thread& thread) {
+    Guard guard(*this);  // which moves the thread to the queue
+    WaitRecord waiting = WaitRecord::waiting;
+    return thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
+                                                      std::memory_order_acq_rel);
+}
+
 // --- records
 
 SetMember* SemaphoreSet::allocate_locked() {
@@ -40,19 +80,19 @@ void SemaphoreSet::free_locked(SetMember& member) {
 }
 
 void SemaphoreSet::forget(SetMember& member) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     free_locked(member);
 }
 
 bool SemaphoreSet::attach(SetMember& member, Semaphore& semaphore) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (ended_) return false;
     member.semaphore = &semaphore;
     return true;
 }
 
 void SemaphoreSet::unlink(SetMember& member) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     member.semaphore = nullptr;
     if (!ready_.is_linked(member)) return;
     ready_.remove(member);
@@ -62,7 +102,7 @@ void SemaphoreSet::unlink(SetMember& member) {
 Result<void> SemaphoreSet::add(Semaphore& semaphore, uint64_t key, uint64_t seen) {
     SetMember* member;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (ended_) return Error::closed;
         member = allocate_locked();
         if (member == nullptr) return Error::limit;
@@ -127,7 +167,7 @@ bool SemaphoreSet::start_work_locked() {
 }
 
 SemaphoreSet::Placed SemaphoreSet::place(SetMember& member, uint64_t value, uint64_t units) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     Thread* woken = ended_ ? nullptr : grant_locked({member.key, value, false});
     if (woken != nullptr) --units;
     member.linked = units > 0;
@@ -138,7 +178,7 @@ SemaphoreSet::Placed SemaphoreSet::place(SetMember& member, uint64_t value, uint
 }
 
 Thread* SemaphoreSet::close(SetMember& member) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     member.semaphore = nullptr;
     if (ready_.is_linked(member)) {
         member.closed = true;
@@ -158,7 +198,7 @@ Result<bool> SemaphoreSet::take_first(SetEventTaken& event) {
     SetMember* member;
     Semaphore* semaphore;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         member = pop_locked();
         if (member == nullptr) return Error::not_found;
         semaphore = member->semaphore;
@@ -185,7 +225,7 @@ Result<bool> SemaphoreSet::take(SetEventTaken& event) {
 Result<bool> SemaphoreSet::take_or_queue(SetEventTaken& event, Thread& thread, bool poll) {
     for (unsigned i = 0; i < abi::chunk_items; ++i) {
         {
-            SpinGuard guard(lock_);
+            Guard guard(*this);
             if (ended_) return Error::closed;
             if (table_ != nullptr) return Error::busy;
             if (ready_.empty()) {
@@ -204,7 +244,7 @@ Result<bool> SemaphoreSet::take_or_queue(SetEventTaken& event, Thread& thread, b
 }
 
 void SemaphoreSet::unqueue(Thread& thread) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (thread.waits_on_set.load(std::memory_order_relaxed) != this) return;
     thread.waits_on_set.store(nullptr, std::memory_order_relaxed);
     queue_.remove(thread.link);
@@ -216,7 +256,7 @@ bool SemaphoreSet::pump_one() {
     Semaphore* semaphore;
     Thread* woken = nullptr;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (ended_ || !somebody_waits_locked()) return false;
         member = pop_locked();
         if (member == nullptr) return false;
@@ -241,7 +281,7 @@ bool SemaphoreSet::pump_one() {
 // --- the table
 
 Result<void> SemaphoreSet::bind(Table& table) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (ended_) return Error::closed;
     if (table_ != nullptr || !queue_.empty()) return Error::busy;
     TRY(table.set_events(this, !ready_.empty()));
@@ -252,7 +292,7 @@ Result<void> SemaphoreSet::bind(Table& table) {
 
 void SemaphoreSet::unbind() {
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (table_ == nullptr) return;
         table_->forget_events();
         table_ = nullptr;
@@ -261,7 +301,7 @@ void SemaphoreSet::unbind() {
 }
 
 SemaphoreSet::Counts SemaphoreSet::counts() {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     return {used_, room_, !ready_.empty(), table_ != nullptr};
 }
 
@@ -282,7 +322,7 @@ struct SetEnd {
         Semaphore* semaphore = nullptr;
         SetMember* member = nullptr;
         {
-            SpinGuard guard(set.lock_);
+            SemaphoreSet::Guard guard(set);
             if (WaitLink* link = set.queue_.pop_front()) {
                 Thread& thread = *link->thread;
                 thread.waits_on_set.store(nullptr, std::memory_order_release);
@@ -313,7 +353,7 @@ struct SetEnd {
         SemaphoreSet& set = container_of(work, &SemaphoreSet::work_);
         bool ended;
         {
-            SpinGuard guard(set.lock_);
+            SemaphoreSet::Guard guard(set);
             ended = set.ended_;
             set.again_ = false;
         }
@@ -321,7 +361,7 @@ struct SetEnd {
             if (ended ? end_one(set) : set.pump_one()) continue;
             bool retire;
             {
-                SpinGuard guard(set.lock_);
+                SemaphoreSet::Guard guard(set);
                 if (set.again_) return Work::Step::more;
                 set.working_ = false;
                 retire = set.unreferenced_;
@@ -346,7 +386,7 @@ struct SetEnd {
         set.unbind();
         bool start;
         {
-            SpinGuard guard(set.lock_);
+            SemaphoreSet::Guard guard(set);
             set.ended_ = true;
             start = (!set.queue_.empty() || set.used_ > 0) && set.start_work_locked();
         }
@@ -358,7 +398,7 @@ struct SetEnd {
         auto& set = static_cast<SemaphoreSet&>(object);
         die(object);
         {
-            SpinGuard guard(set.lock_);
+            SemaphoreSet::Guard guard(set);
             set.unreferenced_ = true;
             if (set.working_) return false;
         }

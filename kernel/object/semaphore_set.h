@@ -12,13 +12,19 @@
 // somebody waits the ready list is empty; whoever would break that starts the pump.
 // Bound to a table, the set's waiters are the table's server threads.
 //
+// The door (kernel/object/door.h), as a semaphore's: open while nobody waits and nothing is ready,
+// else it names the one thread that waits for nothing else, without a deadline or an array; or the
+// table, while nothing is ready. So whoever finds a thread or a table there may give it an event.
+//
 // Lifetime. A member does not keep its semaphore alive: one that ends gives its key once more, as
 // closed. A record that was removed is used again only after a grace period, since another CPU may
 // have it in hand. The records go with the set.
-// Locking: `lock_` (rank `semaphore_set`), inside the lock of a semaphore, outside that of a table.
+// Locking: `lock_` (rank `semaphore_set`) by `Guard`, inside the lock of a semaphore, outside that
+// of a table.
 #pragma once
 
 #include "kernel/lock/spin_lock.h"
+#include "kernel/object/door.h"
 #include "kernel/object/object.h"
 #include "kernel/schedule/thread.h"
 
@@ -64,6 +70,9 @@ public:
     // True: taken. busy: the set is bound to a table.
     Result<bool> take_or_queue(SetEventTaken& event, Thread& thread, bool poll);
     void unqueue(Thread& thread);
+    // For a thread whose `alone_at` was this set: changes its wait_record from waiting to dead.
+    // False: its wait ended meanwhile. It is still queued.
+    bool cancel(Thread& thread);
 
     // The table serves the set's events from now on, and owns a reference to the set, which the
     // caller made, until unbind(). busy, closed, or what the table answers.
@@ -95,7 +104,31 @@ public:
 
 private:
     friend struct SetEnd;
+    friend struct FastPathOffsets;
 
+    // Holds the lock with the door shut.
+    class SCOPED_LOCK_TYPE Guard {
+    public:
+        explicit Guard(SemaphoreSet& set) ACQUIRES(set.lock_) : set_(set) {
+            set_.lock_.lock();
+            set_.close_door_locked();
+        }
+        ~Guard() RELEASES() {
+            set_.open_door_locked();
+            set_.lock_.unlock();
+        }
+        Guard(const Guard&) = delete;
+        Guard& operator=(const Guard&) = delete;
+
+    private:
+        SemaphoreSet& set_;
+    };
+
+    void close_door_locked() REQUIRES(lock_) {
+        if (!closed_) take_door_locked();
+    }
+    void take_door_locked() REQUIRES(lock_);
+    void open_door_locked() REQUIRES(lock_);
     uint32_t index_of(const SetMember& member) const {
         return static_cast<uint32_t>(&member - records_);
     }
@@ -111,6 +144,8 @@ private:
     bool pump_one();
 
     SpinLock lock_{LockRank::semaphore_set};
+    std::atomic<uint64_t> door_{door_open};  // its offset is known to assembly
+    bool closed_ GUARDED_BY(lock_) = false;  // the door stays shut between holders
     IntrusiveList<SetMember, ReadyMember> ready_ GUARDED_BY(lock_);
     IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
     Table* table_ GUARDED_BY(lock_) = nullptr;

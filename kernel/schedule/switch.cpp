@@ -40,7 +40,7 @@ void return_to_thread(Thread& thread) {
     const auto& state = reinterpret_cast<const arch::ReturnState&>(thread.user_rip);
     switch (thread.resume) {
         case Resume::message: arch::return_with_message(&thread.message, &state);
-        case Resume::unit: set_status(thread, Status()); [[fallthrough]];
+        case Resume::unit: thread.message.rax = 0; [[fallthrough]];
         case Resume::status: arch::return_with_status(&thread.message, &state);
         case Resume::frame:
             arch::restore_vector_state(thread.vector_area);

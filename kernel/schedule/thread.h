@@ -68,7 +68,7 @@ enum class Resume : uint8_t {
     message = 0,       // all 13 message registers from `message`, by SYSRET
     status = 1,        // rax, rdx and rbp from `message`, the others zero, by SYSRET
     frame = 2,         // all registers from `frame`, vector state restored, by IRET
-    unit = 4,          // as status, with rax and rdx zero: it was given a unit
+    unit = 4,          // as status, with rax zero: it was given a unit, or a set's event
     continuation = 3,  // runs `continuation` first, in the thread's own address space
 };
 
@@ -168,10 +168,11 @@ struct Thread final : Object,
     std::atomic<Cpu*> cpu{nullptr};  // where it runs, or ran last
     Process* process = nullptr;      // holds a reference
     Message message{};
-    RecentHandle signalled, waited, entered;
-    // Not null while that semaphore's door names the thread (semaphore.h). Then it waits, whatever
-    // the members above say; they are set when the semaphore's lock takes it from the door.
-    std::atomic<Semaphore*> alone_at{nullptr};
+    RecentHandle signalled, waited, waited_set, entered;
+    // Not null while the door of that semaphore or set names the thread (kernel/object/door.h).
+    // Then it waits, whatever the members above say; they are set when the holder of the object's
+    // lock takes it from the door.
+    std::atomic<Object*> alone_at{nullptr};
 
     // The rest is for C++ only.
     void (*continuation)(Thread&) = nullptr;

@@ -263,11 +263,14 @@ void system_call_wait_any(Thread& thread) {
 
 // Changes the wait's record to dead. True: this call did.
 static bool claim_wait(Thread& thread) {
-    // Acquire: pairs with the store before the semaphore's door named the thread. A fast path that
-    // ends the wait clears this before it opens the door, and the semaphore's end comes through the
-    // door: so the semaphore outlives this stay in the kernel.
-    if (Semaphore* semaphore = thread.alone_at.load(std::memory_order_acquire)) {
-        if (semaphore->cancel(thread)) return true;
+    // Acquire: pairs with the store before the door named the thread. A fast path that ends the
+    // wait clears this before it leaves the door, and the object's end comes through the door: so
+    // the object outlives this stay in the kernel.
+    if (Object* object = thread.alone_at.load(std::memory_order_acquire)) {
+        const bool won = object->type() == abi::ObjectType::set
+                             ? static_cast<SemaphoreSet*>(object)->cancel(thread)
+                             : static_cast<Semaphore*>(object)->cancel(thread);
+        if (won) return true;
     }
     WaitRecord waiting = WaitRecord::waiting;
     // Acquire-release: the winner sees the wait as it was set up and nobody else touches it now.

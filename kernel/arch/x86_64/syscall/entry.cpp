@@ -56,6 +56,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         ".popsection\n"
 
         // --- any other case: save the message, continue in C++ on an empty kernel stack
+        ".globl fast_switch, unlock_slow_reply\n"
         "slow_call_number:\n\t"
         "enter_thread\n"
         ".globl slow_entry\n"
@@ -314,7 +315,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %%rsi, %%rcx\n\t"
         "shrq $32, %%rcx\n\t"
         "cmpl %c[slot_epoch](%%r14), %%ecx\n\t"
-        "jne unlock_slow_reply\n\t"
+        "jne reply_nothing\n\t"
         "cmpb %[taken], %c[slot_state](%%r14)\n\t"
         "jne unlock_slow_reply\n\t"
         "movq %c[slot_client](%%r14), %%rcx\n\t"

@@ -4,6 +4,7 @@
 
 #include "kernel/object/handle_table.h"
 #include "kernel/object/semaphore.h"
+#include "kernel/object/semaphore_set.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/cpu.h"
 
@@ -57,8 +58,10 @@ struct FastPathOffsets {
     static constexpr size_t cpu = offsetof(Thread, cpu);
     static constexpr size_t message = offsetof(Thread, message);
     static constexpr size_t saved_rbp = offsetof(Thread, message.rbp);
+    static constexpr size_t saved_rdx = offsetof(Thread, message.rdx);
     static constexpr size_t signalled = offsetof(Thread, signalled);
     static constexpr size_t waited = offsetof(Thread, waited);
+    static constexpr size_t waited_set = offsetof(Thread, waited_set);
     static constexpr size_t alone_at = offsetof(Thread, alone_at);
     // The base class RunQueueNode: its link, then its priority.
     static constexpr size_t node = offsetof(Thread, priority) - sizeof(ListNode<ReadyLink>);
@@ -73,13 +76,18 @@ struct FastPathOffsets {
 
     // Semaphore
     static constexpr size_t door = offsetof(Semaphore, door_);
-    static constexpr uint64_t door_closed = Semaphore::door_closed;
-    static_assert(door_closed == semaphore_kernel_bit && Semaphore::door_open == 0);
+    static constexpr uint64_t door_closed = kernel::door_closed;
+    static_assert(door_closed == semaphore_kernel_bit && door_open == 0);
     static constexpr size_t semaphore_word = offsetof(Semaphore, word_);
     static constexpr size_t semaphore_mode = offsetof(Semaphore, mode_);
     static constexpr size_t bell = offsetof(Semaphore, bell_);
     // A channel's end is its bell: a semaphore whose `bell` is its peer.
     static_assert(sizeof(SemaphoreMode) == 1);
+
+    // SemaphoreSet and SetMember
+    static constexpr size_t set_door = offsetof(SemaphoreSet, door_);
+    static constexpr size_t member_set = offsetof(SetMember, set);
+    static constexpr size_t member_key = offsetof(SetMember, key);
 
     // HandleEntry
     static constexpr size_t entry_object = offsetof(HandleEntry, object);
@@ -100,6 +108,8 @@ struct FastPathOffsets {
     static constexpr size_t slots = offsetof(Table, slots_);
     static constexpr size_t slot_count = offsetof(Table, slot_count_);
     static constexpr size_t waiting = offsetof(Table, waiting_);  // the head's next link
+    static constexpr size_t free_head = offsetof(Table, free_head_);
+    static constexpr size_t event_next = offsetof(Table, event_next_);
 
     // RequestSlot
     static constexpr size_t slot_size = sizeof(RequestSlot);
@@ -108,6 +118,7 @@ struct FastPathOffsets {
     static constexpr size_t slot_client = offsetof(RequestSlot, client);
     static constexpr size_t slot_account = offsetof(RequestSlot, account);
     static constexpr size_t slot_lengths = offsetof(RequestSlot, lengths);
+    static constexpr size_t slot_next_free = offsetof(RequestSlot, next_free);
 
     static constexpr uint32_t in_request =
         wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::request);

@@ -44,9 +44,10 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq \\recent+%c[recent_object](%%rsp), \\object\n\t"
         ".endm\n\t"
 
-        // The whole look-up: in bounds, this generation, a semaphore or the end of a channel, not
-        // busy, the right, no lease. Destroys r13 and r14.
-        ".macro find_handle recent, handle, handle_low, object, object_low, right, slow\n\t"
+        // The whole look-up: in bounds, this generation, of one of two types, not busy, the right,
+        // no lease. Destroys r13 and r14.
+        ".macro find_handle recent, handle, handle_low, object, object_low, type, or_type, right, "
+        "slow\n\t"
         "movl \\handle_low, \\object_low\n\t"
         "cmpl %c[handle_count](%%rsp), \\object_low\n\t"
         "jae \\slow\n\t"
@@ -56,9 +57,9 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq %%r13, %%r14\n\t"
         "xorq \\handle, %%r14\n\t"  // slots are below 65536: bits 24-31 of the handle are 0
         "shrq $24, %%r14\n\t"
-        "cmpq %[semaphore], %%r14\n\t"
+        "cmpq \\type, %%r14\n\t"
         "je 1f\n\t"
-        "cmpq %[channel], %%r14\n\t"
+        "cmpq \\or_type, %%r14\n\t"
         "jne \\slow\n\t"
         "1:\n\t"
         "btl \\right, %%r13d\n\t"
@@ -108,8 +109,8 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "andb $0x7f, 7(\\scratch)\n\t"
         ".endm\n\t"
 
-        // The rest of a switch: to the thread in rsp. rax and rdx are 0: the status and the value
-        // of the call that it blocked in.
+        // The rest of a switch: to the thread in rsp. rax is 0, the status of the call that it
+        // blocked in, and rdx the value: 0, or the key of a set's event.
         ".macro light_switch\n\t"
         "movq %%rsp, %%gs:%c[current]\n\t"
         "movq %c[page_table](%%rsp), %%rcx\n\t"
@@ -143,7 +144,8 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "sysretq\n\t"
         ".endm\n\t"
 
-        ".globl light_signal, light_wait, light_signal_and_wait\n\t"
+        ".globl light_signal, light_wait, light_signal_and_wait, light_return\n\t"
+        ".globl signal_slow, wait_slow, both_slow, wait_blocked, both_switch, light_switch_to\n\t"
 
         // --- signal: rdi semaphore, rsi units
         ".balign 16\n\t"
@@ -179,6 +181,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "leaq %c[node](%%rax), %%r9\n\t"
         "xorl %%eax, %%eax\n\t"
         "movq %%rax, %c[alone_at]-%c[node](%%r9)\n\t"
+        "movq %%rax, %c[saved_rdx]-%c[node](%%r9)\n\t"
         "movq %%r9, %%gs:%c[next]\n\t"
         "movq %%rax, %c[door](%%r8)\n\t"
         "light_return:\n\t"  // rax is 0: the status
@@ -213,6 +216,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "count_entry\n\t"
         "save_return\n\t"
         "movl %[ready_state], %c[wait_state](%%rsp)\n\t"
+        "movq $0, %c[saved_rdx](%%rsp)\n\t"
         "movq $0, %c[alone_at](%%rax)\n\t"
         "clear_kernel_bit %%r8, %%r9\n\t"
         "leaq %c[node](%%rsp), %%r9\n\t"
@@ -221,6 +225,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq %%rax, %%rsp\n\t"
         "xorl %%eax, %%eax\n\t"
         "xorl %%edx, %%edx\n\t"
+        "light_switch_to:\n\t"
         "light_switch\n\t"
         // Others are ready: it goes first only if it is more urgent than they.
         "signal_ready:\n\t"
@@ -231,10 +236,10 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "ja signal_first\n\t"
         "jmp signal_undo\n\t"
 
-        // Nobody waits, or the door was shut.
+        // Nobody waits, or it is a member of a set, or the door was shut.
         "signal_nobody:\n\t"
         "testq %%rax, %%rax\n\t"
-        "jnz signal_slow\n\t"
+        "jnz signal_event\n\t"
         "movq %c[semaphore_word](%%r8), %%r9\n\t"
         "movq (%%r9), %%rax\n\t"
         "movq %%rax, %%r12\n\t"
@@ -274,7 +279,9 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "jmp light_return\n\t"
 
         "signal_find:\n\t"
-        "find_handle %c[signalled], %%rdi, %%edi, %%r8, %%r8d, %[signal_right], signal_slow\n\t"
+        "find_handle %c[signalled], %%rdi, %%edi, %%r8, %%r8d, %[semaphore], %[channel], "
+        "%[signal_right], "
+        "signal_slow\n\t"
         "xorl %%r13d, %%r13d\n\t"
         "xorl %%r14d, %%r14d\n\t"
         "testq %%rsi, %%rsi\n\t"
@@ -290,7 +297,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq %%rbx, %c[rsp](%%rsp)\n\t"
         "jmp slow_entry\n\t"
 
-        // --- wait: rdi semaphore, rdx deadline
+        // --- wait: rdi semaphore or set, rdx deadline
         ".balign 16\n\t"
         "light_wait:\n\t"
         "enter_light\n\t"
@@ -308,6 +315,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "count_entry\n\t"
         "save_waiter %%r8\n\t"
         "movq %%rsp, %c[door](%%r8)\n\t"  // from here on others may find the thread
+        "wait_blocked:\n\t"               // rax is 0
         "cmpq $0, %%gs:%c[ready]\n\t"
         "jne wait_ready\n\t"
         "wait_next:\n\t"
@@ -316,6 +324,7 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "testq %%r9, %%r9\n\t"
         "jz wait_schedule\n\t"
         "leaq -%c[node](%%r9), %%rsp\n\t"
+        "movq %c[saved_rdx](%%rsp), %%rdx\n\t"
         "light_switch\n\t"
 
         // Others are ready: the next is the first only if it is more urgent than they.
@@ -356,14 +365,24 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq $0, %c[door](%%r8)\n\t"
         "jmp wait_slow\n\t"
         "wait_find:\n\t"
-        "find_handle %c[waited], %%rdi, %%edi, %%r8, %%r8d, %[wait_right], wait_slow\n\t"
+        "recent_handle %c[waited_set], %%rdi, %%r8, %%r9, wait_find_semaphore\n\t"
+        "jmp light_wait_on_set\n\t"
+        "wait_find_semaphore:\n\t"
+        "find_handle %c[waited], %%rdi, %%edi, %%r8, %%r8d, %[semaphore], %[channel], "
+        "%[wait_right], "
+        "wait_find_set\n\t"
         "jmp wait_found\n\t"
+        "wait_find_set:\n\t"
+        "find_handle %c[waited_set], %%rdi, %%edi, %%r8, %%r8d, %[set], %[set], %[wait_right], "
+        "wait_slow\n\t"
+        "jmp light_wait_on_set\n\t"
         "wait_slow:\n\t"
         "decq %%rdx\n\t"
         "movl $0x1003, %%eax\n\t"
         "jmp light_slow\n\t"
 
-        // --- signal_and_wait: rdi semaphore to signal, rsi to wait for, rdx deadline
+        // --- signal_and_wait: rdi semaphore to signal, rsi semaphore or set to wait for, rdx
+        // deadline
         ".balign 16\n\t"
         "light_signal_and_wait:\n\t"
         "enter_light\n\t"
@@ -398,9 +417,9 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "movq %%rax, %c[door](%%r8)\n\t"
         "movq %%rsp, %c[door](%%r9)\n\t"  // from here on others may find the thread
         "movq %%r12, %%rsp\n\t"
+        "both_switch:\n\t"
         "movq %%gs:%c[self], %%rcx\n\t"
         "movq %%rcx, %c[cpu](%%rsp)\n\t"
-
         "light_switch\n\t"
 
         // As in a call: in the way is only somebody more urgent, or an equal without a time slice.
@@ -424,13 +443,24 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
         "both_nobody:\n\t"
         "testq %%r12, %%r12\n\t"
         "jz both_undo\n\t"
-        "jmp both_slow\n\t"
+        "jmp both_event\n\t"
         "both_find_signalled:\n\t"
-        "find_handle %c[signalled], %%rdi, %%edi, %%r8, %%r8d, %[signal_right], both_slow\n\t"
+        "find_handle %c[signalled], %%rdi, %%edi, %%r8, %%r8d, %[semaphore], %[channel], "
+        "%[signal_right], "
+        "both_slow\n\t"
         "jmp both_signalled\n\t"
         "both_find_waited:\n\t"
-        "find_handle %c[waited], %%rsi, %%esi, %%r9, %%r9d, %[wait_right], both_slow\n\t"
+        "recent_handle %c[waited_set], %%rsi, %%r9, %%r12, both_find_semaphore\n\t"
+        "jmp both_on_set\n\t"
+        "both_find_semaphore:\n\t"
+        "find_handle %c[waited], %%rsi, %%esi, %%r9, %%r9d, %[semaphore], %[channel], "
+        "%[wait_right], "
+        "both_find_set\n\t"
         "jmp both_waited\n\t"
+        "both_find_set:\n\t"
+        "find_handle %c[waited_set], %%rsi, %%esi, %%r9, %%r9d, %[set], %[set], %[wait_right], "
+        "both_slow\n\t"
+        "jmp both_on_set\n\t"
         "both_slow:\n\t"
         "decq %%rdx\n\t"
         "movl $0x1006, %%eax\n\t"
@@ -457,13 +487,16 @@ extern "C" [[gnu::naked]] void syscall_semaphore_paths() {
           [recent_word] "i"(FastPathOffsets::recent_word), [rflags] "i"(FastPathOffsets::rflags),
           [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
           [rsp] "i"(FastPathOffsets::rsp), [saved_rbp] "i"(FastPathOffsets::saved_rbp),
-          [self] "i"(FastPathOffsets::self), [semaphore] "i"(annulus::abi::ObjectType::semaphore),
+          [saved_rdx] "i"(FastPathOffsets::saved_rdx), [self] "i"(FastPathOffsets::self),
+          [semaphore] "i"(annulus::abi::ObjectType::semaphore),
           [semaphore_mode] "i"(FastPathOffsets::semaphore_mode),
           [semaphore_word] "i"(FastPathOffsets::semaphore_word),
+          [set] "i"(annulus::abi::ObjectType::set),
           [signal_right] "i"(std::countr_zero(annulus::abi::right_signal)),
           [signalled] "i"(FastPathOffsets::signalled), [slice_end] "i"(FastPathOffsets::slice_end),
           [slow_reasons] "i"(FastPathOffsets::slow_reasons),
           [stack_top] "i"(FastPathOffsets::stack_top),
           [wait_right] "i"(std::countr_zero(annulus::abi::right_wait)),
-          [wait_state] "i"(FastPathOffsets::wait_state), [waited] "i"(FastPathOffsets::waited));
+          [wait_state] "i"(FastPathOffsets::wait_state), [waited] "i"(FastPathOffsets::waited),
+          [waited_set] "i"(FastPathOffsets::waited_set));
 }
