@@ -5,7 +5,7 @@
 // fast path takes it by an exchange, does its few instructions with interrupts off, and leaves by a
 // store; it never waits for another door or lock: who finds one shut puts everything back and goes
 // to the general code. There the lock's holder shuts the door, and on its way out opens it again if
-// the object is plain. docs/decisions/0010-the-semaphores-door.md.
+// the object is plain. docs/decisions/0010-the-semaphores-door.md; model: tests/models/door.
 //
 //   0                        open: nobody waits (set: nor is anything ready)
 //   a thread's address       it waits here, for nothing else, without a deadline
