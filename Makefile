@@ -2,7 +2,7 @@
 # Front end of the build: each target installs what it needs, then works. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-host test-guest build format check clean help
+.PHONY: run test test-host test-guest bench build format check clean help
 
 run: ## boots the system in QEMU, serial console on the terminal (CPUS=2 MEMORY=256 HTTP_PORT=8080)
 	@tools/setup build run
@@ -24,6 +24,10 @@ test-guest: ## tests inside the booted system, in QEMU
 check: ## format, lint, layering, style
 	@tools/setup build test
 	@tools/test/run check
+
+bench: ## the fast paths against Linux in the same virtual machine; build/bench/report.md
+	@tools/setup build run test
+	@tools/bench/run
 
 build: ## kernel (three variants), programs, images
 	@tools/setup build

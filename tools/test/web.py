@@ -232,7 +232,7 @@ class First:
         self.counters = {}
 
     def ask(self):
-        """One attempt. QEMU takes seconds to find out that a guest was not there yet: gives up soon."""
+        """One attempt. Gives up soon: QEMU needs seconds to see that a guest was not there yet."""
         try:
             return exchange(self.port, get("/", "Connection: close\r\n"), within=0.1)
         except OSError:

@@ -6,10 +6,14 @@
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
 // With `messages` or `bytes`, a channel's end: takes whatever comes, and sleeps.
+// With `mirror`, a channel's end: reads messages of as many bytes as the argument says into memory
+// of its own, and answers each with a byte.
 #include "runtime/channel.h"
 #include "runtime/coroutine/executor.h"
 #include "runtime/program.h"
 #include "runtime/system_call.h"
+
+#include <memory>
 
 using namespace annulus;
 
@@ -93,6 +97,17 @@ Result<void> take_bytes(Channel end) {
     }
 }
 
+Result<void> answer_messages(Channel end, std::string_view size) {
+    auto bytes = TRY(ByteChannel::attach(end));
+    uint64_t wanted = 0;
+    for (const char digit : size) wanted = wanted * 10 + static_cast<uint64_t>(digit - '0');
+    const std::unique_ptr<std::byte[]> message(new std::byte[wanted]());
+    for (;;) {
+        TRY(bytes.read_all({message.get(), wanted}));
+        TRY(bytes.write(std::span<const std::byte>(message.get(), 1)));
+    }
+}
+
 }  // namespace
 
 Result<void> annulus::program_main(Environment& environment) {
@@ -102,6 +117,9 @@ Result<void> annulus::program_main(Environment& environment) {
     }
     if (auto end = environment.take<Channel>("bytes"); end.ok()) {
         return take_bytes(std::move(*end));
+    }
+    if (auto end = environment.take<Channel>("mirror"); end.ok()) {
+        return answer_messages(std::move(*end), environment.argument(0));
     }
     const auto yours = TRY(environment.handle<Semaphore>("yours"));
     if (auto set = environment.handle<Set>("set"); set.ok()) {

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// What is measured on Linux. `report` names the row of the comparison and the way it was done.
+#pragma once
+
+namespace annulus::bench {
+
+void measure_rows();
+void measure_curves();
+
+}  // namespace annulus::bench

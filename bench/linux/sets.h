@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// What rows and curves have in common: waiting on many, and batches.
+#pragma once
+
+#include <stdint.h>
+
+namespace annulus::bench {
+
+// Instructions of a round trip in which the peer blocks on one of so many eventfds by epoll.
+uint64_t epoll_round_trip(unsigned members);
+
+// Instructions of one no-operation through io_uring, with so many at a time.
+uint64_t uring_nop(unsigned batch);
+
+}  // namespace annulus::bench

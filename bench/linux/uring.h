@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// io_uring by its system calls, as much as the comparison needs (io_uring(7)).
+#pragma once
+
+#include "bench/linux/measure.h"
+
+#include <linux/io_uring.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace annulus::bench {
+
+class Uring {
+public:
+    explicit Uring(unsigned entries) {
+        io_uring_params params = {};
+        ring_ =
+            static_cast<int>(must("io_uring_setup", syscall(SYS_io_uring_setup, entries, &params)));
+        const size_t submissions = params.sq_off.array + params.sq_entries * sizeof(uint32_t);
+        const size_t completions = params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe);
+        auto* queues = map(std::max(submissions, completions), IORING_OFF_SQ_RING);
+        entries_ = reinterpret_cast<io_uring_sqe*>(
+            map(params.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
+        tail_ = word(queues, params.sq_off.tail);
+        array_ = reinterpret_cast<uint32_t*>(queues + params.sq_off.array);
+        mask_ = params.sq_entries - 1;
+        done_head_ = word(queues, params.cq_off.head);
+        done_tail_ = word(queues, params.cq_off.tail);
+        done_ = reinterpret_cast<io_uring_cqe*>(queues + params.cq_off.cqes);
+        done_mask_ = params.cq_entries - 1;
+        for (uint32_t i = 0; i < params.sq_entries; ++i) array_[i] = i;
+    }
+    Uring(const Uring&) = delete;
+    Uring& operator=(const Uring&) = delete;
+    ~Uring() { close(ring_); }
+
+    // The next entry, zeroed. The caller fills it in before submit().
+    io_uring_sqe& prepare() {
+        io_uring_sqe& entry = entries_[(next_++) & mask_];
+        entry = {};
+        return entry;
+    }
+
+    // Submits what was prepared, and waits for as many completions as there are entries.
+    void submit_and_reap() {
+        const uint32_t count = next_ - tail_->load(std::memory_order_relaxed);
+        tail_->store(next_, std::memory_order_release);
+        must("io_uring_enter",
+             syscall(SYS_io_uring_enter, ring_, count, count, IORING_ENTER_GETEVENTS, nullptr, 0));
+        uint32_t head = done_head_->load(std::memory_order_relaxed);
+        const uint32_t tail = done_tail_->load(std::memory_order_acquire);
+        for (; head != tail; ++head) {
+            if (done_[head & done_mask_].res < 0) fail("an io_uring operation");
+        }
+        done_head_->store(head, std::memory_order_release);
+    }
+
+private:
+    uint8_t* map(size_t bytes, uint64_t what) const {
+        void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                            ring_, static_cast<off_t>(what));
+        if (memory == MAP_FAILED) fail("mmap of a ring");
+        return static_cast<uint8_t*>(memory);
+    }
+    static std::atomic<uint32_t>* word(uint8_t* queues, uint32_t offset) {
+        return reinterpret_cast<std::atomic<uint32_t>*>(queues + offset);
+    }
+
+    int ring_ = -1;
+    io_uring_sqe* entries_ = nullptr;
+    uint32_t* array_ = nullptr;
+    uint32_t mask_ = 0;
+    uint32_t next_ = 0;
+    std::atomic<uint32_t>* tail_ = nullptr;
+    std::atomic<uint32_t>* done_head_ = nullptr;
+    std::atomic<uint32_t>* done_tail_ = nullptr;
+    io_uring_cqe* done_ = nullptr;
+    uint32_t done_mask_ = 0;
+};
+
+}  // namespace annulus::bench

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Annulus under measurement: the programs of the budgets in tests/, and those of the curves."""
+
+import re
+
+import machines
+import project
+import transcript
+
+_image = project.target / "images" / "test_budgets.img"
+_curves_image = project.target / "images" / "bench_curves.img"
+_marks = ("BUDGET ", "POINT ", "TEST ")
+
+
+def _kernel(variant):
+    return project.target / "kernel" / f"kernel-{variant}.elf"
+
+
+def parse(lines, suite="budgets"):
+    """Measurements of one boot, in which the suite must have ended well."""
+    said = transcript.Transcript()
+    for line in lines:
+        said.add(line)
+    failed = [f"{name}.{case}: {detail}" for name, part in said.suites.items()
+              for case, (_, detail) in part.cases.items() if detail]
+    if failed or said.problems or not said.ended([suite]):
+        raise machines.Failure("the programs on Annulus failed: " +
+                               "; ".join(failed + said.problems or lines[-5:]))
+    return said.measurements
+
+
+def measure():
+    """(measurements of the release kernel, of the counting kernel)."""
+    released = machines.boot_twice("Annulus", _kernel("release"), _image, "", _marks)
+    counted = [line for line in machines.boot(_kernel("counting"), _image)
+               if line.startswith(_marks)]
+    return parse(released), parse(counted)
+
+
+def measure_curves():
+    """curve -> way -> [(x, instructions)]."""
+    lines = machines.boot_twice("Annulus's curves", _kernel("release"), _curves_image, "", _marks)
+    parse([line for line in lines if not line.startswith("POINT ")], "curves")
+    curves = {}
+    for line in lines:
+        if line.startswith("POINT "):
+            curve, way, x, figure = line.removeprefix("POINT ").split(" | ")
+            curves.setdefault(curve, {}).setdefault(way, []).append((int(x), int(figure)))
+    return curves
+
+
+def measure_time():
+    """(measurements in cycles of the host, of one boot; cycles per nanosecond)."""
+    lines = machines.boot(_kernel("release"), _image, icount=False)
+    rate = next((int(match[1]) for line in lines
+                 if (match := re.search(r"(\d+) MHz cycle counter", line))), None)
+    if rate is None:
+        raise machines.Failure("Annulus did not say how fast the cycle counter is")
+    return parse([line for line in lines if line.startswith(_marks)]), rate / 1000

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Rows of the comparison: what each is, what is left out, and how the figures are put together.
+
+Adjusted figure: instructions + 130 for each entry to the kernel + 380 for each load of a page
+table, since an emulator counts either as one instruction. The weights are from runs on hardware.
+"""
+
+import dataclasses
+
+entry_weight = 130
+load_weight = 380
+
+# seL4 13, release, one CPU, fast path on, by the same protocol: constants, not measured here.
+sel4 = {"1": 98, "2": 439, "5": 1595, "6": 1595, "18": 1673}
+_sel4_note = {"5": "notifications, the waiter of higher priority",
+              "6": "notifications, the waiter of higher priority",
+              "18": "retype and delete of an endpoint"}
+
+notes = {
+    "1": "Annulus checks a handle; getppid() checks nothing.",
+    "2": "Linux blocks on words in memory that both share, so it checks no right; pipes and "
+         "sockets carry one byte.",
+    "2x": "The server is a coroutine. Linux: as row 2.",
+    "3": "512 bytes to the server, a short answer.",
+    "4": "No kernel in between, on either side, for the futex word.",
+    "5": "Two semaphores, four calls a round.",
+    "6": "Linux has no call that wakes and waits; the round trip of row 5 stands for it.",
+    "10": "One side sleeps on a set. Linux also reads the eventfd, which takes its unit.",
+    "10x": "The peer is a coroutine. Linux: as row 10.",
+    "12": "Annulus checks a handle for each entry; an io_uring NOP checks nothing.",
+    "13": "Both sides, with the wake. Linux: the batch in one write to a pipe, answered by a byte.",
+    "15": "Control alone: a channel's buffers are passed on, and nobody writes or reads the "
+          "bytes in them; a pipe copies them in and out. The curve of messages has the copies on "
+          "both sides.",
+    "18": "Over existing memory. Linux: an eventfd, which has no memory.",
+}
+
+# Entries to the kernel and loads of a page table on Linux, by what its programs do: counted by
+# reading bench/linux, not measured.
+linux_counts = {
+    "getppid": (1, 0), "futex": (4, 2), "pipe, 1 B": (4, 2), "unix stream, 1 B": (4, 2),
+    "unix stream, 512 B": (4, 2), "unix seqpacket, 512 B": (4, 2),
+    "futex word, no system call": (0, 0), "SysV semop": (2, 0), "eventfd": (4, 2),
+    "epoll of 1 eventfd": (5, 2), "epoll of 1000 eventfds": (5, 2), "io_uring NOP, alone": (1, 0),
+    "io_uring NOP, 128 at once": (0, 0), "eventfd + close": (2, 0), "pipe + 2 close": (3, 0),
+}
+_other_row = {"2x": "2", "10x": "10", "3x": "3"}
+
+
+@dataclasses.dataclass
+class Figures:
+    instructions: int
+    entries: int | None = None
+    cr3_writes: int | None = None
+    wall_ns: int | None = None
+    way: str = ""
+
+    @property
+    def adjusted(self):
+        if self.entries is None or self.cr3_writes is None:
+            return None
+        return (self.instructions + entry_weight * self.entries + load_weight * self.cr3_writes)
+
+    def record(self):
+        return {**dataclasses.asdict(self), "adjusted": self.adjusted}
+
+
+@dataclasses.dataclass
+class Row:
+    row: str
+    name: str
+    annulus: Figures
+    linux: list  # Figures, the least first
+    target: int
+    note: str
+
+    @property
+    def met(self):
+        return self.annulus.instructions <= self.target
+
+    @property
+    def ratio(self):
+        """How many times more Linux needs, in instructions; None without an equivalent."""
+        own = max(1, self.annulus.instructions)
+        return self.linux[0].instructions / own if self.linux else None
+
+    def record(self):
+        best = self.linux[0].record() if self.linux else None
+        return {"row": self.row, "name": self.name, "annulus": self.annulus.record(),
+                "linux": best, "linux_others": [one.record() for one in self.linux[1:]],
+                "sel4": {"instructions": sel4[self.row], "note": _sel4_note.get(self.row, "")}
+                if self.row in sel4 else None,
+                "target": self.target, "met": self.met, "note": self.note}
+
+
+def _part(name):
+    """Which of a row's figures: the ways of row 12 answer to a batch of one and of 128."""
+    return "128" in name
+
+
+def _linux_ways(row, name, linux, linux_cycles, rate):
+    ways = linux.get(_other_row.get(row, row), [])
+    if row == "12":
+        ways = [one for one in ways if _part(one[0]) == _part(name)]
+    if row in ("10", "10x"):
+        ways = [one for one in ways if ("1000" in one[0]) == ("32768" in name)]
+    cycles = dict(linux_cycles.get(_other_row.get(row, row), []))
+    found = []
+    for way, instructions in ways:
+        entries, loads = linux_counts.get(way, (None, None))
+        if way == "eventfd" and row == "4":
+            entries, loads = 2, 0
+        wall = int(cycles[way] / rate) if way in cycles else None
+        found.append(Figures(instructions, entries, loads, wall, way))
+    return sorted(found, key=lambda one: one.instructions)
+
+
+def compare(budgets, released, counted, timed, rate, linux, linux_cycles):
+    """The rows, in the order of tests/budgets.json."""
+    speed = {(one.row, one.name): one for one in released}
+    count = {(one.row, one.name): one for one in counted}
+    cycles = {(one.row, one.name): one.instructions for one in timed}
+    rows = []
+    for budget in budgets:
+        key = (budget["row"], budget["name"])
+        if key not in speed or key not in count:
+            raise KeyError(f"row {key} of tests/budgets.json was not measured")
+        figures = Figures(speed[key].instructions, count[key].entries, count[key].cr3_writes,
+                          int(cycles[key] / rate) if key in cycles else None)
+        rows.append(Row(*key, figures, _linux_ways(*key, linux, linux_cycles, rate),
+                        budget["instructions"], notes.get(budget["row"], "")))
+    return rows

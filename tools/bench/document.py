@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""The comparison as text (report.md), as data (report.json) and as a page with plots."""
+
+import html
+import json
+
+import plots
+
+_head = """# Annulus against Linux in the same virtual machine
+
+{machine}
+
+Figures are instructions for one operation unless they say otherwise. *Adjusted* adds 130 for each
+entry to the kernel and 380 for each load of a page table, which an emulator counts as one
+instruction each. *ns* are of the host's clock, one boot each: they drift with the host's load.
+Both systems run on one emulated CPU, so all that a peer does is part of the figure.
+An instruction is not a cycle: a ratio below 1.4 is no win, and one between different kinds of
+operation none below 1.9.
+"""
+
+
+def _number(value):
+    return "-" if value is None else f"{value:,}"
+
+
+def _ratio(row):
+    return "-" if row.ratio is None else f"{row.ratio:.1f}x"
+
+
+def _losses(rows):
+    missed = [row for row in rows if not row.met]
+    slower = [row for row in rows if row.ratio is not None and row.ratio < 1]
+    lines = ["## Where Annulus loses", ""]
+    if not missed and not slower:
+        return [*lines, "No row is above its target or above Linux.", ""]
+    for row in slower:
+        lines.append(f"- Row {row.row}, {row.name}: {_number(row.annulus.instructions)} against "
+                     f"{_number(row.linux[0].instructions)} on Linux ({row.linux[0].way}).")
+    for row in missed:
+        lines.append(f"- Row {row.row}, {row.name}: {_number(row.annulus.instructions)}, the "
+                     f"target is {_number(row.target)}.")
+    return [*lines, ""]
+
+
+def _table(rows):
+    lines = ["## Rows", "",
+             "| row | operation | Annulus | adjusted | ns | entries | loads | target | Linux | "
+             "adjusted | ns | way | ratio |",
+             "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        own = row.annulus
+        ways = row.linux or [None]
+        for number, other in enumerate(ways):
+            first = number == 0
+            cells = [row.row, row.name, _number(own.instructions), _number(own.adjusted),
+                     _number(own.wall_ns), _number(own.entries), _number(own.cr3_writes),
+                     _number(row.target) + ("" if row.met else " (missed)")]
+            cells = cells if first else [""] * len(cells)
+            if other is None:
+                cells += ["-"] * 4
+            else:
+                cells += [_number(other.instructions), _number(other.adjusted),
+                          _number(other.wall_ns), other.way]
+            lines.append(f"| {' | '.join([*cells, _ratio(row) if first else ''])} |")
+    return [*lines, ""]
+
+
+def _notes(rows):
+    lines = ["## What a row holds", ""]
+    seen = set()
+    for row in rows:
+        if row.note and row.row not in seen:
+            seen.add(row.row)
+            lines.append(f"- Row {row.row}: {row.note}")
+    return [*lines, ""]
+
+
+def _curves(curves):
+    lines = ["## Curves", ""]
+    for curve in curves:
+        lines += [f"### {curve['title']}", "", curve["note"], ""]
+        ways = curve["ways"]
+        points = sorted({x for one in ways.values() for x, _ in one})
+        lines += [f"| {curve['x']} | {' | '.join(ways)} |", "|---" * (len(ways) + 1) + "|"]
+        for x in points:
+            cells = [_number(dict(one).get(x)) for one in ways.values()]
+            lines.append(f"| {x:,} | {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
+def text(rows, curves, machine):
+    return "\n".join([_head.format(machine=machine), *_losses(rows), *_table(rows), *_notes(rows),
+                      *_curves(curves)])
+
+
+def data(rows, curves, machine):
+    return json.dumps({"machine": machine, "rows": [row.record() for row in rows],
+                       "curves": curves, "http": []}, indent=1) + "\n"
+
+
+def page(rows, curves, machine):
+    """A page of its own: no script, no other file."""
+    parts = [plots.bars("Instructions for one operation",
+                        [(f"{row.row} {row.name}",
+                          [("Annulus", row.annulus.instructions),
+                           *((f"Linux: {one.way}", one.instructions) for one in row.linux[:1])])
+                         for row in rows])]
+    parts += [plots.lines(curve["title"], curve["x"], curve["ways"]) for curve in curves]
+    return (f"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
+            f"<title>Annulus against Linux</title>\n<style>body{{font:16px sans-serif;margin:2em;"
+            f"max-width:70em}}</style>\n<h1>Annulus against Linux</h1>\n"
+            f"<p>{html.escape(machine)}</p>\n" + "\n".join(parts) + "\n</html>\n")
