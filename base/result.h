@@ -24,6 +24,10 @@ public:
     constexpr Result(Status status) : status_(status), empty_() {}
     constexpr Result(Error code) : status_(code), empty_() {}
 
+    // Of trivial values: so that a result of two words is returned in registers.
+    constexpr Result(Result&&)
+        requires std::is_trivially_copyable_v<T>
+    = default;
     constexpr Result(Result&& other) : status_(other.status_), empty_() {
         if (other.ok()) new (&value_) T(std::move(other.value_));
     }

@@ -29,10 +29,8 @@ public:
     void lock() ACQUIRES() {
         note_acquire();
         // Acquire: pairs with the release in unlock(): what the last holder wrote is seen.
-        while (held_.exchange(1, std::memory_order_acquire) != 0) {
-            // Relaxed: only tells when it is worth trying again; reading keeps the line shared.
-            while (held_.load(std::memory_order_relaxed) != 0) spin_wait();
-        }
+        if (held_.exchange(1, std::memory_order_acquire) != 0) [[unlikely]]
+            wait();
     }
 
     bool try_lock() TRY_ACQUIRES(true) {
@@ -52,6 +50,15 @@ public:
     bool held() const { return held_.load(std::memory_order_relaxed) != 0; }
 
 private:
+    // Out of line and with a calling convention that keeps all registers: so a function that takes
+    // a lock need not save its own for a wait that hardly ever comes.
+    [[gnu::noinline, clang::preserve_most]] void wait() {
+        do {
+            // Relaxed: only tells when it is worth trying again; reading keeps the line shared.
+            while (held_.load(std::memory_order_relaxed) != 0) spin_wait();
+            // Acquire: as in lock().
+        } while (held_.exchange(1, std::memory_order_acquire) != 0);
+    }
     // The rank is checked before waiting: a deadlock is reported, not entered.
     void note_acquire() {
         if constexpr (debug_checks) {

@@ -24,11 +24,6 @@ const uint32_t* FrameDirectory::entry(uint64_t index) const {
     return nullptr;
 }
 
-uint32_t FrameDirectory::find(uint64_t index) const {
-    const uint32_t* at = entry(index);
-    return at == nullptr ? 0 : *at;
-}
-
 unsigned FrameDirectory::tables_missing(uint64_t index) const {
     if (height_ == 0) return 0;
     uint32_t frame = inline_[0];

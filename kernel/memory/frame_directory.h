@@ -32,7 +32,11 @@ public:
     static constexpr uint64_t tables_for(uint64_t pages);
 
     // The frame of a page, 0 if it has none. Indices are below the number of pages.
-    uint32_t find(uint64_t index) const;
+    uint32_t find(uint64_t index) const {
+        if (height_ == 0) return inline_[index];
+        const uint32_t* at = entry(index);
+        return at == nullptr ? 0 : *at;
+    }
 
     // How many tables enter(index, ...) would make.
     unsigned tables_missing(uint64_t index) const;

@@ -8,8 +8,12 @@
 
 namespace annulus::kernel {
 
-PageAllocator& page_allocator();
-ObjectHeap& object_heap();
+// Hooks, set once: the machine's own; a test's.
+extern PageAllocator* the_page_allocator;
+extern ObjectHeap* the_object_heap;
+
+inline PageAllocator& page_allocator() { return *the_page_allocator; }
+inline ObjectHeap& object_heap() { return *the_object_heap; }
 
 // Pages that the kernel took at boot for ever: its image, boot-time tables, the page frame table.
 uint64_t kernel_static_pages();

@@ -80,8 +80,7 @@ Result<Ref<MemoryObject>> MemoryObject::create_physical(Budget& budget, Physical
     return memory;
 }
 
-Result<MemoryObject::Place> MemoryObject::place() {
-    if (memory_kind_ != MemoryKind::range) return Place{this, 0};
+Result<MemoryObject::Place> MemoryObject::place_of_range() {
     // Acquire: pairs with the release of the root's end: a root that is seen is whole. It stays
     // allocated until the kernel is left, even if its end comes now.
     MemoryObject* root = root_.load(std::memory_order_acquire);

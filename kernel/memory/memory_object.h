@@ -95,6 +95,8 @@ public:
     // may_fault for revocable memory, wrong_state for device registers, busy as for copies.
     Result<void> pin(Budget& payer, uint64_t first, uint64_t count);
     void unpin(Budget& payer, uint64_t first, uint64_t count);
+    // The same for one page; answers its kernel address.
+    Result<std::byte*> pin_one(Budget& payer, uint64_t index);
     // The kernel address of a pinned page.
     void* pinned_address(uint64_t index);
 
@@ -112,7 +114,10 @@ public:
         MemoryObject* root;  // good until the kernel is left
         uint64_t first;      // page
     };
-    Result<Place> place();
+    Result<Place> place() {
+        if (memory_kind_ != MemoryKind::range) return Place{this, 0};
+        return place_of_range();
+    }
 
     // --- for AddressSpace, on roots only
     // -----------------------------------------------------------
@@ -179,7 +184,10 @@ private:
     Result<arch::PhysicalAddress> writable_page(uint64_t index);
     std::byte* bytes_locked(uint64_t index) REQUIRES(lock_);
     bool shared_locked(uint32_t frame) const REQUIRES(lock_);
-    Result<void> pin_page(uint64_t index, MemoryObject& owner);
+    Result<Place> place_of_range();
+    Result<Place> place_to_pin();
+    Status pin_page(uint64_t index, MemoryObject& owner, std::byte*& page);
+    std::byte* page_to_pin_locked(uint64_t index) REQUIRES(lock_);
     bool unpin_page(uint64_t index, MemoryObject& owner);
     Result<void> copy_in_page(uint64_t offset, const void* from, uint64_t size);
 

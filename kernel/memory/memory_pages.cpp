@@ -114,36 +114,65 @@ Result<void> MemoryObject::copy_out(uint64_t offset, void* to, uint64_t size) {
 
 Result<void> MemoryObject::pin(Budget& payer, uint64_t first, uint64_t count) {
     if (!range_fits(first, count, pages_)) return Error::out_of_range;
-    if (flags_ & abi::memory_revocable) return Error::may_fault;
-    const Place at = TRY(place());
-    if (at.root->is_device()) return Error::wrong_state;
+    const Place at = TRY(place_to_pin());
     TRY(payer.charge(abi::Resource::pins, count));
     for (uint64_t i = 0; i < count; ++i) {
-        const Result<void> pinned = at.root->pin_page(at.first + first + i, *this);
-        if (pinned.ok()) continue;
+        std::byte* page;
+        const Status status = at.root->pin_page(at.first + first + i, *this, page);
+        if (status.ok()) [[likely]]
+            continue;
         while (i > 0) at.root->unpin_page(at.first + first + --i, *this);
         payer.uncharge(abi::Resource::pins, count);
-        return pinned.status();
+        return status;
     }
     return {};
 }
 
+Result<std::byte*> MemoryObject::pin_one(Budget& payer, uint64_t index) {
+    if (index >= pages_) return Error::out_of_range;
+    const Place at = TRY(place_to_pin());
+    TRY(payer.charge(abi::Resource::pins, 1));
+    std::byte* page;
+    const Status status = at.root->pin_page(at.first + index, *this, page);
+    if (status.ok()) [[likely]]
+        return page;
+    payer.uncharge(abi::Resource::pins, 1);
+    return status;
+}
+
+inline Result<MemoryObject::Place> MemoryObject::place_to_pin() {
+    if (flags_ & abi::memory_revocable) return Error::may_fault;
+    const Place at = TRY(place());
+    if (at.root->is_device()) return Error::wrong_state;
+    return at;
+}
+
 // Pins a root's page through `owner`: the root itself or a range, which then keeps its root.
-Result<void> MemoryObject::pin_page(uint64_t index, MemoryObject& owner) {
+Status MemoryObject::pin_page(uint64_t index, MemoryObject& owner, std::byte*& page) {
     for (unsigned attempt = 0; attempt < 4; ++attempt) {
-        if (has_directory()) TRY(writable_page(index));
-        SpinGuard guard(lock_);
-        if (ended_) return Error::closed;
-        if (has_directory()) {
-            const uint32_t frame = directory_.find(index);
-            if (frame == 0 || shared_locked(frame)) continue;
-            // Relaxed: guarded by the lock.
-            frame_record(frame).pins.fetch_add(1, std::memory_order_relaxed);
+        {
+            SpinGuard guard(lock_);
+            if (ended_) return Error::closed;
+            page = page_to_pin_locked(index);
+            if (page != nullptr) {
+                ++owner.owned_pins_;
+                return {};
+            }
         }
-        ++owner.owned_pins_;
-        return {};
+        TRY(writable_page(index));
     }
     return Error::busy;
+}
+
+// A page that is there and nobody's but this object's, now with one pin more; or null.
+inline std::byte* MemoryObject::page_to_pin_locked(uint64_t index) {
+    if (!has_directory()) return bytes_locked(index);
+    const uint32_t frame = directory_.find(index);
+    if (frame == 0 || shared_locked(frame)) return nullptr;
+    if (separation_.active && separation_.index == index) return nullptr;
+    // Relaxed: guarded by the lock.
+    frame_record(frame).pins.fetch_add(1, std::memory_order_relaxed);
+    return frame_pointer(frame);
 }
 
 void MemoryObject::unpin(Budget& payer, uint64_t first, uint64_t count) {

@@ -40,6 +40,32 @@ uint64_t identity(const void* heap) {
     return reinterpret_cast<uintptr_t>(heap);
 }
 
+// Reciprocals of sizes in units of 32 bytes, rounded up.
+constexpr unsigned reciprocal_shift = 13;
+constexpr auto reciprocals = [] {
+    std::array<uint16_t, 2048 / 32 + 1> values{};
+    for (uint32_t units = 1; units < values.size(); ++units) {
+        values[units] = static_cast<uint16_t>(((1u << reciprocal_shift) + units - 1) / units);
+    }
+    return values;
+}();
+
+// Whether an object of `size` bytes, of a slab class, begins at this offset into a slab. Without a
+// division: for such small numbers the multiplication is exact.
+constexpr bool begins_object(uint32_t offset, uint32_t size) {
+    const uint32_t number = offset / 32 * reciprocals.data()[size / 32] >> reciprocal_shift;
+    return number * size == offset && offset + size <= page_size;
+}
+static_assert([] {
+    for (uint32_t size = 32; size <= 2048; size += 32) {
+        for (uint32_t offset = 0; offset < page_size; offset += 16) {
+            const bool begins = offset % size == 0 && offset + size <= page_size;
+            if (begins_object(offset, size) != begins) return false;
+        }
+    }
+    return true;
+}());
+
 [[maybe_unused]] bool all_are(const void* begin, size_t size, uint8_t value) {
     const auto* bytes = static_cast<const uint8_t*>(begin);
     return std::all_of(bytes, bytes + size, [value](uint8_t byte) { return byte == value; });
@@ -72,19 +98,14 @@ uint64_t ObjectHeap::canary_of(const void* object) const {
 }
 
 // Stops at pointers that are not objects of this heap and class.
-void ObjectHeap::check_owned(const void* object, uint32_t size_class) const {
+[[gnu::always_inline]] inline void ObjectHeap::check_owned(const void* object, uint32_t size_class,
+                                                           uint32_t order) const {
     const PhysicalPage page = pages_->page_of(object);
-    const PageFrame& frame = pages_->frame(page);
-    const uint32_t order = size_class < slab_classes ? 0 : size_class - slab_classes;
+    const PageFrame& frame = pages_->known_frame(page);
     kernel_assert(frame.tag.load(std::memory_order_relaxed) == FrameTag(FrameState::kernel, order),
                   "freed memory that is not an allocated object");
     kernel_assert(frame.owner == identity(this), "freed memory that is not the heap's");
     kernel_assert(frame.owner_small == size_class, "freed an object with another size");
-    const auto offset =
-        static_cast<uint64_t>(static_cast<const std::byte*>(object) - pages_->pointer(page));
-    const uint64_t step = size_class < slab_classes ? slab_sizes[size_class] : page_size;
-    kernel_assert(offset % step == 0 && offset + step <= page_size,
-                  "freed a pointer into the middle of an object");
 }
 
 void ObjectHeap::make_free(void* object, uint32_t size_class) const {
@@ -108,44 +129,50 @@ Result<void*> ObjectHeap::allocate(size_t size) {
     if (size == 0) return Error::bad_argument;
     if (size > max_size) return Error::limit;
     const uint32_t size_class = class_of(size);
-    void* object = nullptr;
     if (size_class >= slab_classes) {
-        object = TRY(allocate_block(size_class));
-    } else {
-        FreeObject* found = pop(size_class);
-        if (found == nullptr) {
-            // Other CPUs may keep objects of this class, or the last ones of slabs of others.
-            flush_caches();
-            found = pop(size_class);
-        }
-        if (found == nullptr) return Error::no_memory;
-        check_free(found, size_class);
-        object = found;
-        memset(object, 0, slab_sizes[size_class]);
+        void* object = TRY(allocate_block(size_class));
+        mark_redzone(object, size, size_of(size_class));
+        return object;
     }
-    mark_redzone(object, size, size_of(size_class));
+    void* object = allocate_unset(size);
+    if (object == nullptr) return Error::no_memory;
+    memset(object, 0, debug_checks ? size : slab_sizes[size_class]);
+    return object;
+}
+
+void* ObjectHeap::allocate_in(uint32_t size_class, size_t size) {
+    if (size_class >= slab_classes) {
+        auto object = allocate_block(size_class);
+        if (!object.ok()) return nullptr;
+        mark_redzone(*object, size, size_of(size_class));
+        return *object;
+    }
+    FreeObject* object = pop(size_class);
+    if (object == nullptr) return nullptr;
+    check_free(object, size_class);
+    mark_redzone(object, size, slab_sizes[size_class]);
     return object;
 }
 
 void ObjectHeap::free(void* object, size_t size) {
     kernel_assert(size > 0 && size <= max_size, "freed an object with an impossible size");
+    if (size > max_slab_size) return free_block(object, size);
     const uint32_t size_class = class_of(size);
-    check_owned(object, size_class);
-    if (size_class >= slab_classes) {
-        check_redzone(object, size, size_of(size_class));
-        free_block(object, size_class);
-        return;
-    }
-    kernel_assert(static_cast<FreeObject*>(object)->canary != canary_of(object),
-                  "freed an object twice");
-    check_redzone(object, size, size_of(size_class));
+    check_owned(object, size_class, 0);
+    // Safety: only a number.
+    const auto offset = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(object) % page_size);
+    kernel_assert(begins_object(offset, slab_sizes.data()[size_class]),
+                  "freed a pointer into the middle of an object");
+    auto* freed = static_cast<FreeObject*>(object);
+    kernel_assert(freed->canary != canary_of(object), "freed an object twice");
+    check_redzone(object, size, slab_sizes.data()[size_class]);
     make_free(object, size_class);
     CpuHeap& cpu = cpus_[cpu_index()];
     SpinGuard guard(cpu.lock);
-    const uint32_t capacity = magazine_capacity(size_class);
     Magazine& magazine = cpu.magazines[size_class];
-    if (magazine.count == capacity) drain(cpu, size_class, capacity / 2);
-    auto* freed = static_cast<FreeObject*>(object);
+    if (magazine.count == magazine_capacities.data()[size_class]) [[unlikely]] {
+        drain(cpu, size_class, magazine.count / 2);
+    }
     freed->next = magazine.first;
     magazine.first = freed;
     ++magazine.count;
@@ -155,18 +182,39 @@ void ObjectHeap::free(void* object, size_t size) {
 // Magazines.
 
 // An object that counts as allocated already, or null.
-ObjectHeap::FreeObject* ObjectHeap::pop(uint32_t size_class) {
+inline ObjectHeap::FreeObject* ObjectHeap::pop(uint32_t size_class) {
     CpuHeap& cpu = cpus_[cpu_index()];
-    SpinGuard guard(cpu.lock);
+    {
+        SpinGuard guard(cpu.lock);
+        Magazine& magazine = cpu.magazines[size_class];
+        if (magazine.count != 0) [[likely]]
+            return pop_locked(cpu, size_class);
+    }
+    return pop_slowly(size_class);
+}
+
+// There is one.
+inline ObjectHeap::FreeObject* ObjectHeap::pop_locked(CpuHeap& cpu, uint32_t size_class) {
     Magazine& magazine = cpu.magazines[size_class];
-    if (magazine.count == 0) refill(cpu, size_class);
-    if (magazine.count == 0) return nullptr;
     FreeObject* object = magazine.first;
+    // Before the link is believed.
     kernel_assert(object->canary == canary_of(object), "a free object was written to");
     magazine.first = object->next;
     --magazine.count;
     add_to_balance(cpu.balance[size_class], one_allocated - one_cached);
     return object;
+}
+
+ObjectHeap::FreeObject* ObjectHeap::pop_slowly(uint32_t size_class) {
+    CpuHeap& cpu = cpus_[cpu_index()];
+    for (unsigned attempt = 0; attempt < 2; ++attempt) {
+        // Other CPUs may keep objects of this class, or the last ones of slabs of others.
+        if (attempt != 0) flush_caches();
+        SpinGuard guard(cpu.lock);
+        if (cpu.magazines[size_class].count == 0) refill(cpu, size_class);
+        if (cpu.magazines[size_class].count != 0) return pop_locked(cpu, size_class);
+    }
+    return nullptr;
 }
 
 // Takes half a magazine from slabs; makes at most one new slab.
@@ -311,9 +359,16 @@ Result<void*> ObjectHeap::allocate_block(uint32_t size_class) {
     return static_cast<void*>(pages_->pointer(page));
 }
 
-void ObjectHeap::free_block(void* object, uint32_t size_class) {
+void ObjectHeap::free_block(void* object, size_t size) {
+    const uint32_t size_class = class_of(size);
+    const uint32_t order = size_class - slab_classes;
+    check_owned(object, size_class, order);
+    // Safety: only a number.
+    kernel_assert(reinterpret_cast<uintptr_t>(object) % page_size == 0,
+                  "freed a pointer into the middle of an object");
+    check_redzone(object, size, size_of(size_class));
     count_block(size_class, uint64_t{0} - one_allocated);
-    pages_->free(pages_->page_of(object), size_class - slab_classes);
+    pages_->free(pages_->page_of(object), order);
 }
 
 void ObjectHeap::count_block(uint32_t size_class, uint64_t difference) {

@@ -56,6 +56,10 @@ public:
     // limit: size > max_size; no_memory: physical memory ran out.
     Result<void*> allocate(size_t size);
 
+    // The same with any content (debug builds: a pattern), for what is made all the time and sets
+    // every member itself. `size` is from 1 to max_size. Null: no memory.
+    void* allocate_unset(size_t size) { return allocate_in(class_of(size), size); }
+
     // Gives back what allocate(size) returned, with the same size. Anything else is a bug and
     // stops the kernel.
     void free(void* object, size_t size);
@@ -83,6 +87,7 @@ private:
     static constexpr size_t size_of(uint32_t size_class);
     static constexpr uint32_t objects_per_slab(uint32_t size_class);
     static constexpr uint32_t magazine_capacity(uint32_t size_class);
+    static const std::array<uint8_t, slab_classes> magazine_capacities;
 
     struct FreeObject {
         uint64_t canary;
@@ -111,13 +116,18 @@ private:
     };
 
     uint64_t canary_of(const void* object) const;
-    void check_owned(const void* object, uint32_t size_class) const;
+    void check_owned(const void* object, uint32_t size_class, uint32_t order) const;
     void make_free(void* object, uint32_t size_class) const;
     void check_free(const FreeObject* object, uint32_t size_class) const;
 
+    void* allocate_in(uint32_t size_class, size_t size);
     FreeObject* pop(uint32_t size_class);
+    FreeObject* pop_locked(CpuHeap& cpu, uint32_t size_class) REQUIRES(cpu.lock);
+    FreeObject* pop_slowly(uint32_t size_class);
     void refill(CpuHeap& cpu, uint32_t size_class) REQUIRES(cpu.lock);
-    void drain(CpuHeap& cpu, uint32_t size_class, uint32_t keep) REQUIRES(cpu.lock);
+    // Keeps all registers: what frees an object need not save them for it.
+    [[gnu::noinline, clang::preserve_most]] void drain(CpuHeap& cpu, uint32_t size_class,
+                                                       uint32_t keep) REQUIRES(cpu.lock);
 
     bool add_slab(SlabClass& slabs, uint32_t size_class) REQUIRES(slabs.lock);
     FreeObject* take_from_slab(SlabClass& slabs) REQUIRES(slabs.lock);
@@ -127,7 +137,7 @@ private:
     void unlink_partial(SlabClass& slabs, uint32_t frame) REQUIRES(slabs.lock);
 
     Result<void*> allocate_block(uint32_t size_class);
-    void free_block(void* object, uint32_t size_class);
+    void free_block(void* object, size_t size);
     void count_block(uint32_t size_class, uint64_t difference);
     uint64_t add_balances(HeapLedger& sum, uint32_t size_class) const;
 
@@ -162,11 +172,20 @@ constexpr uint32_t ObjectHeap::objects_per_slab(uint32_t size_class) {
     return static_cast<uint32_t>(page_size / slab_sizes[size_class]);
 }
 
-// A page's worth of objects, but at least 4 and at most 32.
+// Two pages' worth of objects, but at least 4 and at most 32: light objects come back in batches.
 constexpr uint32_t ObjectHeap::magazine_capacity(uint32_t size_class) {
-    const uint32_t count = objects_per_slab(size_class);
+    const uint32_t count = 2 * objects_per_slab(size_class);
     return count < 4 ? 4 : count > 32 ? 32 : count;
 }
+
+inline constexpr std::array<uint8_t, ObjectHeap::slab_classes> ObjectHeap::magazine_capacities =
+    [] {
+        std::array<uint8_t, slab_classes> capacities{};
+        for (uint32_t i = 0; i < slab_classes; ++i) {
+            capacities[i] = static_cast<uint8_t>(magazine_capacity(i));
+        }
+        return capacities;
+    }();
 
 constexpr size_t ObjectHeap::charged_size(size_t size) {
     return size == 0 || size > max_size ? 0 : size_of(class_of(size));

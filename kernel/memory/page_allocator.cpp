@@ -109,14 +109,6 @@ void PageAllocator::add_range(PhysicalRange range) {
     }
 }
 
-PhysicalPage PageAllocator::page_of(const void* pointer) const {
-    // Safety: only the number is used; it is checked against the table before any access.
-    const uint64_t offset =
-        reinterpret_cast<uintptr_t>(pointer) - reinterpret_cast<uintptr_t>(direct_map_);
-    kernel_assert(offset >> page_shift < frame_count_, "a pointer outside the direct map's RAM");
-    return {static_cast<uint32_t>(offset >> page_shift)};
-}
-
 void PageAllocator::set_tag(uint32_t frame, FrameTag tag) {
     frames_[frame].tag.store(tag, std::memory_order_relaxed);
 }

@@ -95,10 +95,19 @@ public:
         kernel_assert(page.frame < frame_count_, "a page that the allocator does not know");
         return frames_[page.frame];
     }
+    // The same for a page that page_of() answered.
+    const PageFrame& known_frame(PhysicalPage page) const { return frames_[page.frame]; }
     // The page's bytes, through the direct map.
     std::byte* pointer(PhysicalPage page) const { return direct_map_ + page.address(); }
     // The page that holds a byte of the direct map.
-    PhysicalPage page_of(const void* pointer) const;
+    PhysicalPage page_of(const void* pointer) const {
+        // Safety: only the number is used; it is checked against the table before any access.
+        const uint64_t offset =
+            reinterpret_cast<uintptr_t>(pointer) - reinterpret_cast<uintptr_t>(direct_map_);
+        kernel_assert(offset >> page_shift < frame_count_,
+                      "a pointer outside the direct map's RAM");
+        return {static_cast<uint32_t>(offset >> page_shift)};
+    }
 
     // The smallest order whose blocks hold `pages` pages; above max_order if there is none.
     static constexpr uint32_t order_for(uint64_t pages);

@@ -103,19 +103,29 @@ Result<void> Budget::charge(abi::Resource resource, uint64_t amount) {
     Status status;
     {
         SpinGuard guard(lock_);
-        if (destroyed_.load(std::memory_order_relaxed)) return Error::wrong_state;
-        status = ledger_.charge(resource, amount).status();
+        status = charge_locked(resource, amount);
     }
     if (status.code() == Error::no_budget) note_refusal();
     return status;
+}
+
+Status Budget::charge_locked(abi::Resource resource, uint64_t amount) {
+    if (destroyed_.load(std::memory_order_relaxed)) return Error::wrong_state;
+    return ledger_.charge(resource, amount).status();
 }
 
 void Budget::uncharge(abi::Resource resource, uint64_t amount) {
     {
         SpinGuard guard(lock_);
         ledger_.uncharge(resource, amount);
-        if (!ledger_.closed()) return;
+        if (!ledger_.closed()) [[likely]]
+            return;
     }
+    pass_on(resource, amount);
+}
+
+// What a closed ledger gave back.
+void Budget::pass_on(abi::Resource resource, uint64_t amount) {
     ResourceAmounts amounts;
     amounts.amount[static_cast<unsigned>(resource)] = amount;
     if (parent_ != nullptr) parent_->pass_to_parents(amounts);
@@ -147,23 +157,35 @@ void Budget::note_refusal() {
     reap(refusal_work_);
 }
 
-Result<void*> Budget::allocate_object(uint64_t size) {
+// Pays for an object that is made now; adopt() or abandon_object() follows.
+Status Budget::begin_object(uint64_t charged) {
     // Each object holds a reference. The budget may be on its way out when it was merely looked up.
     if (!try_retain(*this)) return Error::wrong_state;
+    Status status;
     {
         SpinGuard guard(lock_);
-        // Counted before the destruction looks for objects, or refused by the charge below.
-        ++creating_;
+        status = charge_locked(abi::Resource::kernel_bytes, charged);
+        // Counted before the destruction looks for objects, or refused.
+        if (status.ok()) ++creating_;
     }
-    auto storage = allocate_bytes(size);
-    if (!storage.ok()) {
-        {
-            SpinGuard guard(lock_);
-            --creating_;
-        }
-        release_later(*this);
+    return status.ok() ? status : refuse_object(status);
+}
+
+// There is no memory for it.
+Status Budget::abandon_object(uint64_t charged) {
+    free_retired_soon();
+    uncharge(abi::Resource::kernel_bytes, charged);
+    {
+        SpinGuard guard(lock_);
+        --creating_;
     }
-    return storage;
+    return refuse_object(Error::no_memory);
+}
+
+Status Budget::refuse_object(Status status) {
+    if (status.code() == Error::no_budget) note_refusal();
+    release_later(*this);
+    return status;
 }
 
 void Budget::adopt(Object& object) {
@@ -175,13 +197,22 @@ void Budget::adopt(Object& object) {
 }
 
 void Budget::disown(Object& object) {
-    uncharge(abi::Resource::kernel_bytes, ObjectHeap::charged_size(object.size));
+    const uint64_t charged = object.charged;
+    bool closed;
+    bool go_on;
     {
         SpinGuard guard(lock_);
+        ledger_.uncharge(abi::Resource::kernel_bytes, charged);
+        closed = ledger_.closed();
         owned_.remove(object);
         --object_count_;
+        ending_.fetch_sub(1, std::memory_order_relaxed);
+        go_on = unpark_locked();
     }
-    note_ended();
+    if (closed) [[unlikely]]
+        pass_on(abi::Resource::kernel_bytes, charged);
+    if (go_on) [[unlikely]]
+        reap(destroy_work_);
     release(*this);
 }
 
@@ -232,7 +263,10 @@ Result<void*> Budget::allocate_bytes(uint64_t size) {
     if (charged == 0) return Error::limit;
     TRY(charge(abi::Resource::kernel_bytes, charged));
     auto storage = object_heap().allocate(size);
-    if (!storage.ok()) uncharge(abi::Resource::kernel_bytes, charged);
+    if (!storage.ok()) {
+        free_retired_soon();
+        uncharge(abi::Resource::kernel_bytes, charged);
+    }
     return storage;
 }
 

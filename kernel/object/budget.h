@@ -13,7 +13,7 @@
 
 #include "abi/records.h"
 #include "kernel/lock/spin_lock.h"
-#include "kernel/memory/object_heap.h"
+#include "kernel/memory/kernel_memory.h"
 #include "kernel/object/ledger.h"
 #include "kernel/object/object.h"
 #include "kernel/object/process_list.h"
@@ -49,10 +49,16 @@ public:
 
     // Makes an object that this budget pays for: charges kernel_bytes, constructs
     // T(budget, size, arguments...), links it in. The caller owns the one reference. The
-    // constructor must not fail and must leave the object fit for detach().
+    // constructor must not fail, must set every member, and must leave the object fit for
+    // detach().
     template <typename T, typename... Arguments>
     Result<Ref<T>> create(Arguments&&... arguments) {
-        void* storage = TRY(allocate_object(sizeof(T)));
+        constexpr uint64_t charged = ObjectHeap::charged_size(sizeof(T));
+        static_assert(charged != 0);
+        if (const Status status = begin_object(charged); !status.ok()) return status;
+        void* storage = object_heap().allocate_unset(sizeof(T));
+        if (storage == nullptr) [[unlikely]]
+            return abandon_object(charged);
         // Safety: fresh memory of the right size and alignment, owned by nobody else.
         T* object = new (storage)
             T(this, static_cast<uint32_t>(sizeof(T)), std::forward<Arguments>(arguments)...);
@@ -120,10 +126,14 @@ private:
         Budget* budget = nullptr;
     };
 
-    Result<void*> allocate_object(uint64_t size);
+    Status begin_object(uint64_t charged);
+    Status abandon_object(uint64_t charged);
+    Status refuse_object(Status status);
     void adopt(Object& object);
     bool unpark_locked() REQUIRES(lock_);
     void note_refusal();
+    Status charge_locked(abi::Resource resource, uint64_t amount) REQUIRES(lock_);
+    void pass_on(abi::Resource resource, uint64_t amount);
     void pass_to_parents(const ResourceAmounts& amounts);
     void close();
     void begin_destruction();

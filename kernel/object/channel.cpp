@@ -88,12 +88,20 @@ struct ChannelParts {
     }
     static void die_end(Object& object) { static_cast<ChannelEnd&>(object).die(); }
     static void destruct_end(Object& object) { static_cast<ChannelEnd&>(object).~ChannelEnd(); }
+    static bool unwatch_end(Object& object) { return static_cast<ChannelEnd&>(object).unwatch(); }
 };
 
-const ObjectKind Channel::kind_table = {abi::ObjectType::none, ChannelParts::detach_channel,
-                                        ChannelParts::die_channel, ChannelParts::destruct_channel};
-const ObjectKind ChannelEnd::kind_table = {abi::ObjectType::channel, ChannelParts::detach_end,
-                                           ChannelParts::die_end, ChannelParts::destruct_end};
+const ObjectKind Channel::kind_table = {.type = abi::ObjectType::none,
+                                        .detach = ChannelParts::detach_channel,
+                                        .die = ChannelParts::die_channel,
+                                        .destruct = ChannelParts::destruct_channel,
+                                        .light = true};
+const ObjectKind ChannelEnd::kind_table = {.type = abi::ObjectType::channel,
+                                           .detach = ChannelParts::detach_end,
+                                           .die = ChannelParts::die_end,
+                                           .destruct = ChannelParts::destruct_end,
+                                           .unwatch = ChannelParts::unwatch_end,
+                                           .light = true};
 
 Channel::Channel(Budget* payer, uint32_t size, const Geometry& geometry)
     : Object(kind_table, payer, size),

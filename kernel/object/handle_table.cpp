@@ -20,8 +20,6 @@ constexpr uint64_t pages_for(uint32_t slots) {
     return (uint64_t{slots} * sizeof(HandleEntry) + abi::page_size - 1) / abi::page_size;
 }
 
-abi::ObjectType type_in(uint64_t word) { return static_cast<abi::ObjectType>(word >> 24 & 0x7f); }
-
 // Sets or clears the busy bit. The table's lock is held.
 void set_busy(HandleEntry& entry, bool busy) {
     const uint64_t word = entry.word.load(std::memory_order_relaxed);
@@ -65,27 +63,15 @@ bool HandleTable::prepare_some() {
 
 Result<Found> HandleTable::find(abi::Handle handle, abi::ObjectType type,
                                 abi::Rights needed) const {
-    const uint32_t slot = abi::slot_of(handle);
-    if (slot >= size_) return Error::bad_handle;
-    const HandleEntry& entry = entries_[slot];
-    // Acquire: pairs with the release in insert(): object and lease are seen as they were entered.
-    const uint64_t word = entry.word.load(std::memory_order_acquire);
-    const abi::ObjectType found_type = type_in(word);
-    if (word >> 32 != abi::generation_of(handle) || found_type == abi::ObjectType::none) {
-        return Error::bad_handle;
-    }
-    Object* object = entry.object.load(std::memory_order_acquire);
-    const uint64_t lease = entry.lease.load(std::memory_order_acquire);
-    // The entry was not changed meanwhile; the acquire loads above keep this one last.
-    if (entry.word.load(std::memory_order_relaxed) != word) return Error::bad_handle;
-    if (!lease_valid(lease)) return Error::revoked;
-    if (word & handle_busy) return Error::busy;
-    if (type != abi::ObjectType::any && type != found_type) return Error::wrong_type;
-    const auto rights = static_cast<abi::Rights>(word & abi::all_rights);
+    const Seen seen = see(handle);
+    if (seen.error != Error::ok) return seen.error;
+    const abi::ObjectType found = type_in(seen.word);
+    const abi::Rights rights = rights_in(seen.word);
+    if (type != abi::ObjectType::any && type != found) return Error::wrong_type;
     if (const abi::Rights missing = needed & ~rights; missing != 0) {
         return Status(Error::no_right, static_cast<uint16_t>(std::countr_zero(missing)));
     }
-    return Found{object, found_type, rights, lease};
+    return Found{seen.object, found, rights, seen.lease};
 }
 
 bool HandleTable::remember(abi::Handle handle, RecentHandle& recent) const {
@@ -149,7 +135,9 @@ bool HandleTable::remove_locked(uint32_t slot, Ref<Object>& object) {
     // The old word goes first: a reader that still sees it took everything before this store.
     entry.word.store(entry_word(generation + 1, abi::ObjectType::none, 0),
                      std::memory_order_release);
-    release_lease(entry.lease.load(std::memory_order_relaxed));
+    if (const Lease lease = entry.lease.load(std::memory_order_relaxed); lease != 0) {
+        release_lease(lease);
+    }
     object = Ref<Object>::adopt(*entry.object.load(std::memory_order_relaxed));
     entry.object.store(nullptr, std::memory_order_release);
     entry.lease.store(0, std::memory_order_relaxed);

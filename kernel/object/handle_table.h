@@ -43,6 +43,13 @@ constexpr uint64_t entry_word(uint32_t generation, abi::ObjectType type, abi::Ri
            (rights & abi::all_rights);
 }
 
+constexpr abi::ObjectType type_in(uint64_t word) {
+    return static_cast<abi::ObjectType>(word >> 24 & 0x7f);
+}
+constexpr abi::Rights rights_in(uint64_t word) {
+    return static_cast<abi::Rights>(word & abi::all_rights);
+}
+
 // What a look-up found: good until the kernel is left. Retain the object to keep it longer.
 struct Found {
     Object* object;
@@ -65,6 +72,9 @@ public:
     // The one look-up. Errors in this order: bad_handle, revoked, busy, no_right (detail: lowest
     // missing bit). `type` any accepts every type, otherwise wrong_type comes before no_right.
     Result<Found> find(abi::Handle handle, abi::ObjectType type, abi::Rights needed) const;
+
+    // The same for any type and no rights, written to `found`.
+    Status look_up(abi::Handle handle, Found& found) const;
 
     // Keeps what the handle names, of whatever type and rights. False: it has a lease, or find()
     // would fail; nothing was kept.
@@ -122,6 +132,15 @@ public:
     uint32_t used() const { return used_; }
 
 private:
+    // A valid entry, or why there is none.
+    struct Seen {
+        Error error;
+        uint64_t word = 0;
+        Object* object = nullptr;
+        uint64_t lease = 0;
+    };
+    Seen see(abi::Handle handle) const;
+
     struct Moving {
         Object* object;
         abi::Rights rights;
@@ -146,5 +165,30 @@ private:
     Budget* budget_ = nullptr;
     SpinLock lock_{LockRank::handle_table};
 };
+
+[[gnu::always_inline]] inline HandleTable::Seen HandleTable::see(abi::Handle handle) const {
+    const uint32_t slot = abi::slot_of(handle);
+    if (slot >= size_) return {Error::bad_handle};
+    const HandleEntry& entry = entries_[slot];
+    // Acquire: pairs with the release in insert(): object and lease are seen as they were entered.
+    const uint64_t word = entry.word.load(std::memory_order_acquire);
+    if (word >> 32 != abi::generation_of(handle) || type_in(word) == abi::ObjectType::none) {
+        return {Error::bad_handle};
+    }
+    Object* object = entry.object.load(std::memory_order_acquire);
+    const uint64_t lease = entry.lease.load(std::memory_order_acquire);
+    // The entry was not changed meanwhile; the acquire loads above keep this one last.
+    if (entry.word.load(std::memory_order_relaxed) != word) return {Error::bad_handle};
+    if (!lease_valid(lease)) return {Error::revoked};
+    if (word & handle_busy) return {Error::busy};
+    return {Error::ok, word, object, lease};
+}
+
+inline Status HandleTable::look_up(abi::Handle handle, Found& found) const {
+    const Seen seen = see(handle);
+    if (seen.error != Error::ok) return seen.error;
+    found = {seen.object, type_in(seen.word), rights_in(seen.word), seen.lease};
+    return {};
+}
 
 }  // namespace annulus::kernel

@@ -16,6 +16,7 @@
 #include "abi/handle.h"
 #include "base/intrusive_list.h"
 #include "base/result.h"
+#include "kernel/memory/object_heap.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -44,11 +45,17 @@ struct ObjectKind {
     // Before detach, if not null: removes up to abi::chunk_items watches of the object; true when
     // none is left. Otherwise the reaper calls it again. Called without locks.
     bool (*unwatch)(Object&) = nullptr;
+    // Nobody but the heap waits for the memory: destruct gives nothing back. Such objects are
+    // freed many at a time, see retire().
+    bool light = false;
 };
 
 struct Object : ListNode<OwnedByBudget>, ListNode<RetiredLink> {
     Object(const ObjectKind& kind, Budget* payer, uint32_t size)
-        : kind(&kind), budget(payer), size(size) {}
+        : kind(&kind),
+          budget(payer),
+          size(size),
+          charged(static_cast<uint32_t>(ObjectHeap::charged_size(size))) {}
     Object(const Object&) = delete;
     Object& operator=(const Object&) = delete;
 
@@ -58,6 +65,7 @@ struct Object : ListNode<OwnedByBudget>, ListNode<RetiredLink> {
     Budget* budget;  // pays for the record; null only for the root budget and statics
     std::atomic<uint32_t> references{1};
     uint32_t size;                     // bytes of the record as allocated
+    uint32_t charged;                  // for them: ObjectHeap::charged_size()
     std::atomic<bool> dead{false};     // die() ran
     std::atomic<bool> retired{false};  // finish_retire() ran
 };
@@ -81,8 +89,12 @@ inline bool try_retain(Object& object) {
     return false;
 }
 
-// Out of line part of release(): detaches, uncharges, and frees after a grace period.
+// Out of line part of release(): detaches, uncharges, and frees after a grace period. Light objects
+// first wait, on the CPU that retired them, until there are batch_objects of them or batch_bytes,
+// or the CPU is idle, or somebody asks by after_retired() or free_retired_soon().
 void retire(Object& object);
+inline constexpr uint32_t batch_objects = 16;
+inline constexpr uint32_t batch_bytes = 8192;
 // Second half of retire() for objects whose detach() returned false: uncharges and frees. A second
 // call in the same step of the kernel does nothing.
 void finish_retire(Object& object);
@@ -99,6 +111,11 @@ void release_later(Object& object);
 // are as for grace_after().
 void after_retired(GraceItem& item);
 
+// Lets go of what waits for company: on this CPU, because it has nothing else to do; on all,
+// because memory ran out. Locks held must rank below `retired`.
+void free_retired_here();
+void free_retired_soon();
+
 // Gives a reference back. No lock of rank `process` or above may be held: the object may be
 // retired.
 inline void release(Object& object) {
@@ -106,9 +123,9 @@ inline void release(Object& object) {
     if (object.references.fetch_sub(1, std::memory_order_acq_rel) == 1) retire(object);
 }
 
-// Owns one reference.
+// Owns one reference. Passed in a register: whoever is called gives it back.
 template <typename T>
-class Ref {
+class [[clang::trivial_abi]] Ref {
 public:
     Ref() = default;
     // Takes over a reference that the caller owns.

@@ -16,9 +16,7 @@ struct SemaphoreEnd {
     static void die(Object& object) { static_cast<Semaphore&>(object).die(); }
     static bool detach(Object& object) { return static_cast<Semaphore&>(object).detach(); }
     static void destruct(Object& object) { static_cast<Semaphore&>(object).~Semaphore(); }
-    static bool unwatch(Object& object) {
-        return remove_watches_of(static_cast<Semaphore&>(object));
-    }
+    static bool unwatch(Object& object) { return static_cast<Semaphore&>(object).unwatch(); }
 
     static Work::Step wake_step(Work& work) {
         auto& semaphore = container_of(work, &Semaphore::wake_work_);
@@ -36,15 +34,17 @@ struct SemaphoreEnd {
         return Work::Step::done;
     }
 
-    static Result<void> bind_word(Semaphore& semaphore, MemoryObject& memory, uint64_t offset) {
-        TRY(memory.pin(*semaphore.budget, offset / abi::page_size, 1));
-        auto* page = static_cast<std::byte*>(memory.pinned_address(offset / abi::page_size));
+    [[gnu::always_inline]] static Result<void> bind_word(Semaphore& semaphore, MemoryObject& memory,
+                                                         uint64_t offset) {
+        Budget& payer = *semaphore.budget;
+        std::byte* page = TRY(memory.pin_one(payer, offset / abi::page_size));
         // Safety: a pinned page; the offset is aligned and within it. Programs change the word at
         // any time, so it is only ever accessed as an atomic.
         semaphore.word_ = reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
         const auto registered = register_semaphore_word(semaphore);
         if (!registered.ok()) {
-            memory.unpin(*semaphore.budget, offset / abi::page_size, 1);
+            semaphore.word_ = &semaphore.own_word_;
+            memory.unpin(payer, offset / abi::page_size, 1);
             return registered;
         }
         semaphore.memory_ = Ref<MemoryObject>::share(memory);
@@ -53,9 +53,17 @@ struct SemaphoreEnd {
     }
 };
 
-const ObjectKind Semaphore::kind_table = {abi::ObjectType::semaphore, SemaphoreEnd::detach,
-                                          SemaphoreEnd::die, SemaphoreEnd::destruct,
-                                          SemaphoreEnd::unwatch};
+const ObjectKind Semaphore::kind_table = {.type = abi::ObjectType::semaphore,
+                                          .detach = SemaphoreEnd::detach,
+                                          .die = SemaphoreEnd::die,
+                                          .destruct = SemaphoreEnd::destruct,
+                                          .unwatch = SemaphoreEnd::unwatch,
+                                          .light = true};
+
+bool Semaphore::unwatch() {
+    // Relaxed: whoever set it had a reference, and the last of these has gone.
+    return !was_watched.load(std::memory_order_relaxed) || remove_watches_of(*this);
+}
 
 void Semaphore::die() {
     // Those beyond one chunk go with the last reference; meanwhile their signals are refused.
@@ -72,14 +80,38 @@ void Semaphore::die() {
 
 // False while the reaper still wakes waiters: it finishes the retirement then.
 bool Semaphore::detach() {
-    die();
-    if (memory_) {
-        unregister_semaphore_word(*this);
-        memory_->unpin(*budget, offset_ / abi::page_size, 1);
+    bool quiet;  // nobody has to be told
+    Bound bound;
+    {
+        Guard guard(*this);
+        dead.store(true, std::memory_order_release);
+        quiet = queue_.empty() && member_ == nullptr && !waking_;
+        // Whoever looked the semaphore up just before finds it dead, under the lock, or reads a
+        // word that nobody else has: not memory that may belong to somebody else by now.
+        if (quiet) bound = unbind_locked();
     }
+    if (!quiet) [[unlikely]]
+        return detach_waited_for();
+    if (bound.memory) let_go(std::move(bound));
+    return true;
+}
+
+bool Semaphore::detach_waited_for() {
+    die();
+    Bound bound;
+    {
+        Guard guard(*this);
+        bound = unbind_locked();
+    }
+    if (bound.memory) let_go(std::move(bound));
     Guard guard(*this);
     detached_ = true;
     return !waking_;
+}
+
+void Semaphore::let_go(Bound bound) {
+    unregister_semaphore_word(*this, bound.word);
+    bound.memory->unpin(*budget, offset_ / abi::page_size, 1);
 }
 
 Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
@@ -168,8 +200,19 @@ bool Semaphore::cancel(Thread& thread) {
                                                       std::memory_order_acq_rel);
 }
 
-uint64_t Semaphore::value() const {
-    return word_->load(std::memory_order_relaxed) & ~semaphore_kernel_bit;
+uint64_t Semaphore::value() {
+    Guard guard(*this);
+    return value_locked();
+}
+
+uint64_t Semaphore::answer() {
+    // Without the lock but for the value: an answer changes once.
+    return answer_for(mode_ == SemaphoreMode::sequence ? value() : 0);
+}
+
+Semaphore::State Semaphore::state() {
+    Guard guard(*this);
+    return {value_locked(), memory_ ? memory_->id() : 0, offset_};
 }
 
 // The first waiter that is still waiting, granted and out of the queue. Links of waits that ended
@@ -252,7 +295,7 @@ void Semaphore::unqueue(WaitLink& link) {
 bool Semaphore::due_locked() const {
     if (queue_.empty()) return false;
     if (dead.load(std::memory_order_relaxed)) return true;
-    if (mode_ == SemaphoreMode::sequence) return queue_.front()->seen != value();
+    if (mode_ == SemaphoreMode::sequence) return queue_.front()->seen != value_locked();
     return owed_units_ > 0;
 }
 

@@ -89,15 +89,22 @@ public:
     Thread* place_again(SetMember& member);
 
     SemaphoreMode mode() const { return mode_; }
-    uint64_t value() const;
+    uint64_t value();
     // What a wait that was granted now answers beside its status.
-    uint64_t answer() const { return answer_for(value()); }
-    MemoryObject* memory() const { return memory_.get(); }
-    uint64_t offset() const { return offset_; }
+    uint64_t answer();
+    // For semaphore.get.state: the value, and which word it is; a memory id of 0: the record's.
+    struct State {
+        uint64_t value, memory_id, offset;
+    };
+    State state();
+    // The kernel address of the word in memory while there is one, for the registry.
     uint64_t word_address() const { return reinterpret_cast<uint64_t>(word_); }
 
     // Guarded by the watch lock.
     IntrusiveList<Watch, WatchOfSemaphore> watches;
+    // There was a watch once. Written by whoever holds a reference, so that it does not change any
+    // more when the last one has gone.
+    std::atomic<bool> was_watched{false};
 
     Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode);
 
@@ -107,6 +114,7 @@ protected:
     // For objects that are semaphores of their own kind: detach() and die() are the semaphore's
     // part of ObjectKind's.
     Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode);
+    bool unwatch();
     bool detach();
     void die();
 
@@ -142,6 +150,18 @@ private:
         Semaphore& semaphore_;
     };
 
+    // The word in memory is not used any more. Returns what let_go() takes, without the lock.
+    struct Bound {
+        Ref<MemoryObject> memory;
+        uint64_t word = 0;
+    };
+    Bound unbind_locked() REQUIRES(lock_) {
+        Bound bound{std::move(memory_), word_address()};
+        word_ = &own_word_;
+        return bound;
+    }
+    void let_go(Bound bound);
+    bool detach_waited_for();
     void close_door_locked() REQUIRES(lock_) {
         if (!closed_) take_door_locked();
     }
@@ -165,6 +185,9 @@ private:
     }
     uint64_t keep_locked() const REQUIRES(lock_) {
         return queue_.empty() && member_ == nullptr ? 0 : semaphore_kernel_bit;
+    }
+    uint64_t value_locked() const REQUIRES(lock_) {
+        return word_->load(std::memory_order_relaxed) & ~semaphore_kernel_bit;
     }
     // What the set may hand out of `value`: 0 if there is nothing.
     uint64_t units_for_set_locked(uint64_t value) const REQUIRES(lock_);
@@ -201,7 +224,8 @@ private:
     SpinLock lock_{LockRank::semaphore};
     // Offsets of these and of mode_ are known to assembly.
     std::atomic<uint64_t> door_;
-    std::atomic<uint64_t>* word_;  // in memory that programs may write, or own_word_
+    // In memory that programs may write, or own_word_: then also when its last reference went.
+    std::atomic<uint64_t>* word_;
     std::atomic<uint64_t> own_word_{0};
     IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
     uint64_t owed_units_ GUARDED_BY(lock_) = 0;      // signalled, to be handed out by the reaper

@@ -11,31 +11,33 @@ namespace {
 
 constexpr unsigned bucket_count = 1024;
 
-SpinLock words_lock{LockRank::semaphore_words};
-IntrusiveList<Semaphore, SemaphoreOfWord> buckets[bucket_count];
+// Semaphores whose words lie in different buckets do not wait for each other.
+struct Bucket {
+    SpinLock lock{LockRank::semaphore_words};
+    IntrusiveList<Semaphore, SemaphoreOfWord> semaphores GUARDED_BY(lock);
+};
+constinit Bucket buckets[bucket_count];
 
 // Words are 8 bytes apart; the multiplier is 2^64 divided by the golden ratio.
-unsigned bucket_of(const Semaphore& semaphore) {
-    return static_cast<unsigned>((semaphore.word_address() >> 3) * 0x9e3779b97f4a7c15u >> 54);
-}
+Bucket& bucket_of(uint64_t word) { return buckets[(word >> 3) * 0x9e3779b97f4a7c15u >> 54]; }
 
 }  // namespace
 
 Result<void> register_semaphore_word(Semaphore& semaphore) {
-    SpinGuard guard(words_lock);
-    auto& bucket = buckets[bucket_of(semaphore)];
-    for (Semaphore& other : bucket) {
-        if (other.word_address() == semaphore.word_address()) return Error::busy;
+    const uint64_t word = semaphore.word_address();
+    Bucket& bucket = bucket_of(word);
+    SpinGuard guard(bucket.lock);
+    for (Semaphore& other : bucket.semaphores) {
+        if (other.word_address() == word) return Error::busy;
     }
-    bucket.push_back(semaphore);
+    bucket.semaphores.push_back(semaphore);
     return {};
 }
 
-void unregister_semaphore_word(Semaphore& semaphore) {
-    SpinGuard guard(words_lock);
-    if (static_cast<ListNode<SemaphoreOfWord>&>(semaphore).linked()) {
-        buckets[bucket_of(semaphore)].remove(semaphore);
-    }
+void unregister_semaphore_word(Semaphore& semaphore, uint64_t word) {
+    Bucket& bucket = bucket_of(word);
+    SpinGuard guard(bucket.lock);
+    bucket.semaphores.remove(semaphore);
 }
 
 }  // namespace annulus::kernel

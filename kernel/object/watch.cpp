@@ -77,8 +77,11 @@ void destruct_watch(Object& object) { static_cast<Watch&>(object).~Watch(); }
 
 }  // namespace
 
-const ObjectKind Watch::kind_table = {abi::ObjectType::none, detach_watch, die_watch,
-                                      destruct_watch};
+const ObjectKind Watch::kind_table = {.type = abi::ObjectType::none,
+                                      .detach = detach_watch,
+                                      .die = die_watch,
+                                      .destruct = destruct_watch,
+                                      .light = true};
 
 Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single, bool happened) {
     if (single && !empty()) return Error::busy;
@@ -105,6 +108,7 @@ Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single, b
             watches_.push_back(watch);
             count_.fetch_add(1, std::memory_order_relaxed);
             semaphore.watches.push_back(watch);
+            semaphore.was_watched.store(true, std::memory_order_relaxed);
             made->leak();
         }
     }

@@ -13,11 +13,13 @@
 
 namespace annulus::kernel {
 
+// Changed under grace_lock; has its own rules for what is read without.
+constinit GracePeriod grace_periods;
+
 namespace {
 
 constinit SpinLock grace_lock{LockRank::grace};
-// Changed under grace_lock; has its own rules for what is read without.
-constinit GracePeriod periods;
+constinit GracePeriod& periods = grace_periods;
 
 uint64_t online_mask() {
     uint64_t mask = 0;

@@ -114,4 +114,11 @@ private:
     std::atomic<uint64_t> asleep_{0};
 };
 
+// The machine's, of grace.cpp.
+extern GracePeriod grace_periods;
+
+// True when grace_settle() may have something to do. Old at once, but never false for longer than
+// it takes the CPU to handle the interrupt that it was sent.
+inline bool grace_wanted() { return grace_periods.under_way() || grace_periods.any_ended(); }
+
 }  // namespace annulus::kernel

@@ -139,7 +139,7 @@ void hand_off(Thread& thread) {
     switch_to(thread);
 }
 
-void leave_kernel(Thread& thread) {
+void leave_kernel_slowly(Thread& thread) {
     Cpu& cpu = this_cpu();
     grace_settle(cpu);
     // Acquire: pairs with the release in kill_thread: the reason is seen with the flag.
@@ -267,6 +267,7 @@ void idle_loop() {
     cpu.current = nullptr;
     cpu.slice_end = 0;
     for (;;) {
+        free_retired_here();
         grace_settle(cpu);
         // Sequentially consistent: first the flag, then the look at the queue.
         cpu.idle.store(true, std::memory_order_seq_cst);

@@ -7,7 +7,9 @@
 // another.
 #pragma once
 
+#include "kernel/assert.h"
 #include "kernel/schedule/cpu.h"
+#include "kernel/schedule/grace_period.h"
 
 namespace annulus::kernel {
 
@@ -42,7 +44,15 @@ void save_preempted(Thread& thread, const arch::TrapFrame& frame);
 // The way out of a slow system call whose thread goes on: settles grace periods, ends a thread that
 // is dying, gives way to a more urgent one; returns when the caller should return to user mode.
 // The thread's state is complete in its record (`resume`).
-void leave_kernel(Thread& thread);
+void leave_kernel_slowly(Thread& thread);
+[[gnu::always_inline]] inline void leave_kernel(Thread& thread) {
+    // Acquire: pairs with the release in kill_thread. Only this CPU sets its flag, or an interrupt
+    // that comes when the kernel is left. Debug builds always look whether anything is held.
+    if (debug_checks || grace_wanted() || thread.dying.load(std::memory_order_acquire) ||
+        this_cpu().resched.load(std::memory_order_relaxed)) {
+        leave_kernel_slowly(thread);
+    }
+}
 
 // Between two chunks of a system call that holds no pointers but what it has references to: lets
 // interrupts in and grace periods end. False: somebody else wants the CPU, or the thread is to die;

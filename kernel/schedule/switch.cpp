@@ -38,16 +38,18 @@ void load_bases(Cpu& cpu, const Thread& thread) {
 
 void return_to_thread(Thread& thread) {
     const auto& state = reinterpret_cast<const arch::ReturnState&>(thread.user_rip);
+    if (thread.resume == Resume::message) [[likely]] {
+        arch::return_with_message(&thread.message, &state);
+    }
     switch (thread.resume) {
-        case Resume::message: arch::return_with_message(&thread.message, &state);
+        case Resume::message: break;
         case Resume::unit: thread.message.rax = 0; [[fallthrough]];
         case Resume::status: arch::return_with_status(&thread.message, &state);
         case Resume::frame:
             arch::restore_vector_state(thread.vector_area);
             arch::return_to_user(thread.frame);
-        case Resume::continuation: break;
+        case Resume::continuation: thread.continuation(thread);
     }
-    thread.continuation(thread);
     __builtin_unreachable();
 }
 

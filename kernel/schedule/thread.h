@@ -25,6 +25,7 @@
 #include "kernel/schedule/run_queue.h"
 #include "kernel/schedule/timer_wheel.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <atomic>
@@ -62,6 +63,13 @@ struct Message {
     uint64_t rax, rdi, rsi, rdx, r8, r9, r10, r12, r13, r14, r15, rbx, rbp;
 };
 static_assert(sizeof(Message) == 13 * 8);
+
+// The six operands or results of a call, which lie side by side in the message.
+inline uint64_t (&words_of(Message& message))[abi::message_words] {
+    static_assert(offsetof(Message, r13) == offsetof(Message, rdx) + 5 * sizeof(uint64_t));
+    // Safety: a Message is thirteen words and nothing else; these are six of them.
+    return *reinterpret_cast<uint64_t(*)[abi::message_words]>(&message.rdx);
+}
 
 // How a thread gets back to user mode.
 enum class Resume : uint8_t {

@@ -73,24 +73,63 @@ unsigned find_operation(abi::ObjectType type, unsigned verb, unsigned selector) 
     return operation_index.kernel[static_cast<unsigned>(type)][verb][selector];
 }
 
-unsigned moved_mask_of(const abi::Operation& operation) {
-    unsigned mask = 0;
-    for (unsigned i = 0; i < abi::message_words; ++i) {
-        if (operation.in[i].kind == abi::OperandKind::moved) mask |= 1u << i;
+// What the dispatcher looks at in an operation, made from its description.
+struct Plan {
+    Handler handler;
+    uint8_t operands;    // words from here on are zero
+    uint8_t moved_mask;  // words that are moved handles
+    bool takes_bytes;
+    bool needs_right;
+};
+
+consteval Plan make_plan(unsigned index) {
+    const abi::Operation& operation = abi::operations[index];
+    Plan plan{.handler = operation_handlers[index],
+              .operands = 0,
+              .moved_mask = 0,
+              .takes_bytes = operation.transfer == abi::Transfer::bytes_in,
+              .needs_right = operation.needs_right};
+    for (uint8_t i = 0; i < abi::message_words; ++i) {
+        if (operation.in[i].kind == abi::OperandKind::absent) continue;
+        if (plan.operands != i) __builtin_unreachable();  // an absent word is before another one
+        plan.operands = i + 1;
+        if (operation.in[i].kind == abi::OperandKind::moved) plan.moved_mask |= uint8_t(1 << i);
     }
-    return mask;
+    return plan;
+}
+
+consteval auto make_plans() {
+    std::array<Plan, abi::operation_count> plans{};
+    for (unsigned i = 0; i < abi::operation_count; ++i) plans[i] = make_plan(i);
+    return plans;
+}
+
+constexpr std::array<Plan, abi::operation_count> plans = make_plans();
+
+// Whether a word that the operation does not have is zero.
+bool absent_are_zero(const uint64_t (&words)[abi::message_words], unsigned operands) {
+    uint64_t bits = 0;
+    switch (operands) {
+        case 0: bits |= words[0]; [[fallthrough]];
+        case 1: bits |= words[1]; [[fallthrough]];
+        case 2: bits |= words[2]; [[fallthrough]];
+        case 3: bits |= words[3]; [[fallthrough]];
+        case 4: bits |= words[4]; [[fallthrough]];
+        case 5: bits |= words[5]; [[fallthrough]];
+        default: break;
+    }
+    return bits == 0;
 }
 
 // What the description demands of the message, whatever the operation means.
-Status check_message(const Invocation& invocation, unsigned mask) {
-    const abi::Operation& operation = invocation.operation;
-    for (unsigned i = 0; i < abi::message_words; ++i) {
-        if (operation.in[i].kind == abi::OperandKind::absent && invocation.words[i] != 0) {
-            return invocation.bad(i);
-        }
+Status check_message(const Invocation& invocation, const Plan& plan, unsigned mask) {
+    if (!absent_are_zero(invocation.words, plan.operands)) {
+        unsigned first = plan.operands;
+        while (invocation.words[first] == 0) ++first;
+        return invocation.bad(first);
     }
-    if (mask != moved_mask_of(operation)) return Status(Error::bad_argument, abi::message_words);
-    if (operation.transfer != abi::Transfer::bytes_in && invocation.bytes_in != 0) {
+    if (mask != plan.moved_mask) return Status(Error::bad_argument, abi::message_words);
+    if (!plan.takes_bytes && invocation.bytes_in() != 0) {
         return Status(Error::bad_argument, abi::message_words + 1);
     }
     return {};
@@ -105,70 +144,64 @@ void check_described(const abi::Operation& operation, Status status) {
     }
 }
 
-void set_result(Thread& thread, const Invocation& invocation, Status status) {
-    Message& message = thread.message;
-    message = {};
-    message.rax = status.bits;
-    if (status.ok()) {
-        message.rdx = invocation.words[0], message.r8 = invocation.words[1];
-        message.r9 = invocation.words[2], message.r10 = invocation.words[3];
-        message.r12 = invocation.words[4], message.r13 = invocation.words[5];
-        message.rbx = invocation.bytes_out;
-        message.rsi = invocation.arrived_mask;
-    }
-    thread.resume = Resume::message;
-}
-
-void invoke(Thread& thread, const Found& target, unsigned index) {
-    const Message& in = thread.message;
-    Invocation invocation(thread, target, abi::operations[index]);
-    invocation.words[0] = in.rdx, invocation.words[1] = in.r8, invocation.words[2] = in.r9;
-    invocation.words[3] = in.r10, invocation.words[4] = in.r12, invocation.words[5] = in.r13;
-    invocation.buffer = {in.r15};
-    invocation.bytes_in = static_cast<uint32_t>(in.rbx);
-    invocation.capacity_out = static_cast<uint32_t>(in.rbx >> 32);
-    Status status = check_message(invocation, static_cast<unsigned>(in.rsi >> 32 & 0x3f));
-    if constexpr (debug_checks) thread.operation_number = static_cast<uint8_t>(index);
-    if (status.ok()) status = operation_handlers[index](invocation);
-    check_described(abi::operations[index], status);
-    set_result(thread, invocation, status);
-}
-
 void fail(Thread& thread, Status status) {
     thread.message = {};
     thread.message.rax = status.bits;
     thread.resume = Resume::message;
 }
 
+// The words of the message are the operands, and then the results.
+[[gnu::always_inline]] inline void invoke(Thread& thread, const Found& target, unsigned index) {
+    const Plan& plan = plans.data()[index];  // the index is from the dispatcher's own table
+    Message& message = thread.message;
+    Invocation invocation(thread, target, abi::operations[index]);
+    if constexpr (debug_checks) thread.operation_number = static_cast<uint8_t>(index);
+    Status status =
+        check_message(invocation, plan, static_cast<unsigned>(message.rsi >> 32 & 0x3f));
+    if (status.ok()) status = plan.handler(invocation);
+    check_described(abi::operations[index], status);
+    if (!status.ok()) return fail(thread, status);
+    message.rax = status.bits;
+    message.rdi = 0;
+    message.rsi = invocation.arrived_mask;
+    message.r14 = 0;
+    message.r15 = 0;
+    message.rbx = invocation.bytes_out;
+    message.rbp = 0;
+    thread.resume = Resume::message;
+}
+
 }  // namespace
 
-void system_call_call(Thread& thread) {
+[[gnu::always_inline]] inline void system_call_call(Thread& thread) {
     const Message& in = thread.message;
     if ((in.rsi & abi::operation_word_reserved) != 0) return fail(thread, Error::not_supported);
     const auto verb = static_cast<unsigned>(in.rsi & 0xf);
     const auto selector = static_cast<unsigned>(in.rsi >> 16 & 0xffff);
-    const bool universal = selector >= abi::selector_universal;
     // The verb's right comes after the operation's existence, so that bad_operation is seen first.
-    const auto found = thread.process->handles.find(in.rdi, abi::ObjectType::any, 0);
-    if (!found.ok()) {
+    Found found;  // set when there is one
+    const Status looked_up = thread.process->handles.look_up(in.rdi, found);
+    unsigned index;
+    if (looked_up.ok()) [[likely]] {
+        const abi::Rights needed = abi::right_of(static_cast<abi::Verb>(verb));
+        const bool lacks = (found.rights & needed) == 0;
+        if (found.type == abi::ObjectType::served && selector < abi::selector_universal) {
+            if (lacks) return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
+            return Table::call(thread, static_cast<ServedObject&>(*found.object), found.rights);
+        }
+        index = find_operation(found.type, verb, selector);
+        if (index == no_operation) return fail(thread, Error::bad_operation);
+        if (lacks && plans.data()[index].needs_right) {
+            return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
+        }
+    } else {
         const bool closes =
             verb == static_cast<unsigned>(abi::Verb::close) && selector == abi::selector_universal;
         // A revoked handle keeps its slot until its holder closes it.
-        if (!closes || found.error() != Error::revoked) return fail(thread, found.status());
-        return invoke(thread, Found{}, operation_index.universal[verb][0]);
+        if (!closes || looked_up.code() != Error::revoked) return fail(thread, looked_up);
+        index = operation_index.universal[verb][0];
     }
-    const abi::Rights needed = abi::right_of(static_cast<abi::Verb>(verb));
-    const bool lacks = (found->rights & needed) == 0;
-    if (found->type == abi::ObjectType::served && !universal) {
-        if (lacks) return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
-        return Table::call(thread, static_cast<ServedObject&>(*found->object), found->rights);
-    }
-    const unsigned index = find_operation(found->type, verb, selector);
-    if (index == no_operation) return fail(thread, Error::bad_operation);
-    if (lacks && abi::operations[index].needs_right) {
-        return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
-    }
-    invoke(thread, *found, index);
+    invoke(thread, found, index);
 }
 
 void system_call_reply_and_wait(Thread& thread) {
@@ -180,11 +213,9 @@ void system_call_reply_and_wait(Thread& thread) {
 
 void system_call_exit(Thread& thread) { exit_current(abi::EndReason::exited, thread.message.rdi); }
 
-// Called by syscall_entry on an empty kernel stack; the message is saved in the current thread.
-extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
-    if constexpr (counters) ++this_cpu().counters.kernel_entries;
-    switch (static_cast<abi::SystemCall>(thread.message.rax)) {
-        case abi::SystemCall::call: system_call_call(thread); break;
+[[gnu::always_inline]] static inline void other_system_call(Thread& thread,
+                                                            abi::SystemCall number) {
+    switch (number) {
         case abi::SystemCall::reply_and_wait: system_call_reply_and_wait(thread); break;
         case abi::SystemCall::wait: system_call_wait(thread); break;
         case abi::SystemCall::wait_any: system_call_wait_any(thread); break;
@@ -192,6 +223,17 @@ extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
         case abi::SystemCall::signal_and_wait: system_call_signal_and_wait(thread); break;
         case abi::SystemCall::exit: system_call_exit(thread);
         default: fail(thread, Error::bad_call); break;
+    }
+}
+
+// Called by syscall_entry on an empty kernel stack; the message is saved in the current thread.
+extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
+    if constexpr (counters) ++this_cpu().counters.kernel_entries;
+    const auto number = static_cast<abi::SystemCall>(thread.message.rax);
+    if (number == abi::SystemCall::call) [[likely]] {
+        system_call_call(thread);
+    } else {
+        other_system_call(thread, number);
     }
     leave_kernel(thread);
     return_to_thread(thread);
@@ -208,6 +250,18 @@ Result<Found> Invocation::find_operand(unsigned index) const {
     return Status(found.error(), found.status().detail(), index + 1);
 }
 
+Result<Object*> Invocation::find_object(unsigned index) const {
+    Found found;  // set when there is one
+    const abi::Operand& operand = operation.in[index];
+    const Status status = process.handles.look_up(words[index], found);
+    if (status.ok() && operand.type == found.type && (operand.needs & ~found.rights) == 0) {
+        return found.object;
+    }
+    // Says what is wrong.
+    const auto refused = find_operand(index);
+    return refused.ok() ? Result(refused->object) : Result<Object*>(refused.status());
+}
+
 Result<void> Invocation::give_object(unsigned index, Ref<Object> object, abi::Rights rights,
                                      uint64_t lease) {
     words[index] = TRY(process.handles.insert(std::move(object), rights, lease, slot_reserved_));
@@ -216,14 +270,14 @@ Result<void> Invocation::give_object(unsigned index, Ref<Object> object, abi::Ri
 }
 
 Result<void> Invocation::read_bytes(void* to, uint64_t size) const {
-    if (bytes_in < size) return Status(Error::bad_argument, abi::message_words + 1);
-    if (!arch::copy_from_user(to, buffer, size)) return Error::bad_address;
+    if (bytes_in() < size) return Status(Error::bad_argument, abi::message_words + 1);
+    if (!arch::copy_from_user(to, buffer(), size)) return Error::bad_address;
     return {};
 }
 
 Result<void> Invocation::write_bytes(const void* from, uint64_t size) {
-    const uint64_t part = size < capacity_out ? size : capacity_out;
-    if (!arch::copy_to_user(buffer, from, part)) return Error::bad_address;
+    const uint64_t part = size < capacity_out() ? size : capacity_out();
+    if (!arch::copy_to_user(buffer(), from, part)) return Error::bad_address;
     bytes_out = static_cast<uint32_t>(part);
     return {};
 }

@@ -94,13 +94,13 @@ Status ports_write_value(Invocation& invocation) {
 Status ports_read_string(Invocation& invocation) {
     const auto& ports = invocation.object<Ports>();
     const uint16_t port = TRY(ports.port(invocation.words[0], 1));
-    const uint32_t size = invocation.capacity_out;
+    const uint32_t size = invocation.capacity_out();
     if (size > string_max) return Error::too_many;
     uint8_t bytes[bounce_size];
     for (uint32_t done = 0; done < size;) {
         const uint32_t part = std::min(size - done, bounce_size);
         for (uint32_t i = 0; i < part; ++i) bytes[i] = arch::read_port_u8(port);
-        if (!arch::copy_to_user(invocation.buffer + done, bytes, part)) return Error::bad_address;
+        if (!arch::copy_to_user(invocation.buffer() + done, bytes, part)) return Error::bad_address;
         done += part;
     }
     invocation.set_results(0);
@@ -112,12 +112,12 @@ Status ports_read_string(Invocation& invocation) {
 Status ports_write_string(Invocation& invocation) {
     const auto& ports = invocation.object<Ports>();
     const uint16_t port = TRY(ports.port(invocation.words[0], 1));
-    const uint32_t size = invocation.bytes_in;
+    const uint32_t size = invocation.bytes_in();
     if (size > string_max) return Error::too_many;
     uint8_t bytes[bounce_size];
     for (uint32_t done = 0; done < size;) {
         const uint32_t part = std::min(size - done, bounce_size);
-        if (!arch::copy_from_user(bytes, invocation.buffer + done, part)) {
+        if (!arch::copy_from_user(bytes, invocation.buffer() + done, part)) {
             return Error::bad_address;
         }
         for (uint32_t i = 0; i < part; ++i) arch::write_port_u8(port, bytes[i]);
@@ -143,10 +143,11 @@ Status interrupt_set_acknowledge(Invocation& invocation) {
 Status power_shutdown_now(Invocation& invocation) { return Power::now(invocation.words[0]); }
 
 Status console_write_text(Invocation& invocation) {
-    const uint32_t size = invocation.bytes_in;
+    const uint32_t size = invocation.bytes_in();
     if (size > Console::text_max) return Error::too_many;
     char text[Console::text_max];
-    if (size > 0 && !arch::copy_from_user(text, invocation.buffer, size)) return Error::bad_address;
+    if (size > 0 && !arch::copy_from_user(text, invocation.buffer(), size))
+        return Error::bad_address;
     invocation.set_results(0);
     return Console::write({text, size}).status();
 }

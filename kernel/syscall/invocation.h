@@ -22,7 +22,11 @@ namespace annulus::kernel {
 class Invocation {
 public:
     Invocation(Thread& caller, const Found& target, const abi::Operation& operation)
-        : caller(caller), process(*caller.process), target(target), operation(operation) {}
+        : caller(caller),
+          process(*caller.process),
+          target(target),
+          operation(operation),
+          words(words_of(caller.message)) {}
     Invocation(const Invocation&) = delete;
     Invocation& operator=(const Invocation&) = delete;
     ~Invocation() {
@@ -40,8 +44,7 @@ public:
     // gives null only through optional().
     template <typename T>
     Result<T*> operand(unsigned index) const {
-        Found found = TRY(find_operand(index));
-        return static_cast<T*>(found.object);
+        return static_cast<T*>(TRY(find_object(index)));
     }
     template <typename T>
     Result<T*> optional(unsigned index) const {
@@ -89,14 +92,17 @@ public:
 
     Thread& caller;
     Process& process;
-    Found target;
+    const Found& target;
     const abi::Operation& operation;
-    uint64_t words[6] = {};     // operands; then results (zeroed before the handler's results)
+    // Operands, then results, in the caller's message.
+    uint64_t (&words)[abi::message_words];
     unsigned arrived_mask = 0;  // result words that are handles
-    arch::UserAddress buffer{};
-    uint32_t bytes_in = 0;
-    uint32_t capacity_out = 0;
-    uint32_t bytes_out = 0;  // result: bytes written to the buffer
+    uint32_t bytes_out = 0;     // result: bytes written to the buffer
+
+    // The caller's buffer.
+    arch::UserAddress buffer() const { return {caller.message.r15}; }
+    uint32_t bytes_in() const { return static_cast<uint32_t>(caller.message.rbx); }
+    uint32_t capacity_out() const { return static_cast<uint32_t>(caller.message.rbx >> 32); }
 
     // Result words. A handler that succeeds sets them all at once, after its last look at operands.
     void set_results(uint64_t w0, uint64_t w1 = 0, uint64_t w2 = 0, uint64_t w3 = 0,
@@ -106,6 +112,7 @@ public:
     }
 
 private:
+    Result<Object*> find_object(unsigned index) const;
     Result<void> give_object(unsigned index, Ref<Object> object, abi::Rights rights,
                              uint64_t lease);
     Result<void> read_bytes(void* to, uint64_t size) const;

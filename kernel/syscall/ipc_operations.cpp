@@ -9,10 +9,10 @@
 namespace annulus::kernel {
 
 Status semaphore_get_state(Invocation& invocation) {
-    const auto& semaphore = invocation.object<Semaphore>();
-    const MemoryObject* memory = semaphore.memory();
-    invocation.set_results(static_cast<uint64_t>(semaphore.mode()), semaphore.value(),
-                           memory == nullptr ? 0 : memory->id(), semaphore.offset());
+    auto& semaphore = invocation.object<Semaphore>();
+    const Semaphore::State state = semaphore.state();
+    invocation.set_results(static_cast<uint64_t>(semaphore.mode()), state.value, state.memory_id,
+                           state.offset);
     return {};
 }
 

@@ -176,7 +176,7 @@ Status budget_create_memory(Invocation& invocation) {
 // A transfer longer than one chunk is cut short; the result says how many bytes there are.
 Status memory_read_bytes(Invocation& invocation) {
     auto& memory = invocation.object<MemoryObject>();
-    const uint64_t size = invocation.capacity_out;
+    const uint64_t size = invocation.capacity_out();
     uint64_t offset = invocation.words[0];
     if (!range_fits(offset, size, memory.pages() * abi::page_size)) return Error::out_of_range;
     uint64_t left = size < transfer_chunk ? size : transfer_chunk;
@@ -186,7 +186,8 @@ Status memory_read_bytes(Invocation& invocation) {
         const uint64_t part = left < bounce_size ? left : bounce_size;
         const auto copied = memory.copy_out(offset, bounce, part);
         if (!copied.ok()) return copied.status();
-        if (!arch::copy_to_user(invocation.buffer + done, bounce, part)) return Error::bad_address;
+        if (!arch::copy_to_user(invocation.buffer() + done, bounce, part))
+            return Error::bad_address;
         offset += part;
         left -= part;
         done += static_cast<uint32_t>(part);
@@ -198,7 +199,7 @@ Status memory_read_bytes(Invocation& invocation) {
 
 Status memory_write_bytes(Invocation& invocation) {
     auto& memory = invocation.object<MemoryObject>();
-    Transfer transfer = {invocation.words[0], invocation.buffer.value, invocation.bytes_in};
+    Transfer transfer = {invocation.words[0], invocation.buffer().value, invocation.bytes_in()};
     if (!range_fits(transfer.offset, transfer.left, memory.pages() * abi::page_size)) {
         return Error::out_of_range;
     }

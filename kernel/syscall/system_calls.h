@@ -8,7 +8,6 @@
 
 namespace annulus::kernel {
 
-void system_call_call(Thread& thread);
 void system_call_reply_and_wait(Thread& thread);
 void system_call_wait(Thread& thread);
 void system_call_wait_any(Thread& thread);

@@ -195,7 +195,7 @@ void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64
         const WaitRecord record = thread.wait_record.load(std::memory_order_acquire);
         if (is_granted(record)) {
             const uint32_t index = granted_index(record);
-            const Semaphore& semaphore = *entries.semaphores[index];
+            Semaphore& semaphore = *entries.semaphores[index];
             // The end of a semaphore grants, too. Acquire: pairs with the release in die().
             const bool closed = semaphore.dead.load(std::memory_order_acquire);
             set_any_result(thread, closed ? Status(Error::closed) : Status(), index,

@@ -145,6 +145,19 @@ TEST(word_pinned, "a semaphore pins its word's page and gives the pin back") {
     EXPECT_EQ(MUST(test.budget().get_ledger()).used[pins], before.used[pins]);
 }
 
+TEST(word_memory_returned,
+     "memory that a semaphore's word lay in goes with its last handle, at once") {
+    const auto before = MUST(test.budget().get_ledger());
+    {
+        const auto memory = MUST(test.budget().create_memory(8, 0));
+        const auto semaphore = MUST(test.budget().create_semaphore(0, 0, memory, 64));
+        EXPECT_OK(signal(semaphore));
+    }
+    const auto after = MUST(test.budget().get_ledger());
+    for (unsigned i = 0; i < abi::resource_count; ++i) EXPECT_EQ(after.used[i], before.used[i]);
+    EXPECT_EQ(after.objects, before.objects);
+}
+
 TEST(rights, "wait and signal need their own rights, and state needs get") {
     const auto semaphore = MUST(make_semaphore(test, abi::semaphore_counting, 1));
     const auto waits = MUST(semaphore.get_duplicate(abi::right_wait, 0));

@@ -17,6 +17,8 @@ Machine* Machine::current = nullptr;
 Machine::Machine(uint64_t pages)
     : arena_(PageArena::one_range(pages)), heap_(std::make_unique<kernel::ObjectHeap>()) {
     current = this;
+    kernel::the_page_allocator = &arena_.pages();
+    kernel::the_object_heap = heap_.get();
     heap_->init(arena_.pages(), 42);
     kernel_root_ = arena_.pages().allocate_zeroed().value().address();
     abi::BudgetLimits limits{};
@@ -29,6 +31,7 @@ Machine::Machine(uint64_t pages)
 
 // What ends objects keeps lists of its own, which must be empty for the next machine.
 Machine::~Machine() {
+    kernel::free_retired_soon();
     settle();
     current = nullptr;
 }
@@ -158,8 +161,8 @@ uint64_t Machine::pages_in_use() {
 
 namespace annulus::kernel {
 
-PageAllocator& page_allocator() { return test::Machine::current->pages(); }
-ObjectHeap& object_heap() { return test::Machine::current->heap(); }
+PageAllocator* the_page_allocator = nullptr;
+ObjectHeap* the_object_heap = nullptr;
 void grace_after(GraceItem& item) { test::Machine::current->add(item); }
 void reap(Work& work) { test::Machine::current->add(work); }
 bool loaded_elsewhere(uint64_t root) { return test::Machine::current->loaded_elsewhere(root); }
