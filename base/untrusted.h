@@ -18,7 +18,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <array>
 #include <bit>
@@ -130,12 +129,56 @@ public:
         return Untrusted<T>(first_ + size_t{index & mask_} * Untrusted<T>::word_count);
     }
 
+    // Copies as many elements as `into` has from the free-running index on, each word by one load.
+    [[gnu::always_inline]] void freeze_run(uint32_t index, std::span<T> into) const {
+        for_each_word(index, into, [](std::byte* to, const Word* from) {
+            const Word word = untrusted_access::load_word(from);
+            __builtin_memcpy(to, &word, sizeof(word));
+        });
+    }
+
+    // Copies the values out to the elements from the free-running index on, each word by one store.
+    [[gnu::always_inline]] void store_run(uint32_t index, std::span<const T> values) const {
+        for_each_word(index, values, [](const std::byte* from, Word* to) {
+            Word word;
+            __builtin_memcpy(&word, from, sizeof(word));
+            untrusted_access::store_word(to, word);
+        });
+    }
+
 private:
     friend class UntrustedBytes;
 
     using Word = typename Untrusted<T>::Word;
 
     UntrustedArray(Word* first, uint32_t mask) : first_(first), mask_(mask) {}
+
+    // Pairs each word of the private values with its element's; the array is taken as a ring.
+    template <typename Value, typename Pair>
+    [[gnu::always_inline]] void for_each_word(uint32_t index, std::span<Value> values,
+                                              Pair pair) const {
+        using Byte = std::conditional_t<std::is_const_v<Value>, const std::byte, std::byte>;
+        // Safety: a T's bytes are read or replaced as a whole; T is trivially copyable.
+        auto* bytes = reinterpret_cast<Byte*>(values.data());
+        size_t left = values.size();
+        while (left != 0) {
+            const size_t begin = index & mask_;
+            const size_t to_end = count() - begin;
+            const size_t run = left < to_end ? left : to_end;
+            Word* words = first_ + begin * Untrusted<T>::word_count;
+#pragma GCC unroll 8
+            for (size_t i = 0; i < run; ++i) {
+#pragma GCC unroll 8
+                for (size_t word = 0; word < Untrusted<T>::word_count; ++word) {
+                    pair(bytes + word * sizeof(Word), words + word);
+                }
+                bytes += sizeof(T);
+                words += Untrusted<T>::word_count;
+            }
+            left -= run;
+            index += static_cast<uint32_t>(run);
+        }
+    }
 
     Word* first_;
     uint32_t mask_;
@@ -162,6 +205,13 @@ public:
     std::optional<UntrustedBytes> subspan(uint64_t offset, uint64_t length) const {
         if (!range_fits(offset, length, size_)) return std::nullopt;
         return UntrustedBytes(begin_ + offset, length);
+    }
+
+    // For a size that is a power of two: how many bytes lie from the free-running `position` on
+    // before the end, and the first `count` of them; no more than that.
+    size_t left_from(uint32_t position) const { return size_ - (position & (size_ - 1)); }
+    UntrustedBytes wrapped(uint32_t position, size_t count) const {
+        return {begin_ + (position & (size_ - 1)), count};
     }
 
     // The first `length` bytes, or all if there are fewer.

@@ -26,12 +26,26 @@ namespace annulus::channel {
 
 namespace bytes_detail {
 
-// The run of `count` bytes from the free-running `position` on, cut where the stream wraps.
-inline UntrustedBytes run(UntrustedBytes data, uint32_t position, uint32_t count) {
-    const uint32_t capacity = static_cast<uint32_t>(data.size());
-    const uint32_t begin = position & (capacity - 1);
-    const uint32_t to_end = capacity - begin;
-    return data.subspan(begin, count < to_end ? count : to_end).value();
+// What is known to be available without looking at the peer's index or wrapping round: an end keeps
+// the answer until it is used up, which is cheaper than to work it out for each piece. It is at
+// most ring.known(), so it ends wherever that may shrink: before the end asks to be woken.
+template <Role role>
+[[gnu::noinline]] uint32_t run(RingEnd<role>& ring, UntrustedBytes data, uint32_t wanted,
+                               FaultLatch& latch) {
+    const uint32_t count = ring.available(wanted, latch);
+    const size_t left = data.left_from(ring.position());
+    return count < left ? count : static_cast<uint32_t>(left);
+}
+
+// Passes `count` bytes that a run had, which may be from before the end asked to be woken.
+template <Role role>
+[[gnu::always_inline]] inline void pass(RingEnd<role>& ring, uint32_t& run, uint32_t count) {
+    if (count > run) [[unlikely]] {
+        if (count > ring.known()) misused();
+        run = count;
+    }
+    run -= count;
+    ring.advance(count);
 }
 
 // The lower of a ring's count and a caller's.
@@ -62,12 +76,13 @@ public:
     // Room for a run of bytes, empty if the stream is full. Looks at the reader's index only if
     // less than `wanted` is known to be free.
     UntrustedBytes reserve(uint32_t wanted = 1) {
-        const uint32_t space = finished_ ? 0 : ring_.available(wanted, latch_);
-        return bytes_detail::run(data_, ring_.position(), space);
+        if (run_ < wanted) [[unlikely]]
+            run_ = finished_ ? 0 : bytes_detail::run(ring_, data_, wanted, latch_);
+        return data_.wrapped(ring_.position(), run_);
     }
 
     // The first `count` bytes of what reserve() gave are filled.
-    void commit(uint32_t count) { ring_.advance(count); }
+    void commit(uint32_t count) { bytes_detail::pass(ring_, run_, count); }
 
     // Makes what was committed visible, and wakes a reader that asked for it.
     void publish() { ring_.publish(bell_); }
@@ -92,6 +107,7 @@ public:
     void finish() {
         publish();
         finished_ = true;
+        run_ = 0;
         // Order: release, with the acquire in ByteReader::ended: the index comes first.
         finished_word_.store_release(1);
         ring_.announce(bell_);
@@ -101,11 +117,15 @@ public:
 
     // See the top of the file; `wanted` is in bytes of room.
     [[nodiscard]] Wait prepare_wait(uint32_t wanted = 1) {
+        run_ = 0;
         return ring_.prepare_wait(wanted, latch_, bell_);
     }
 
     // The same, until the reader has passed everything.
-    [[nodiscard]] Wait prepare_drain() { return ring_.prepare_wait_all(latch_, bell_); }
+    [[nodiscard]] Wait prepare_drain() {
+        run_ = 0;
+        return ring_.prepare_wait_all(latch_, bell_);
+    }
 
     Fault fault() const { return latch_.reason(); }
 
@@ -118,6 +138,7 @@ private:
     UntrustedBytes data_;
     UntrustedAtomic<uint32_t> finished_word_;
     FaultLatch latch_;
+    uint32_t run_ = 0;  // see bytes_detail::run
     bool finished_ = false;
     [[no_unique_address]] Bell bell_;
 };
@@ -143,11 +164,13 @@ public:
     // A run of bytes that were written, empty if there are none. Looks at the writer's index only
     // if less than `wanted` is known to be there.
     UntrustedBytes peek(uint32_t wanted = 1) {
-        return bytes_detail::run(data_, ring_.position(), ring_.available(wanted, latch_));
+        if (run_ < wanted) [[unlikely]]
+            run_ = bytes_detail::run(ring_, data_, wanted, latch_);
+        return data_.wrapped(ring_.position(), run_);
     }
 
     // The first `count` bytes of what peek() gave are done with.
-    void release(uint32_t count) { ring_.advance(count); }
+    void release(uint32_t count) { bytes_detail::pass(ring_, run_, count); }
 
     // Gives the room of what was released back, and wakes a writer that asked for it.
     void publish() { ring_.publish(bell_); }
@@ -179,6 +202,7 @@ public:
 
     // See the top of the file. Ready also when the writer has finished.
     [[nodiscard]] Wait prepare_wait(uint32_t wanted = 1) {
+        run_ = 0;
         return ring_.prepare_wait(wanted, latch_, bell_,
                                   [&] { return finished_word_.load_acquire() != 0; });
     }
@@ -194,6 +218,7 @@ private:
     UntrustedBytes data_;
     UntrustedAtomic<uint32_t> finished_word_;
     FaultLatch latch_;
+    uint32_t run_ = 0;  // see bytes_detail::run
     bool ended_ = false;
     [[no_unique_address]] Bell bell_;
 };

@@ -29,8 +29,16 @@ public:
         if (end.available(1, latch) == 0) [[unlikely]]
             return false;
         entries_.wrapped(end.position()).store(entry);
-        end.advance_one();
+        end.advance(1);
         return true;
+    }
+
+    // Puts as many of the entries as there is room for, unpublished, and answers how many.
+    [[gnu::always_inline]] uint32_t put(std::span<const T> entries, FaultLatch& latch) {
+        const uint32_t count = end.available_up_to(entries.size(), latch);
+        entries_.store_run(end.position(), entries.first(count));
+        end.advance(count);
+        return count;
     }
 
     RingEnd<Role::producer> end;
@@ -60,8 +68,16 @@ public:
         if (end.available(1, latch) == 0) [[unlikely]]
             return false;
         entry = entries_.wrapped(end.position()).freeze();
-        end.advance_one();
+        end.advance(1);
         return true;
+    }
+
+    // Takes private copies of as many entries as there are and fit, and answers how many.
+    [[gnu::always_inline]] uint32_t take(std::span<T> entries, FaultLatch& latch) {
+        const uint32_t count = end.available_up_to(entries.size(), latch);
+        entries_.freeze_run(end.position(), entries.first(count));
+        end.advance(count);
+        return count;
     }
 
     RingEnd<Role::consumer> end;

@@ -4,7 +4,8 @@
 //     sender.send(message)  ...  sender.publish()       once for a batch
 //     receiver.receive(message)  ...  receiver.publish()
 //
-// send() answers false when the queue is full and receive() when it is empty; then
+// send() answers false when the queue is full and receive() when it is empty; with several messages
+// at once, which is cheaper for each, they answer how many there was room for, or there were. Then
 // prepare_wait(k), sleep on the doorbell, and try again, as in channel/byte_stream.h. Each end is
 // used by one thread at a time.
 #pragma once
@@ -39,6 +40,11 @@ public:
     // False if the queue is full.
     [[nodiscard, gnu::always_inline]] bool send(const Message& message) {
         return ring_.put(message, latch_);
+    }
+
+    // As many of the messages as there is room for, in order: how many.
+    [[nodiscard]] uint32_t send(std::span<const Message> messages) {
+        return ring_.put(messages, latch_);
     }
 
     // Makes what was sent visible, and wakes a receiver that asked for it.
@@ -76,6 +82,11 @@ public:
     // A private copy of the next message. False if there is none.
     [[nodiscard, gnu::always_inline]] bool receive(Message& message) {
         return ring_.take(message, latch_);
+    }
+
+    // Private copies of as many messages as there are and fit, in order: how many.
+    [[nodiscard]] uint32_t receive(std::span<Message> messages) {
+        return ring_.take(messages, latch_);
     }
 
     // Gives the places of what was received back, and wakes a sender that asked for it.

@@ -12,8 +12,8 @@
 //
 //   own         how far this end has got, published or not
 //   published   what the peer was last told
-//   limit       how far this end may get by the peer's index as it was last read; it is read again
-//               only when that is used up
+//   known       how much further this end may get by the peer's index as it was last read; it is
+//               read again only when that is used up
 //
 // A peer's index is accepted if it neither goes back nor beyond what the ring allows; anything
 // else trips the latch, and the end has nothing available ever after.
@@ -65,7 +65,7 @@ public:
     uint32_t position() const { return own_; }
 
     // Places to fill (producer) or to read (consumer) without looking at shared memory.
-    uint32_t known() const { return limit_ - own_; }
+    uint32_t known() const { return known_; }
 
     // At least `wanted` if there are so many; looks at the peer's index only if fewer are known.
     [[gnu::always_inline]] uint32_t available(uint32_t wanted, FaultLatch& latch) {
@@ -74,33 +74,21 @@ public:
         return refresh(latch);
     }
 
-    // Reads the peer's index. What is available then; 0 after a fault.
-    uint32_t refresh(FaultLatch& latch) {
-        if (latch.tripped()) return give_up();
-        // Order: acquire, with the release of the peer's publication: entries are complete
-        // (consumer), or were read for the last time (producer).
-        const uint32_t seen = peer_word_.load_acquire();
-        // Both differences are counted from what the peer may know; modulo 2^32, so that a jump
-        // and a step back show as a large number and a small one.
-        const uint32_t before = limit_ - published_;
-        const uint32_t now = seen + bias() - published_;
-        if (now > capacity_ || now < before) [[unlikely]] {
-            latch.trip(role == Role::producer ? Fault::consumer_index : Fault::producer_index);
-            return give_up();
-        }
-        limit_ = seen + bias();
-        return known();
+    // What is available of `wanted`: at most that.
+    [[gnu::always_inline]] uint32_t available_up_to(size_t wanted, FaultLatch& latch) {
+        const uint32_t most = wanted < capacity_ ? static_cast<uint32_t>(wanted) : capacity_;
+        const uint32_t count = available(most, latch);
+        return count < most ? count : most;
     }
 
-    // Passes `count` places, which are known(). The peer does not see it before publish().
+    // Reads the peer's index. What is available then; 0 after a fault.
+    [[gnu::noinline]] uint32_t refresh(FaultLatch& latch) { return look(latch); }
+
+    // Passes `count` places: no more than are known(). The peer does not see it before publish().
     [[gnu::always_inline]] void advance(uint32_t count) {
-        if (count > known()) [[unlikely]]
-            misused();
+        known_ -= count;
         own_ += count;
     }
-
-    // The same for one place, right after available() was not 0.
-    [[gnu::always_inline]] void advance_one() { ++own_; }
 
     // True if something was passed and not published.
     bool unpublished() const { return own_ != published_; }
@@ -117,13 +105,15 @@ public:
     // Ready if there is any: if both sides slept with a part, each waiting for more, neither would
     // ever be woken.
     template <Doorbell Bell>
-    [[nodiscard]] Wait prepare_wait(uint32_t wanted, FaultLatch& latch, Bell& peer) {
+    [[nodiscard, gnu::always_inline]] Wait prepare_wait(uint32_t wanted, FaultLatch& latch,
+                                                        Bell& peer) {
         return prepare_wait(wanted, latch, peer, [] { return false; });
     }
 
     // The same, and `also` says whether there is another reason not to sleep.
     template <Doorbell Bell, typename Also>
-    [[nodiscard]] Wait prepare_wait(uint32_t wanted, FaultLatch& latch, Bell& peer, Also also) {
+    [[nodiscard, gnu::always_inline]] Wait prepare_wait(uint32_t wanted, FaultLatch& latch,
+                                                        Bell& peer, Also also) {
         if (wanted == 0) wanted = 1;
         if (wanted > capacity_) wanted = capacity_;
         return ask(wanted, 1, latch, peer, also);
@@ -153,23 +143,44 @@ private:
           own_request_(own_request),
           peer_request_(peer_request),
           capacity_(capacity),
-          limit_(bias()) {}
+          known_(bias()) {}
 
     // An empty ring is all the producer's.
     uint32_t bias() const { return role == Role::producer ? capacity_ : 0; }
 
+    // refresh(), for where it is not the exception.
+    [[gnu::always_inline]] uint32_t look(FaultLatch& latch) {
+        if (latch.tripped()) return give_up();
+        // Order: acquire, with the release of the peer's publication: entries are complete
+        // (consumer), or were read for the last time (producer).
+        const uint32_t seen = peer_word_.load_acquire();
+        // Both differences are counted from what the peer may know; modulo 2^32, so that a jump
+        // and a step back show as a large number and a small one.
+        const uint32_t before = own_ + known_ - published_;
+        const uint32_t now = seen + bias() - published_;
+        if (now > capacity_ || now < before) [[unlikely]] {
+            latch.trip(role == Role::producer ? Fault::consumer_index : Fault::producer_index);
+            return give_up();
+        }
+        known_ = seen + bias() - own_;
+        return known_;
+    }
+
     template <Doorbell Bell, typename Also>
-    Wait ask(uint32_t wanted, uint32_t enough, FaultLatch& latch, Bell& peer, Also also) {
+    [[gnu::always_inline]] Wait ask(uint32_t wanted, uint32_t enough, FaultLatch& latch, Bell& peer,
+                                    Also also) {
         publish(peer);
-        const bool sleep = wake::ask(own_request_, own_ + wanted - bias(), [&] {
-            return refresh(latch) >= enough || latch.tripped() || also();
-        });
+        const auto ready = [&] [[gnu::always_inline]] {
+            return look(latch) >= enough || latch.tripped() || also();
+        };
+        // To look first is cheaper than to ask and withdraw; what counts is the look in between.
+        const bool sleep = !ready() && wake::ask(own_request_, own_ + wanted - bias(), ready);
         if (latch.tripped()) return Wait::faulted;
         return sleep ? Wait::sleep : Wait::ready;
     }
 
     uint32_t give_up() {
-        limit_ = own_;
+        known_ = 0;
         return 0;
     }
 
@@ -178,7 +189,7 @@ private:
     UntrustedAtomic<uint64_t> own_request_;   // ours: "wake me"
     UntrustedAtomic<uint64_t> peer_request_;  // the peer's: "wake me"
     uint32_t capacity_;
-    uint32_t limit_;  // how far this end may get: the peer's index, or that and the capacity
+    uint32_t known_;  // how much further this end may get, by the peer's index
     uint32_t own_ = 0;
     uint32_t published_ = 0;
 };

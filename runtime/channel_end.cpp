@@ -68,10 +68,4 @@ Status ChannelEnd::refuse(channel::Fault fault) {
     return Status(Error::faulted, 0, reason);
 }
 
-Result<void> ChannelEnd::hear(Deadline deadline) {
-    const auto answer = system::wait(end_.value(), 0, deadline.at);
-    if (answer.status.ok()) heard(answer.value);
-    return answer.status;
-}
-
 }  // namespace annulus

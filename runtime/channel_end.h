@@ -92,7 +92,9 @@ public:
                 if (!now.ok()) return ask() == channel::Wait::ready ? Result<void>() : now.status();
                 ended_ = false;
             }
-            TRY(hear(deadline));
+            const auto rung = system::wait(end_.value(), 0, deadline.at);
+            if (!rung.status.ok()) return rung.status;
+            heard(rung.value);
         }
     }
 
@@ -112,7 +114,6 @@ private:
 
     static Result<UntrustedBytes> map(ChannelReference end, uint64_t length,
                                       ProcessReference process);
-    Result<void> hear(Deadline deadline);
 
     Channel end_;
     ProcessReference process_;

@@ -21,6 +21,78 @@ void write_for_ever(Child::Word* words) {
     }
 }
 
+// Sends numbers, a message or packet each, and counts what was published.
+void send_messages_for_ever(Child::Word* words) {
+    ChildEnd given(words);
+    auto channel = MessageChannel::attach(given.end, given.place);
+    if (!channel.ok()) return;
+    std::array<channel::Message, 3> batch{};
+    for (uint64_t number = 0;;) {
+        for (unsigned i = 0; i < batch.size(); ++i) batch[i] = {{number + i, ~(number + i)}};
+        const uint32_t count = channel->sender().send(batch);
+        number += count;
+        if (count == 0 && !channel->wait_sendable().ok()) return;
+        channel->sender().publish();
+        words[rounds].store(number);
+    }
+}
+
+void send_packets_for_ever(Child::Word* words) {
+    ChildEnd given(words);
+    auto channel = PacketChannel::attach(given.end, given.place);
+    if (!channel.ok()) return;
+    for (uint64_t number = 0;; ++number) {
+        auto buffer = channel->sender().acquire();
+        for (; !buffer; buffer = channel->sender().acquire()) {
+            if (!channel->wait_returned().ok()) return;
+        }
+        channel->sender().send({.buffer = buffer->number,
+                                .offset = 0,
+                                .length = 8,
+                                .flags = 0,
+                                .metadata = {number, ~number}});
+        channel->sender().publish();
+        words[rounds].store(number + 1);
+    }
+}
+
+// The next number, checked, or nothing.
+std::optional<uint64_t> next_number(MessageChannel& channel) {
+    channel::Message message;
+    if (!channel.receiver().receive(message)) return std::nullopt;
+    channel.receiver().publish();
+    return message.words[1] == ~message.words[0] ? message.words[0] : ~uint64_t{0};
+}
+std::optional<uint64_t> next_number(PacketChannel& channel) {
+    const auto packet = channel.receiver().receive();
+    if (!packet) return std::nullopt;
+    const auto [number, inverse] = packet->descriptor.metadata;
+    channel.receiver().release(packet->descriptor.buffer);
+    channel.receiver().publish();
+    return inverse == ~number ? number : ~uint64_t{0};
+}
+
+// Takes some, kills the peer, takes the rest: all that was published, in order; then it is closed.
+template <typename Kind>
+void outlive(Context& test, typename Kind::Made made, void (*peer)(Child::Word*), uint64_t some) {
+    auto child = MUST(start_peer(test, std::move(made.theirs), peer));
+    uint64_t seen = 0;
+    const auto take = [&] {
+        while (const auto number = next_number(made.mine)) EXPECT_EQ(*number, seen++);
+    };
+    while (seen < some && !test.failed()) {
+        EXPECT_OK(made.mine.wait_received(patience()));
+        take();
+    }
+    EXPECT_OK(child.kill());
+    Result<void> more = made.mine.wait_received(patience());
+    for (; more.ok() && !test.failed(); more = made.mine.wait_received(patience())) take();
+    EXPECT_ERROR(more, Error::closed);
+    EXPECT(seen >= child.words()[rounds].load());
+    EXPECT_ERROR(made.mine.wait_received(patience()), Error::closed);
+    EXPECT_ERROR(system::signal(made.mine.end().end().value()), Error::closed);
+}
+
 // Writes random words over all of the memory, and rings.
 void scribble_for_ever(Child::Word* words) {
     const ChannelReference end(words[own_end].load());
@@ -64,6 +136,16 @@ Result<void> use(PacketChannel& channel) {
     channel.receiver().publish();
     TRY(channel.check());
     return channel.wait_either(Deadline::after(milliseconds(2)));
+}
+Result<void> use(MessageChannel& channel) {
+    std::array<channel::Message, 5> several{};
+    static_cast<void>(channel.sender().send(several));
+    static_cast<void>(channel.receiver().receive(several));
+    static_cast<void>(channel.receiver().receive(several[0]));
+    channel.receiver().publish();
+    TRY(channel.check());
+    TRY(channel.wait_received(Deadline::after(milliseconds(2))));
+    return channel.wait_sendable(Deadline::after(milliseconds(2)));
 }
 Result<void> use(ByteChannel& channel) {
     std::array<std::byte, 100> bytes{};
@@ -147,6 +229,20 @@ TEST(peer_killed, "what a killed peer had published is read, and then the stream
     report_count("bytes_of_the_dead", left);
 }
 
+TEST(message_peer_killed, "what a killed peer had sent is received, and then it is closed") {
+    for (const uint64_t some : {0, 1, 50, 1000}) {
+        auto made = MUST(MessageChannel::create(4));
+        cases::outlive<MessageChannel>(test, std::move(made), cases::send_messages_for_ever, some);
+    }
+}
+
+TEST(packet_peer_killed, "the same for packets") {
+    for (const uint64_t some : {0, 1, 50, 1000}) {
+        auto made = MUST(PacketChannel::create(channel::packets_geometry(3, 7)));
+        cases::outlive<PacketChannel>(test, std::move(made), cases::send_packets_for_ever, some);
+    }
+}
+
 TEST(fault, "a lie about an index shuts the channel down for both ends, with the reason") {
     auto both = MUST(make_both<ByteChannel>(uint8_t{10}));
     std::array<std::byte, 8> bytes{};
@@ -183,6 +279,16 @@ TEST(scribbled_packets, "a peer that writes over all the memory faults the chann
     EXPECT(faults > 0);
     report_count("faulted_packet_channels", faults);
     expect_returned(test, test.budget(), before, "scribbled channels", 16);
+}
+
+TEST(scribbled_messages, "the same for message queues") {
+    unsigned faults = 0;
+    for (unsigned trial = 0; trial < 4; ++trial) {
+        auto made = MUST(MessageChannel::create(3));
+        cases::survive<MessageChannel>(test, std::move(made), faults);
+    }
+    EXPECT(faults > 0);
+    report_count("faulted_message_channels", faults);
 }
 
 TEST(scribbled_bytes, "the same for byte streams") {

@@ -126,6 +126,20 @@ TEST_F(ByteStreamTest, WaitingPublishesWhatWasDone) {
     EXPECT_EQ(rings_of_first, 1u);
 }
 
+TEST_F(ByteStreamTest, ARunCanBePassedAfterAsking) {
+    EXPECT_EQ(first.writer.write(numbered(20, 1)), 20u);
+    EXPECT_EQ(second.reader.peek().size(), 20u);
+    EXPECT_EQ(second.reader.prepare_wait(), Wait::ready);
+    second.reader.release(15);
+    EXPECT_EQ(second.reader.peek().size(), 5u);
+    EXPECT_GE(first.writer.reserve(30).size(), 30u);
+    EXPECT_EQ(first.writer.prepare_wait(), Wait::ready);
+    first.writer.commit(30);
+    first.writer.publish();
+    second.reader.release(5);
+    EXPECT_EQ(second.reader.peek(30).size(), 30u);
+}
+
 TEST_F(ByteStreamTest, EndsAfterTheLastByte) {
     EXPECT_EQ(second.reader.prepare_wait(64), Wait::sleep);
     first.writer.write(numbered(3, 0));

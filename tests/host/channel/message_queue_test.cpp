@@ -57,6 +57,84 @@ TEST(MessageQueue, ABatchIsOneRing) {
     EXPECT_EQ(queue.rings, 1u);
 }
 
+TEST(MessageQueue, SeveralAtOnceGoRoundTheEnd) {
+    Queue queue;
+    uint64_t sent = 0;
+    uint64_t received = 0;
+    for (size_t size = 0; size <= 12; ++size) {
+        for (unsigned repeat = 0; repeat < 9; ++repeat) {
+            std::array<Message, 12> out{};
+            for (size_t i = 0; i < size; ++i) out[i] = {{sent + i, 1, 2, 3, 4, 5, 6, ~(sent + i)}};
+            const uint32_t count = queue.sender.send(std::span(out).first(size));
+            ASSERT_EQ(count, size < 8 ? size : 8) << "as many as there is room for";
+            sent += count;
+            queue.sender.publish();
+            std::array<Message, 12> in{};
+            ASSERT_EQ(queue.receiver.receive(std::span(in).first(3)), count < 3 ? count : 3);
+            const uint32_t first = count < 3 ? count : 3;
+            ASSERT_EQ(queue.receiver.receive(std::span(in).subspan(first)), count - first);
+            queue.receiver.publish();
+            for (uint32_t i = 0; i < count; ++i, ++received) {
+                ASSERT_EQ(in[i].words[0], received);
+                ASSERT_EQ(in[i].words[6], 6u);
+                ASSERT_EQ(in[i].words[7], ~received);
+            }
+            EXPECT_EQ(in[count < 12 ? count : 0].words[0], count < 12 ? 0 : in[0].words[0]);
+        }
+    }
+    EXPECT_EQ(sent, received);
+}
+
+TEST(MessageQueue, RefusesAProducerIndexBeyondTheCapacityOrBack) {
+    for (const uint32_t lie : {9u, 0x80000000u, UINT32_MAX}) {
+        Queue queue;
+        queue.memory.scribble(producer_index_offset, lie);
+        Message message;
+        std::array<Message, 8> some;
+        EXPECT_FALSE(queue.receiver.receive(message));
+        EXPECT_EQ(queue.receiver.fault(), Fault::producer_index);
+        queue.memory.scribble(producer_index_offset, 1);
+        EXPECT_EQ(queue.receiver.receive(some), 0u) << "a fault stays";
+        EXPECT_EQ(queue.receiver.prepare_wait(), Wait::faulted);
+    }
+    Queue queue;
+    for (uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(queue.sender.send(Message{{i}}));
+    queue.sender.publish();
+    std::array<Message, 2> two;
+    EXPECT_EQ(queue.receiver.receive(two), 2u);
+    queue.memory.scribble(producer_index_offset, 3);
+    std::array<Message, 4> four;
+    EXPECT_EQ(queue.receiver.receive(four), 0u);
+    EXPECT_EQ(queue.receiver.fault(), Fault::producer_index);
+}
+
+TEST(MessageQueue, RefusesAConsumerIndexAheadOfTheProducer) {
+    for (const uint32_t lie : {3u, 0x80000000u, UINT32_MAX}) {
+        Queue queue;
+        std::array<Message, 8> some{};
+        EXPECT_EQ(queue.sender.send(std::span(some).first(2)), 2u);
+        queue.sender.publish();
+        queue.memory.scribble(consumer_index_offset, lie);
+        EXPECT_EQ(queue.sender.send(some), 0u);
+        EXPECT_EQ(queue.sender.fault(), Fault::consumer_index);
+        EXPECT_FALSE(queue.sender.send(Message{}));
+    }
+}
+
+TEST(MessageQueue, AMessageThatChangesMeanwhileIsOneOrTheOther) {
+    Queue queue;
+    ASSERT_TRUE(queue.sender.send(Message{{1, 1, 1, 1, 1, 1, 1, 1}}));
+    queue.sender.publish();
+    Message message{};
+    ASSERT_TRUE(queue.receiver.receive(message));
+    // What the peer writes now changes no copy.
+    const uint64_t entry = messages_layout(eight).entries[0];
+    for (uint64_t i = 0; i < message_size; i += 4) {
+        queue.memory.scribble(entry + i, 7);
+    }
+    for (const uint64_t word : message.words) EXPECT_EQ(word, 1u);
+}
+
 TEST(MessageQueue, OneSlotWorks) {
     const Geometry one = messages_geometry(0);
     SharedMemory memory(one);
