@@ -24,6 +24,7 @@ enum class Structure : uint16_t {
     bytes = 1,     // two byte streams
     messages = 2,  // two queues of 64-byte messages
     packets = 3,   // two packet queues, each with an active and a free ring and buffers
+    latest = 4,    // two latest values
 };
 
 // The side that made the channel and the one that it was handed to.
@@ -56,11 +57,13 @@ inline constexpr uint8_t max_stream_log2 = 30;
 inline constexpr uint8_t max_packet_ring_log2 = 10;  // the ends keep a bit and a number for each
 inline constexpr uint8_t min_buffer_log2 = 7;
 inline constexpr uint8_t max_buffer_log2 = 16;  // 64 KiB: the largest IP packet and a header
+inline constexpr uint8_t min_value_log2 = 3;
+inline constexpr uint8_t max_value_log2 = 16;  // the reader copies it, perhaps several times
 
 struct Geometry {
     Structure structure = Structure::none;
     uint8_t slots_log2 = 0;  // log2 of entries in a ring (messages, packets)
-    uint8_t size_log2 = 0;   // log2 of bytes: of a stream, a message, a packet buffer
+    uint8_t size_log2 = 0;   // log2 of bytes: of a stream, a message, a packet buffer, a value
 
     constexpr uint32_t slots() const { return uint32_t{1} << slots_log2; }
     constexpr uint64_t size() const { return uint64_t{1} << size_log2; }
@@ -88,6 +91,8 @@ struct Geometry {
             case Structure::packets:
                 return slots_log2 <= max_packet_ring_log2 &&
                        within(size_log2, min_buffer_log2, max_buffer_log2);
+            case Structure::latest:
+                return slots_log2 == 0 && within(size_log2, min_value_log2, max_value_log2);
             case Structure::none: break;
         }
         return false;
@@ -115,6 +120,11 @@ constexpr Geometry messages_geometry(uint8_t slots_log2) {
 // In each direction 2^slots_log2 buffers of 2^buffer_log2 bytes.
 constexpr Geometry packets_geometry(uint8_t slots_log2, uint8_t buffer_log2) {
     return {.structure = Structure::packets, .slots_log2 = slots_log2, .size_log2 = buffer_log2};
+}
+
+// A value of 2^value_log2 bytes in each direction.
+constexpr Geometry latest_geometry(uint8_t value_log2) {
+    return {.structure = Structure::latest, .slots_log2 = 0, .size_log2 = value_log2};
 }
 
 // Offsets in channel memory, one for each direction. Data begins on a page of its own.
@@ -171,11 +181,29 @@ constexpr PacketsLayout packets_layout(Geometry geometry) {
             .length = align_up(buffers + 2 * bytes, page)};
 }
 
+// A latest value has the words of a ring, of which it uses the producer's index and the consumer's
+// request, and this many slots: see channel/latest_value.h.
+inline constexpr uint64_t latest_slots = 4;
+
+struct LatestLayout {
+    std::array<uint64_t, 2> words;
+    std::array<uint64_t, 2> slots;
+    uint64_t length;
+};
+constexpr LatestLayout latest_layout(Geometry geometry) {
+    const uint64_t slots = align_up(latest_slots * geometry.size(), line_size);
+    const uint64_t first = 2 * ring_words_size;
+    return {.words = {0, ring_words_size},
+            .slots = {first, first + slots},
+            .length = align_up(first + 2 * slots, page)};
+}
+
 constexpr uint64_t Geometry::length() const {
     switch (structure) {
         case Structure::bytes: return bytes_layout(*this).length;
         case Structure::messages: return messages_layout(*this).length;
         case Structure::packets: return packets_layout(*this).length;
+        case Structure::latest: return latest_layout(*this).length;
         case Structure::none: break;
     }
     return 0;

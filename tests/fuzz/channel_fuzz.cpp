@@ -5,6 +5,7 @@
 // something. Whatever the peer writes, we stay in memory, do a bounded amount of work, never use a
 // buffer that we do not own, and after a fault do nothing more.
 #include "channel/byte_stream.h"
+#include "channel/latest_value.h"
 #include "channel/message_queue.h"
 #include "channel/packet_queue.h"
 
@@ -148,8 +149,12 @@ void fuzz_messages(Input& input) {
     auto pair = MessagePair<Bell>::attach(memory.bytes(), geometry, Side::first, {}).value();
     Message message = {};
     while (!input.empty()) {
-        switch (input.byte() % 4) {
+        std::array<Message, 6> several{};
+        const auto some = std::span(several).first(input.byte() % 7);
+        switch (input.byte() % 6) {
             case 0: memory.scribble(input); break;
+            case 4: require(pair.receiver.receive(some) <= 4); break;
+            case 5: require(pair.sender.send(some) <= 4); break;
             case 1:
                 for (unsigned i = 0; pair.receiver.receive(message); ++i) require(i < 4);
                 pair.receiver.publish();
@@ -163,14 +168,36 @@ void fuzz_messages(Input& input) {
     }
 }
 
+void fuzz_latest(Input& input) {
+    const Geometry geometry = latest_geometry(6);
+    const Memory memory(geometry);
+    auto pair = LatestPair<Bell>::attach(memory.bytes(), geometry, Side::second, {}).value();
+    std::array<std::byte, 64> value{};
+    while (!input.empty()) {
+        switch (input.byte() % 4) {
+            case 0: memory.scribble(input); break;
+            case 1: pair.writer.write(value); break;
+            case 2: {
+                const Reading first = pair.reader.read(value);
+                require(first != Reading::overtaken && "nobody writes meanwhile");
+                require(pair.reader.read(value) == Reading::unchanged);
+                require(pair.reader.prepare_wait() == Wait::sleep);
+                break;
+            }
+            default: static_cast<void>(pair.reader.prepare_wait());
+        }
+    }
+}
+
 }  // namespace
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     Input input(std::span(data, size));
-    switch (input.byte() % 3) {
+    switch (input.byte() % 4) {
         case 0: fuzz_packets(input); break;
         case 1: fuzz_bytes(input); break;
+        case 2: fuzz_latest(input); break;
         default: fuzz_messages(input);
     }
     return 0;

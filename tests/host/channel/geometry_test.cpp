@@ -11,8 +11,9 @@ namespace annulus::channel {
 namespace {
 
 TEST(Geometry, WordsRoundTrip) {
-    for (const Geometry geometry : {bytes_geometry(12), messages_geometry(0), messages_geometry(15),
-                                    packets_geometry(10, 11), packets_geometry(0, 7)}) {
+    for (const Geometry geometry :
+         {bytes_geometry(12), messages_geometry(0), messages_geometry(15), packets_geometry(10, 11),
+          packets_geometry(0, 7), latest_geometry(3), latest_geometry(16)}) {
         ASSERT_TRUE(geometry.valid());
         EXPECT_EQ(Geometry::from_word(geometry.word()), geometry);
         EXPECT_TRUE(agrees(geometry, geometry.length(), geometry.word(), layout_version));
@@ -33,6 +34,8 @@ TEST(Geometry, LimitsAndOneBeyond) {
     EXPECT_FALSE(packets_geometry(max_packet_ring_log2 + 1, 11).valid());
     EXPECT_FALSE(packets_geometry(4, max_buffer_log2 + 1).valid());
     EXPECT_FALSE(packets_geometry(4, min_buffer_log2 - 1).valid());
+    EXPECT_FALSE(latest_geometry(min_value_log2 - 1).valid());
+    EXPECT_FALSE(latest_geometry(max_value_log2 + 1).valid());
     EXPECT_FALSE(Geometry::from_word(0));
     EXPECT_FALSE(Geometry::from_word(99));
     EXPECT_FALSE(Geometry::from_word(UINT32_MAX));
@@ -74,6 +77,16 @@ TEST(Geometry, PartsDoNotOverlap) {
                          {at.ring[1], ring_words_size},
                          {at.entries[0], entries},
                          {at.entries[1], entries}},
+                        geometry.length());
+    }
+    for (uint8_t log2 = min_value_log2; log2 <= max_value_log2; ++log2) {
+        const Geometry geometry = latest_geometry(log2);
+        const LatestLayout at = latest_layout(geometry);
+        const uint64_t slots = latest_slots * geometry.size();
+        expect_disjoint({{at.words[0], ring_words_size},
+                         {at.words[1], ring_words_size},
+                         {at.slots[0], slots},
+                         {at.slots[1], slots}},
                         geometry.length());
     }
     for (uint8_t log2 = 0; log2 <= max_packet_ring_log2; ++log2) {

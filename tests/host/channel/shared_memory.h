@@ -3,6 +3,7 @@
 #pragma once
 
 #include "channel/byte_stream.h"
+#include "channel/latest_value.h"
 #include "channel/message_queue.h"
 #include "channel/packet_queue.h"
 

@@ -97,6 +97,78 @@ TEST(ChannelThreads, MessagesArriveOnceAndInOrder) {
     EXPECT_LE(sender_sleeps.rings(), asked_by_sender);
 }
 
+TEST(ChannelThreads, MessagesSeveralAtOnceArriveOnceAndInOrder) {
+    const Geometry geometry = messages_geometry(4);
+    SharedMemory memory(geometry);
+    Sleeper sender_sleeps;
+    Sleeper receiver_sleeps;
+    auto sender =
+        MessageSender<Bell>::attach(memory.bytes(), geometry, 0, {&receiver_sleeps}).value();
+    auto receiver =
+        MessageReceiver<Bell>::attach(memory.bytes(), geometry, 0, {&sender_sleeps}).value();
+    std::thread other([&] {
+        unsigned asked = 0;
+        std::array<Message, 20> batch{};
+        for (uint64_t i = 0; i < messages;) {
+            const size_t size = std::min<uint64_t>(1 + i % batch.size(), messages - i);
+            for (size_t k = 0; k < size; ++k) batch[k] = {{i + k, 0, 0, 0, 0, 0, 0, ~(i + k)}};
+            const uint32_t count = sender.send(std::span(batch).first(size));
+            sender.publish();
+            i += count;
+            if (count == 0) pause(sender, sender_sleeps, 1, asked);
+        }
+    });
+    unsigned asked = 0;
+    std::array<Message, 7> batch;
+    for (uint64_t i = 0; i < messages;) {
+        const uint32_t count = receiver.receive(batch);
+        receiver.publish();
+        for (uint32_t k = 0; k < count; ++k, ++i) {
+            ASSERT_EQ(batch[k].words[0], i);
+            ASSERT_EQ(batch[k].words[7], ~i);
+        }
+        if (count == 0) pause(receiver, receiver_sleeps, 1 + i % 5, asked);
+    }
+    other.join();
+}
+
+TEST(ChannelThreads, LatestValuesAreWholeAndNewer) {
+    const Geometry geometry = latest_geometry(8);
+    SharedMemory memory(geometry);
+    Sleeper reader_sleeps;
+    using Value = std::array<uint64_t, 32>;
+    constexpr uint64_t last = 200'000;
+    auto writer = LatestWriter<Bell>::attach(memory.bytes(), geometry, 0, {&reader_sleeps}).value();
+    auto reader = LatestReader::attach(memory.bytes(), geometry, 0).value();
+    std::thread other([&] {
+        Value value;
+        for (uint64_t n = 1; n <= last; ++n) {
+            value.fill(n);
+            writer.write(std::as_bytes(std::span(value)));
+        }
+    });
+    uint64_t seen = 0;
+    uint64_t read = 0;
+    while (seen < last) {
+        Value value;
+        switch (reader.read(std::as_writable_bytes(std::span(value)))) {
+            case Reading::newer:
+                ASSERT_GT(value[0], seen);
+                for (const uint64_t word : value) ASSERT_EQ(word, value[0]);
+                seen = value[0];
+                ++read;
+                break;
+            case Reading::unchanged:
+                if (reader.prepare_wait() == Wait::sleep) reader_sleeps.wait();
+                break;
+            case Reading::overtaken: break;
+        }
+    }
+    other.join();
+    EXPECT_GT(read, 0u);
+    EXPECT_EQ(seen, last) << "the last value is never lost";
+}
+
 TEST(ChannelThreads, BytesArriveOnceAndInOrder) {
     const Geometry geometry = bytes_geometry(8);
     SharedMemory memory(geometry);
