@@ -61,10 +61,13 @@ inline constexpr uint16_t net_set = 0;
 inline constexpr uint64_t shutdown_send = 1;     // the peer reads the end of the stream
 inline constexpr uint64_t shutdown_receive = 2;  // what arrives from now on is dropped
 
-// Limits of the service. A client is the budget that pays for the socket.
-inline constexpr unsigned net_connections_max = 128;        // in all, backlogs included
-inline constexpr unsigned net_client_connections_max = 96;  // of one client
+// Limits of the service. A client is the budget of the program that opens or accepts. It gets one
+// more of a kind while it has no more than are left free: one client alone half of all, a second
+// one half of the rest; so whoever comes finds something.
+inline constexpr unsigned net_connections_max = 256;  // in all, backlogs included
 inline constexpr unsigned net_listeners_max = 16;
+inline constexpr unsigned net_prefixes_max = 64;  // objects that stand for a beginning of a path
+inline constexpr unsigned net_streams_max = 128;  // channels of connections
 inline constexpr unsigned net_datagram_sockets_max = 16;
 inline constexpr unsigned net_backlog_max = 32;   // connections that wait for accept, a listener
 inline constexpr unsigned net_requests_max = 4;   // unanswered reads, or writes, of one connection

@@ -15,8 +15,6 @@
 namespace annulus::net {
 namespace {
 
-// One program may wait for accept and read on all its connections at once, and write besides.
-constexpr unsigned server_slots = 256;
 constexpr size_t block_bytes = 16 * 1024;
 
 // The argument `name`, an address; 0 without one.
@@ -50,7 +48,7 @@ Result<void> start_interface(const Environment& environment, PacketInterface dri
 
 Result<void> run(Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
-    Server server = TRY(Server::create(server_slots, block_bytes));
+    Server server = TRY(Server::create(Service::server_slots, block_bytes));
     const auto budget = TRY(environment.handle<Budget>(names::budget));
     const Set events = TRY(budget.create_set(Service::events_max));
     const Semaphore link_changed =

@@ -31,45 +31,53 @@ private:
     Node* node_;
 };
 
-Result<Served> Service::make_handle(Node& node, uint64_t payer, ServedNode*& record) {
+Result<Service::Prepared> Service::make_handle(Node& node, uint64_t payer) {
     auto* made = new (std::nothrow) ServedNode(*this, node);
     if (made == nullptr) return Error::no_memory;
     auto handle = server_.make_object(*made, node.rights(), payer);
-    if (handle.ok()) {
-        record = made;
-    } else {
-        delete made;
+    if (handle.ok()) return Prepared{std::move(handle).value(), made};
+    delete made;
+    return handle.status();
+}
+
+Result<Served> Service::make_root() { return TRY(make_handle(network_.root(), 0)).handle; }
+
+Result<uint64_t> Service::prepare(uint64_t request, Node& node) {
+    auto prepared = TRY(make_handle(node, request));
+    auto client = server_.client_of(prepared.handle);
+    if (!client.ok()) {
+        prepared.record->forget();
+        return client.status();
     }
-    return handle;
+    prepared_[abi::request_slot(request)] = std::move(prepared);
+    return *client;
 }
 
-Result<Served> Service::make_root() {
-    ServedNode* record = nullptr;
-    return make_handle(network_.root(), 0, record);
+// What was prepared for the answer to `request`; a handle that the outcome does not give is closed
+// with the result, and its notice ends the record alone.
+Service::Prepared Service::take_prepared(uint64_t request, const Outcome& outcome) {
+    Prepared prepared = std::exchange(prepared_[abi::request_slot(request)], {});
+    const bool gives = outcome.status.ok() && outcome.opened != nullptr;
+    if (!gives && prepared.record != nullptr) prepared.record->forget();
+    return prepared;
 }
 
-// The answer to `request`, with a handle if the outcome opens a node. `record` is then its record;
-// null beside an error: the node was not handed out.
-Answer Service::give(uint64_t request, const Outcome& outcome, ServedNode*& record) {
+Answer Service::give(const Outcome& outcome, Prepared& prepared) {
     if (!outcome.status.ok()) return outcome.status;
     Answer answer = Answer::with_words(outcome.words[0], outcome.words[1]);
     answer.add_bytes(outcome.bytes);
-    if (outcome.opened == nullptr) return answer;
-    auto handle = make_handle(*outcome.opened, request, record);
-    if (!handle.ok()) return handle.status();
-    answer.give(0, std::move(handle).value());
+    if (outcome.opened != nullptr) answer.give(0, std::move(prepared.handle));
     return answer;
 }
 
 bool Service::answer(uint64_t request, const Outcome& outcome) {
-    ServedNode* record = nullptr;
-    const Answer answer = give(request, outcome, record);
+    Prepared prepared = take_prepared(request, outcome);
+    const Answer answer = give(outcome, prepared);
     const auto delivered = server_.deliver(request, answer);
     const bool arrived = delivered.ok() && *delivered;
-    if (outcome.opened == nullptr) return arrived;
-    // A handle that was not delivered is closed by now; its notice ends the record alone.
-    if (!arrived && record != nullptr) record->forget();
-    return arrived && record != nullptr;
+    // A handle that was not delivered is closed by now.
+    if (!arrived && outcome.opened != nullptr) prepared.record->forget();
+    return arrived;
 }
 
 // A channel's end as word `word_` of a request.
@@ -98,7 +106,6 @@ Answer Service::handle(Node& node, Request& request) {
     call.words = {request.word(0), request.word(1)};
     call.bytes = request.bytes();
     call.space = request.space();
-    call.client = request.client();
     call.deadline = request.deadline().at;
     const unsigned end_word = call.verb == abi::Verb::open ? 1 : 0;
     const bool may_bring = call.verb == abi::Verb::open || call.verb == abi::Verb::accept ||
@@ -107,10 +114,8 @@ Answer Service::handle(Node& node, Request& request) {
     if (may_bring && request.word(end_word) != 0) call.brought = &brought;
     const Outcome outcome = node.handle(call);
     if (outcome.is_later) return Answer::later();
-    ServedNode* record = nullptr;
-    Answer answer = give(request.id(), outcome, record);
-    if (outcome.opened != nullptr && record == nullptr) outcome.opened->closed();
-    return answer;
+    Prepared prepared = take_prepared(request.id(), outcome);
+    return give(outcome, prepared);
 }
 
 void Service::start(std::unique_ptr<DriverLink> link, const std::optional<FixedAddress>& fixed) {

@@ -21,6 +21,9 @@ public:
     // Brings the interface up over `link`.
     void start(std::unique_ptr<DriverLink> link, const std::optional<FixedAddress>& fixed);
 
+    // One program may wait for accept and read on all its connections at once, and write besides.
+    static constexpr unsigned server_slots = 256;
+
     static constexpr uint64_t frames_key = 1;  // the link's end has rung
     static constexpr uint64_t link_key = 2;    // the cable was plugged or pulled
     static constexpr uint64_t first_stream_key = 16;
@@ -34,13 +37,22 @@ private:
     class Brought;
 
     bool answer(uint64_t request, const Outcome& outcome) override;
-    Result<Served> make_handle(Node& node, uint64_t payer, ServedNode*& record);
-    Answer give(uint64_t request, const Outcome& outcome, ServedNode*& record);
+    // A handle that the answer to a request will give.
+    struct Prepared {
+        Served handle;
+        ServedNode* record = nullptr;
+    };
+
+    Result<uint64_t> prepare(uint64_t request, Node& node) override;
+    Result<Prepared> make_handle(Node& node, uint64_t payer);
+    Prepared take_prepared(uint64_t request, const Outcome& outcome);
+    static Answer give(const Outcome& outcome, Prepared& prepared);
     Answer handle(Node& node, Request& request);
     void leave_if_broken();
 
     const Server& server_;
     Streams streams_;
+    std::array<Prepared, server_slots> prepared_;  // by the slot of the request
     Network network_;
     std::unique_ptr<DriverLink> link_;  // null: there is no interface
     bool rang_ = false;                 // the driver has rung, or has gone

@@ -13,7 +13,7 @@ namespace annulus::net {
 
 class Streams {
 public:
-    static constexpr unsigned most = abi::net_connections_max;
+    static constexpr unsigned most = abi::net_streams_max;
 
     // Bells come as events of `set` with the keys [first_key, first_key + most).
     Streams(SetReference set, uint64_t first_key) : set_(set), first_key_(first_key) {}

@@ -12,6 +12,7 @@
 namespace {
 
 using namespace annulus::net;
+using annulus::Result;
 using annulus::abi::Verb;
 
 // Nobody waits for answers: sockets that are opened close again.
@@ -21,6 +22,7 @@ public:
         if (outcome.opened != nullptr) opened.push_back(outcome.opened);
         return true;
     }
+    Result<uint64_t> prepare(uint64_t, Node&) override { return uint64_t{1}; }
     std::vector<Node*> opened;
 };
 

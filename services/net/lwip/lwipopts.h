@@ -40,7 +40,7 @@
 #define PBUF_POOL_SIZE 512
 #define PBUF_POOL_BUFSIZE 1536  // a whole frame
 #define MEMP_NUM_PBUF 512
-#define MEMP_NUM_TCP_PCB 256  // 128 connections, the rest is for those in TIME_WAIT and SYN_RCVD
+#define MEMP_NUM_TCP_PCB 512  // 256 connections, the rest is for those in TIME_WAIT and SYN_RCVD
 #define MEMP_NUM_TCP_PCB_LISTEN 16
 #define MEMP_NUM_UDP_PCB 20  // 16 of clients, DHCP, DNS
 #define MEMP_NUM_TCP_SEG 8192

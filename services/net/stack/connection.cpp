@@ -24,7 +24,6 @@ Connection& object(void* self) { return *static_cast<Connection*>(self); }
 }  // namespace
 
 Connection::~Connection() {
-    if (charged_) owner_.release(client_);
     if (listed_) owner_.remove(*this, SocketKind::connection);
 }
 
@@ -62,11 +61,9 @@ Connection* Connection::accepted(SocketOwner& owner, tcp_pcb* pcb, Backlog& back
     return made.release();
 }
 
-Error Connection::hand_out(uint64_t client, std::unique_ptr<ClientStream> stream) {
-    const Error error = owner_.charge(client);
+Error Connection::hand_out(uint64_t request, std::unique_ptr<ClientStream> stream) {
+    const Error error = owner_.admit(*this, SocketKind::connection, request);
     if (error != Error::ok) return error;
-    client_ = client;
-    charged_ = true;
     backlog_ = nullptr;
     if (pcb_ != nullptr) tcp_backlog_accepted(pcb_);
     if (stream != nullptr) take_stream(std::move(stream));
@@ -81,15 +78,10 @@ Outcome Connection::start_connect(SocketOwner& owner, const Call& call, std::str
         if (!taken.ok()) return taken.status();
         stream = std::move(taken).value();
     }
-    const Error error = owner.charge(call.client);
-    if (error != Error::ok) return error;
     auto made = make(owner);
-    if (made == nullptr) {
-        owner.release(call.client);
-        return Error::limit;
-    }
-    made->client_ = call.client;
-    made->charged_ = true;
+    if (made == nullptr) return Error::limit;
+    const Error error = owner.admit(*made, SocketKind::connection, call.id);
+    if (error != Error::ok) return error;
     made->port_ = port;
     made->opens_.add(call, call.bytes.size(), std::move(stream));
     owner.note_deadline(call.deadline);

@@ -45,9 +45,9 @@ public:
     static Outcome start_connect(SocketOwner& owner, const Call& call, std::string_view host,
                                  uint16_t port);
 
-    // It leaves the backlog: `client` accepts it, with `stream` unless that is null. limit: the
-    // client has too many.
-    [[nodiscard]] Error hand_out(uint64_t client, std::unique_ptr<ClientStream> stream);
+    // It leaves the backlog as the answer to `request`, with `stream` unless that is null. limit:
+    // the client has too many.
+    [[nodiscard]] Error hand_out(uint64_t request, std::unique_ptr<ClientStream> stream);
 
     Outcome handle(const Call& call) override;
     [[nodiscard]] abi::Rights rights() const override;
@@ -108,8 +108,6 @@ private:
     SocketOwner& owner_;
     tcp_pcb* pcb_ = nullptr;      // null: over
     Backlog* backlog_ = nullptr;  // not accepted yet
-    uint64_t client_ = 0;
-    bool charged_ = false;
     bool listed_ = false;
     bool resolving_ = false;  // lwIP knows this object until found() was called
     bool unused_ = false;     // found() deletes it

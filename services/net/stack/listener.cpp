@@ -81,7 +81,7 @@ void Listener::answer_accepts() {
     while (!accepts_.empty() && waiting_count_ > 0) {
         PendingCall accept = accepts_.take_first();
         Connection& connection = *waiting_[0];
-        const Error error = connection.hand_out(accept.client, std::move(accept.stream));
+        const Error error = connection.hand_out(accept.id, std::move(accept.stream));
         if (error != Error::ok) {
             static_cast<void>(owner_.answers().answer(accept.id, error));
             continue;

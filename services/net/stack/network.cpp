@@ -15,9 +15,9 @@
 namespace annulus::net {
 namespace {
 
-constexpr unsigned prefixes_max = 64;
 constexpr unsigned most_of_kind[socket_kinds] = {abi::net_connections_max, abi::net_listeners_max,
-                                                 abi::net_datagram_sockets_max, prefixes_max};
+                                                 abi::net_datagram_sockets_max,
+                                                 abi::net_prefixes_max};
 
 // When a write found lwIP's memory full it is tried again after so long, in nanoseconds.
 constexpr uint64_t retry_interval = 10'000'000;
@@ -97,37 +97,44 @@ Error Network::add(Socket& socket, SocketKind kind) {
 
 void Network::remove(Socket& socket, SocketKind kind) {
     counts_[static_cast<size_t>(kind)]--;
+    if (socket.client_.has_value()) {
+        Account& account = *find_account(*socket.client_);
+        account.of_kind[static_cast<size_t>(kind)]--;
+        account.sockets--;
+    }
     IntrusiveList<Socket, SocketLink>::remove(socket);
     if (IntrusiveList<Socket, WorkLink>::is_linked(socket)) {
         IntrusiveList<Socket, WorkLink>::remove(socket);
     }
 }
 
-// There are as many accounts as connections, so a client without one finds a free entry.
-Error Network::charge(uint64_t client) {
-    Account* found = nullptr;
+// The client's, or a free one: there is always one, or the other.
+Network::Account* Network::find_account(uint64_t client) {
+    Account* free = nullptr;
     for (Account& account : accounts_) {
-        if (account.connections == 0) {
-            if (found == nullptr) found = &account;
+        if (account.sockets == 0) {
+            if (free == nullptr) free = &account;
         } else if (account.client == client) {
-            found = &account;
-            break;
+            return &account;
         }
     }
-    if (found == nullptr || found->connections == abi::net_client_connections_max) {
-        return Error::limit;
-    }
-    found->client = client;
-    found->connections++;
-    return Error::ok;
+    return free;
 }
 
-void Network::release(uint64_t client) {
-    for (Account& account : accounts_) {
-        if (account.connections == 0 || account.client != client) continue;
-        account.connections--;
-        return;
-    }
+Error Network::admit(Socket& socket, SocketKind kind, uint64_t request) {
+    const auto client = answers_.prepare(request, socket);
+    if (!client.ok()) return client.error();
+    Account* const account = find_account(*client);
+    const auto which = static_cast<size_t>(kind);
+    if (account == nullptr) return Error::limit;
+    // The socket itself is not free any more.
+    const unsigned free = most_of_kind[which] - counts_[which];
+    if (account->sockets != 0 && account->of_kind[which] > free) return Error::limit;
+    account->client = *client;
+    account->sockets++;
+    account->of_kind[which]++;
+    socket.client_ = *client;
+    return Error::ok;
 }
 
 Outcome Network::open_socket(const SocketPath& path, const Call& call) {
@@ -140,14 +147,17 @@ Outcome Network::open_socket(const SocketPath& path, const Call& call) {
     if (path.kind == PathKind::tcp_listen) {
         Listener* listener = nullptr;
         error = Listener::create(*this, path.port, listener);
+        if (error == Error::ok) error = admit(*listener, SocketKind::listener, call.id);
         outcome.opened = listener;
     } else {
         Datagrams* datagrams = nullptr;
         error = Datagrams::create(*this, path.host, path.port, datagrams);
+        if (error == Error::ok) error = admit(*datagrams, SocketKind::datagrams, call.id);
         outcome.opened = datagrams;
     }
-    if (error != Error::ok) return error;
-    return outcome;
+    if (error == Error::ok) return outcome;
+    if (outcome.opened != nullptr) outcome.opened->closed();
+    return error;
 }
 
 Outcome Network::Prefix::handle(const Call& call) {
@@ -177,6 +187,11 @@ Outcome Network::Prefix::open_prefix(const JoinedPath& path, const Call& call) {
     if (prefix == nullptr) return Error::no_memory;
     if (const Error error = network_.add(*prefix, SocketKind::prefix); error != Error::ok) {
         delete prefix;
+        return error;
+    }
+    if (const Error error = network_.admit(*prefix, SocketKind::prefix, call.id);
+        error != Error::ok) {
+        prefix->closed();
         return error;
     }
     prefix->path_ = path;

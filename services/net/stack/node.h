@@ -42,7 +42,6 @@ struct Call {
     std::array<uint64_t, 2> words{};
     std::span<const std::byte> bytes;  // what the client sent
     std::span<std::byte> space;        // where answered bytes go
-    uint64_t client = 0;               // the same for all that one budget pays for
     uint64_t deadline = abi::deadline_never;
     BroughtEnd* brought = nullptr;  // null: no handle came; valid during handle()
 
@@ -108,6 +107,10 @@ public:
     // False: the client has left, or could not be given the handle; then `opened` was not handed
     // out and no bytes were taken.
     virtual bool answer(uint64_t request, const Outcome& outcome) = 0;
+
+    // `node` will be the answer to `request` if that succeeds: makes the handle, which the asking
+    // program pays for, and says which client that is. An error is the request's answer.
+    virtual Result<uint64_t> prepare(uint64_t request, Node& node) = 0;
 
 protected:
     ~Answers() = default;

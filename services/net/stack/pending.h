@@ -12,7 +12,6 @@ struct PendingCall {
     uint64_t id = 0;
     std::span<const std::byte> bytes;
     std::span<std::byte> space;
-    uint64_t client = 0;
     uint64_t deadline = abi::deadline_never;
     uint64_t word = 0;  // what the object wants to remember
     std::unique_ptr<ClientStream> stream;
@@ -27,8 +26,7 @@ public:
 
     // Room was checked with full().
     void add(const Call& call, uint64_t word = 0, std::unique_ptr<ClientStream> stream = nullptr) {
-        at(count_++) = {call.id,       call.bytes, call.space,       call.client,
-                        call.deadline, word,       std::move(stream)};
+        at(count_++) = {call.id, call.bytes, call.space, call.deadline, word, std::move(stream)};
     }
     void remove_first() { static_cast<void>(take_first()); }
     PendingCall take_first() {

@@ -2,6 +2,8 @@
 // What all sockets share: a place in the network's list and in its accounts. Policy-free.
 #pragma once
 
+#include <optional>
+
 #include "base/intrusive_list.h"
 #include "services/net/stack/node.h"
 
@@ -20,6 +22,10 @@ public:
     virtual void work() {}
 
     virtual ~Socket() = default;
+
+private:
+    friend class Network;
+    std::optional<uint64_t> client_;  // whose account it is on
 };
 
 enum class SocketKind : uint8_t { connection, listener, datagrams, prefix };
@@ -32,9 +38,9 @@ public:
     virtual Error add(Socket& socket, SocketKind kind) = 0;
     virtual void remove(Socket& socket, SocketKind kind) = 0;
 
-    // The client has one connection more. limit: it has too many. Undone by release().
-    virtual Error charge(uint64_t client) = 0;
-    virtual void release(uint64_t client) = 0;
+    // `socket`, which was added, is the answer to `request`: it counts for the client who asks.
+    // limit: that has too many; or an error of Answers::prepare. Undone by remove().
+    virtual Error admit(Socket& socket, SocketKind kind, uint64_t request) = 0;
 
     // A request waits whose deadline is this.
     virtual void note_deadline(uint64_t deadline) = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The network service, over the loopback address: sockets as handles, from programs' side.
 
+#include "base/format.h"
 #include "runtime/clock.h"
 #include "runtime/network.h"
 #include "runtime/thread.h"
@@ -147,6 +148,26 @@ TEST(many_connections, "sixty-four connections are open at once, and leave nothi
     for (const Deadline end = soon(); MUST(network.state(soon())).connections != 0;) {
         EXPECT(now() < end.at);
     }
+}
+
+TEST(own_account, "what init opened does not count for the program, and half is left for others") {
+    const auto network = MUST(test.environment().handle<Network>("net"));
+    // The manifest's listener is init's. Of the 15 others one client gets 8: no more than it
+    // leaves.
+    constexpr size_t allowed = abi::net_listeners_max / 2;
+    std::array<Owned<Listener>, abi::net_listeners_max> listeners;
+    size_t count = 0;
+    for (; count < listeners.size(); count++) {
+        char path[32];
+        auto opened =
+            network.open<Listener>(format(path, "tcp/listen/{}", 9000 + count), 0, soon());
+        if (!opened.ok()) {
+            EXPECT_EQ(opened.error(), Error::limit);
+            break;
+        }
+        listeners[count] = std::move(opened).value();
+    }
+    EXPECT_EQ(count, allowed);
 }
 
 TEST(datagrams, "a datagram arrives whole, with its sender") {

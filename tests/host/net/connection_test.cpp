@@ -227,41 +227,72 @@ TEST_F(ConnectionTest, a_port_has_one_listener) {
     EXPECT_NE(listener_, nullptr);
 }
 
-TEST_F(ConnectionTest, the_backlog_and_a_clients_share_are_limited) {
+TEST_F(ConnectionTest, a_greedy_client_leaves_something_for_everybody) {
+    Node& root = loop_.network().root();
     std::vector<uint64_t> opens;
-    for (unsigned i = 0; i < abi::net_client_connections_max; i++) {
-        opens.push_back(
-            loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80", 0, 0, 9));
-    }
-    EXPECT_EQ(error_of(loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80", 0,
-                                 0, 9)),
-              Error::limit);
+    // Opens as many as it gets; the last answer is an error.
+    const auto open_all = [&](uint64_t client) {
+        for (size_t count = 0;; count++) {
+            const uint64_t open =
+                loop_.ask(root, Verb::open, "tcp/connect/127.0.0.1/80", 0, 0, client);
+            if (loop_.asked(open).answered) {
+                EXPECT_EQ(loop_.asked(open).outcome.status.code(), Error::limit);
+                return count;
+            }
+            opens.push_back(open);
+        }
+    };
+    EXPECT_EQ(open_all(9), size_t{abi::net_connections_max} / 2);
+    EXPECT_EQ(open_all(8), size_t{abi::net_connections_max} / 4);
+    EXPECT_EQ(open_all(7), size_t{abi::net_connections_max} / 8);
+    EXPECT_EQ(open_all(9), 0u);
     loop_.run(second);
     const auto listener =
         record_of<abi::ListenerState>(loop_.asked(loop_.ask(*listener_, Verb::get)));
     EXPECT_LE(listener.waiting, abi::net_backlog_max);
-    EXPECT_GE(listener.waiting, abi::net_backlog_max / 2);
+    EXPECT_GE(listener.waiting, abi::net_backlog_max / 2 - 1);
     EXPECT_LE(network_state().connections, abi::net_connections_max);
-    // Another client still gets one: its handshake waits until the backlog has room.
-    const uint64_t other =
-        loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80", 0, 0, 8);
-    std::vector<Node*> accepted;
-    for (unsigned i = 0; i < abi::net_backlog_max / 2; i++) {
-        accepted.push_back(
-            loop_.wait(loop_.ask(*listener_, Verb::accept, {}, 0, 0, 7)).outcome.opened);
-    }
-    for (Node* node : accepted) {
-        ASSERT_NE(node, nullptr);
-        node->closed();
-    }
     listener_->closed();
     listener_ = nullptr;
-    opens.push_back(other);
     for (const uint64_t open : opens) {
         Asked& asked = loop_.wait(open, 200 * second);
         EXPECT_TRUE(asked.answered);
         if (asked.outcome.opened != nullptr) asked.outcome.opened->closed();
     }
+    // All is given back: the next client gets as much.
+    loop_.run(30 * second);
+    listener_ = loop_.open("tcp/listen/80");
+    opens.clear();
+    EXPECT_EQ(open_all(6), size_t{abi::net_connections_max} / 2);
+    for (const uint64_t open : opens) {
+        Asked& asked = loop_.wait(open, 200 * second);
+        if (asked.outcome.opened != nullptr) asked.outcome.opened->closed();
+    }
+}
+
+TEST_F(ConnectionTest, listeners_and_parts_are_counted_for_each_client) {
+    std::vector<Node*> nodes;
+    const auto open_all = [&](std::string_view kind, uint64_t client) {
+        for (size_t count = 0;; count++) {
+            std::string path(kind);
+            if (kind != "tcp/connect") path += "/" + std::to_string(9000 + nodes.size());
+            const Asked& asked =
+                loop_.wait(loop_.ask(loop_.network().root(), Verb::open, path, 0, 0, client));
+            if (asked.outcome.opened == nullptr) {
+                EXPECT_EQ(asked.outcome.status.code(), Error::limit);
+                return count;
+            }
+            nodes.push_back(asked.outcome.opened);
+        }
+    };
+    // The fixture's listener is one of client 1's.
+    EXPECT_EQ(open_all("tcp/listen", 9), 8u);
+    EXPECT_EQ(open_all("tcp/listen", 8), 4u);
+    EXPECT_EQ(open_all("udp/bind", 9), size_t{abi::net_datagram_sockets_max} / 2);
+    EXPECT_GT(open_all("udp/bind", 8), 2u);
+    EXPECT_EQ(open_all("tcp/connect", 9), size_t{abi::net_prefixes_max} / 2);
+    EXPECT_GT(open_all("tcp/connect", 8), 8u);
+    for (Node* const node : nodes) node->closed();
 }
 
 TEST_F(ConnectionTest, a_peer_that_never_reads_does_not_hold_a_closed_connection) {

@@ -63,7 +63,7 @@ public:
         call.words = {word_0, word_1};
         call.bytes = std::span(block).first(bytes.size());
         call.space = block;
-        call.client = client;
+        clients_[id] = client;
         call.deadline = deadline;
         call.brought = std::exchange(brings, nullptr);
         const Outcome outcome = node.handle(call);
@@ -103,6 +103,8 @@ private:
         return true;
     }
 
+    Result<uint64_t> prepare(uint64_t request, Node&) override { return clients_[request]; }
+
     void record(uint64_t id, const Outcome& outcome) {
         Asked& asked = asked_[id];
         EXPECT_FALSE(asked.answered) << "two answers to one request";
@@ -118,6 +120,7 @@ private:
     uint64_t now_ = second;
     uint64_t last_id_ = 0;
     std::map<uint64_t, Asked> asked_;
+    std::map<uint64_t, uint64_t> clients_;
     std::map<uint64_t, std::vector<std::byte>> blocks_;
 };
 
