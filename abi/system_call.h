@@ -7,12 +7,14 @@
 // are dead across a call: the caller clears what it used, the callee loads its own control words.
 //
 // call            in:  rdi handle, rsi operation word, rdx r8 r9 r10 r12 r13 words 0-5,
-//                      r14 deadline, r15 buffer, rbx bytes in | capacity out << 32
+//                      with call_deadline in rsi: r14 deadline; with call_buffer:
+//                      r15 buffer, rbx bytes in | capacity out << 32
 //                 out: rax status, rdx r8 r9 r10 r12 r13 words, rbx bytes out,
 //                      rsi mask of the words that are arrived handles
-// reply_and_wait  in:  rdi table, rsi request id (0: none), rbp status of the reply,
-//                      rdx r8 r9 r10 r12 r13 words, r14 deadline,
-//                      rbx bytes out | mask of moved handles << 32 | flags << 48
+// reply_and_wait  in:  rdi table, rsi request id (0: none), r15 status of the reply,
+//                      rdx r8 r9 r10 r12 r13 words,
+//                      rbx bytes out | mask of moved handles << 32 | flags << 48,
+//                      with reply_deadline in rbx: r14 deadline
 //                 out: rax status (see Delivery), rdi cookie, rsi request id, rbx request header,
 //                      rdx r8 r9 r10 r12 r13 words, rbp bytes in | capacity out << 32,
 //                      r14 the client's deadline, r15 the client's key
@@ -36,6 +38,7 @@
 #pragma once
 
 #include "abi/handle.h"
+#include "abi/limits.h"
 #include "abi/verb.h"
 
 #include <stdint.h>
@@ -57,12 +60,17 @@ enum class SystemCall : uint64_t {
 inline constexpr uint64_t system_call_first = 0x1000;
 inline constexpr uint64_t system_call_count = 8;
 
-// The operation word of a call: verb 0-15 | selector 16-31 | moved-handle mask 32-37 | zero.
-// Bit i of the mask says that word i is a handle which moves to the server with the request.
+// The operation word of a call: verb 0-15 | selector 16-31 | moved-handle mask 32-37 | flags 38-39
+// | zero. Bit i of the mask says that word i is a handle which moves to the server with the request.
 constexpr uint64_t operation_word(Verb verb, uint16_t selector, unsigned moved_mask = 0) {
     return static_cast<uint64_t>(verb) | uint64_t{selector} << 16 | uint64_t{moved_mask} << 32;
 }
-inline constexpr uint64_t operation_word_reserved = ~uint64_t{0x3fffff000f};
+inline constexpr uint64_t operation_word_reserved = ~uint64_t{0xffffff000f};
+
+// Its flags: which registers beside the words mean something. Without them the call waits as long
+// as it takes, and nothing is read or written but registers.
+inline constexpr uint64_t call_deadline = uint64_t{1} << 38;
+inline constexpr uint64_t call_buffer = uint64_t{1} << 39;
 
 // The request header that a server gets:
 // verb 0-7 | hops 8-15 | selector 16-31 | rights of the client's handle 32-55 | handle mask 56-61.
@@ -75,12 +83,16 @@ struct RequestHeader {
     constexpr unsigned handle_mask() const { return static_cast<unsigned>(bits >> 56 & 0x3f); }
 };
 
-// A request id: slot (low 32 bits) + epoch (high 32 bits, never 0). A close notice has id 0: it
-// occupies no slot and takes no reply.
-constexpr uint32_t request_slot(uint64_t id) { return static_cast<uint32_t>(id); }
+// A request id: slot (low 10 bits) + epoch (the others, never 0), which never comes back. A close
+// notice has id 0: it occupies no slot and takes no reply.
+inline constexpr uint64_t request_epoch = table_slots_max;  // an epoch's first id
+constexpr uint32_t request_slot(uint64_t id) {
+    return static_cast<uint32_t>(id & (request_epoch - 1));
+}
 
 // Flags of reply_and_wait (bits 48 up of rbx).
-inline constexpr uint64_t reply_only = uint64_t{1} << 48;  // answer, do not wait
+inline constexpr uint64_t reply_only = uint64_t{1} << 48;      // answer, do not wait
+inline constexpr uint64_t reply_deadline = uint64_t{1} << 49;  // r14; otherwise it waits for ever
 
 // What reply_and_wait's status says beside its code (in detail): the outcome of the reply half.
 inline constexpr uint16_t delivery_client_gone = 1;   // the reply's client had left

@@ -78,7 +78,31 @@ struct Message {
     Buffer buffer;
 };
 
-// Performs `operation` on the object that `handle` names; waits no longer than `deadline`.
+// Performs `operation` on the object that `handle` names; waits as long as it takes.
+// Safety: the kernel keeps rsp and overwrites every other register, all of which are named here.
+[[gnu::always_inline]] inline CallAnswer call_words(abi::Handle handle, uint64_t operation,
+                                                    uint64_t word_0 = 0, uint64_t word_1 = 0,
+                                                    uint64_t word_2 = 0, uint64_t word_3 = 0,
+                                                    uint64_t word_4 = 0, uint64_t word_5 = 0) {
+    uint64_t rax = static_cast<uint64_t>(abi::SystemCall::call);
+    uint64_t rdi = handle;
+    uint64_t rsi = operation;
+    uint64_t rdx = word_0;
+    register uint64_t rbx asm("rbx");
+    register uint64_t r8 asm("r8") = word_1;
+    register uint64_t r9 asm("r9") = word_2;
+    register uint64_t r10 asm("r10") = word_3;
+    register uint64_t r12 asm("r12") = word_4;
+    register uint64_t r13 asm("r13") = word_5;
+    asm volatile("push %%rbp\n\tsyscall\n\tpop %%rbp"
+                 : "+a"(rax), "+D"(rdi), "+S"(rsi), "+d"(rdx), "=r"(rbx), "+r"(r8), "+r"(r9),
+                   "+r"(r10), "+r"(r12), "+r"(r13)
+                 :
+                 : "rcx", "r11", "r14", "r15", "memory");
+    return {abi::Status(rax), {{rdx, r8, r9, r10, r12, r13}}, rbx, rsi};
+}
+
+// The same with a buffer; waits no longer than `deadline`.
 // Safety: the kernel reads and writes `buffer` through the page tables and reports bytes it
 // cannot reach; it keeps rsp and overwrites every other register, all of which are named here.
 [[gnu::always_inline]] inline CallAnswer call_buffer(abi::Handle handle, uint64_t operation,
@@ -89,7 +113,8 @@ struct Message {
                                                      uint64_t deadline = abi::deadline_never) {
     uint64_t rax = static_cast<uint64_t>(abi::SystemCall::call);
     uint64_t rdi = handle;
-    uint64_t rsi = operation;
+    uint64_t rsi = operation | abi::call_buffer;
+    if (deadline != abi::deadline_never) rsi |= abi::call_deadline;
     uint64_t rbx = buffer.extent();
     uint64_t rdx = word_0;
     register uint64_t r8 asm("r8") = word_1;
@@ -105,14 +130,6 @@ struct Message {
                  :
                  : "rcx", "r11", "memory");
     return {abi::Status(rax), {{rdx, r8, r9, r10, r12, r13}}, rbx, rsi};
-}
-
-// The same without a buffer.
-[[gnu::always_inline]] inline CallAnswer call_words(abi::Handle handle, uint64_t operation,
-                                                    uint64_t word_0 = 0, uint64_t word_1 = 0,
-                                                    uint64_t word_2 = 0, uint64_t word_3 = 0,
-                                                    uint64_t word_4 = 0, uint64_t word_5 = 0) {
-    return call_buffer(handle, operation, {}, word_0, word_1, word_2, word_3, word_4, word_5);
 }
 
 [[gnu::always_inline]] inline CallAnswer call(const Message& message) {
@@ -145,8 +162,8 @@ struct Delivery {
 
 // Answers `request` (0: none) and takes the table's next one, waiting until `deadline`. `flags` is
 // 0 or abi::reply_only.
-// Safety: as for call_buffer. rbp carries a word in both directions and may be the frame pointer:
-// it is exchanged through rcx, which the entry destroys anyway.
+// Safety: as for call_words. rbp comes back with a word and may be the frame pointer: the word is
+// moved to rcx, which the entry destroys anyway.
 [[gnu::always_inline]] inline Delivery reply_and_wait(abi::Handle table, uint64_t request,
                                                       const Reply& reply, uint64_t deadline,
                                                       uint64_t flags = 0) {
@@ -154,7 +171,8 @@ struct Delivery {
     uint64_t rdi = table;
     uint64_t rsi = request;
     uint64_t rbx = reply.extent() | flags;
-    uint64_t rcx = reply.status.bits;
+    if (deadline != abi::deadline_never) rbx |= abi::reply_deadline;
+    uint64_t rcx;
     uint64_t rdx = reply.words[0];
     register uint64_t r8 asm("r8") = reply.words[1];
     register uint64_t r9 asm("r9") = reply.words[2];
@@ -162,10 +180,10 @@ struct Delivery {
     register uint64_t r12 asm("r12") = reply.words[4];
     register uint64_t r13 asm("r13") = reply.words[5];
     register uint64_t r14 asm("r14") = deadline;
-    register uint64_t r15 asm("r15");
-    asm volatile("push %%rbp\n\tmov %%rcx, %%rbp\n\tsyscall\n\tmov %%rbp, %%rcx\n\tpop %%rbp"
-                 : "+a"(rax), "+D"(rdi), "+S"(rsi), "+c"(rcx), "+d"(rdx), "+b"(rbx), "+r"(r8),
-                   "+r"(r9), "+r"(r10), "+r"(r12), "+r"(r13), "+r"(r14), "=r"(r15)
+    register uint64_t r15 asm("r15") = reply.status.bits;
+    asm volatile("push %%rbp\n\tsyscall\n\tmov %%rbp, %%rcx\n\tpop %%rbp"
+                 : "+a"(rax), "+D"(rdi), "+S"(rsi), "=c"(rcx), "+d"(rdx), "+b"(rbx), "+r"(r8),
+                   "+r"(r9), "+r"(r10), "+r"(r12), "+r"(r13), "+r"(r14), "+r"(r15)
                  :
                  : "r11", "memory");
     return {abi::Status(rax),

@@ -56,7 +56,7 @@ struct RingOperation : ListNode<OperationOfList>, ListNode<OperationOfBucket> {
     std::atomic<Table*> table{nullptr};  // changed under its lock
     bool waits_for_slot = false;         // guarded by the table's lock
     uint32_t slot = 0;
-    uint32_t slot_epoch = 0;
+    uint64_t request = 0;  // the id of the request in it
     std::atomic<uint64_t> deadline{abi::deadline_never};
     Timer timer;
     Cpu* timer_cpu = nullptr;

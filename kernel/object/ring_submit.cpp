@@ -134,7 +134,7 @@ RingOperation* Ring::accept_locked(const std::atomic<uint64_t>* words, Thread& c
     operation.state = OperationState::started;
     operation.next_step = NextStep::begin;
     operation.doomed = false;
-    operation.hops = static_cast<uint8_t>(caller.hops + 1);
+    operation.hops = static_cast<uint8_t>(caller.hops() + 1);
     operation.priority = caller.priority;
     operation.progress = 0;
     operation.answer_mask = 0;

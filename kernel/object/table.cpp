@@ -9,9 +9,13 @@
 #include "kernel/object/ring.h"
 #include "kernel/schedule/scheduler.h"
 
+#include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace annulus::kernel {
+
+constinit RequestSlot no_slot;
 
 namespace {
 
@@ -22,7 +26,7 @@ constexpr uint64_t pages_for_slots(uint64_t slots) {
 // Who waits there for a slot.
 TableClient* account_of(WaitLink& place) {
     const ServedObject& object =
-        place.thread != nullptr ? *place.thread->called : *operation_at(place).object;
+        place.thread != nullptr ? *place.thread->calls : *operation_at(place).object;
     return object.client;
 }
 
@@ -46,6 +50,7 @@ Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
     table->landing_ = Ref<Process>::share(landing).leak();
     table->slot_count_ = static_cast<uint32_t>(slots);
     table->half_ = static_cast<uint32_t>(slots / 2);
+    table->room_ = static_cast<int32_t>(slots / 2);
     TRY(budget.charge(abi::Resource::slots, slots));
     auto storage = allocate_table_pages(budget, pages_for_slots(slots));
     if (!storage.ok()) {
@@ -55,6 +60,8 @@ Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
     table->slots_ = static_cast<RequestSlot*>(*storage);
     for (uint32_t i = 0; i < table->slot_count_; ++i) {
         RequestSlot* slot = new (&table->slots_[i]) RequestSlot;
+        slot->id = abi::request_epoch | i;
+        slot->table = table.get();
         slot->next_free = i + 1 < table->slot_count_ ? i + 2 : 0;
     }
     table->set_first_free(1);
@@ -73,7 +80,14 @@ Result<bool> Table::pin_some() {
     const uint64_t left = page_count_ - pinned_;
     const uint64_t count = left < abi::chunk_items ? left : abi::chunk_items;
     if (count > 0) TRY(memory_->pin(*budget, first_page_ + pinned_, count));
+    const uint64_t begin = pinned_ * abi::page_size;
     pinned_ += count;
+    if (block_ == 0) return true;
+    short_bytes_ = std::min<uint64_t>(block_, abi::page_size);
+    for (uint64_t i = begin / block_; i < slot_count_ && i * block_ < pinned_ * abi::page_size;
+         ++i) {
+        if (i * block_ >= begin) slots_[i].block = block_at(static_cast<uint32_t>(i), 0);
+    }
     return count == left;
 }
 
@@ -88,35 +102,51 @@ uint32_t Table::index_of(const RequestSlot& slot) const {
     return static_cast<uint32_t>(&slot - slots_);
 }
 
+RequestSlot* Table::slot_of(uint64_t request_id) const {
+    const uint32_t index = abi::request_slot(request_id);
+    if (index >= slot_count_ || slots_[index].id != request_id) return nullptr;
+    return &slots_[index];
+}
+
+void Table::close_door_locked() {
+    if (closed_) return;
+    uint64_t seen = door_closed;
+    // Acquire: pairs with the release of whoever stood in the door. A fast path does so for some
+    // dozens of instructions with interrupts off, and one that comes meanwhile queues at `lock_`.
+    while ((seen = door_.exchange(door_closed, std::memory_order_acquire)) == door_closed) {
+        spin_wait();
+    }
+    closed_ = true;
+    waiting_.set_head(seen);
+}
+
+void Table::open_door_locked() {
+    if (!closed_ || !plain_locked()) return;
+    closed_ = false;
+    // Release: pairs with the fast paths' exchange, an acquire.
+    door_.store(waiting_.head(), std::memory_order_release);
+}
+
+bool Table::plain_locked() const {
+    return state_ == TableState::live && slot_waiters_.empty() && closes_.empty() &&
+           queue_.empty() && !events_ready_;
+}
+
 // Above half full a client may hold its share, a part of half the slots, and always one.
 bool Table::over_share_locked(const TableClient& account) const {
-    if (used_ < half_ || account.held == 0) return false;
+    if (room_ > 0 || account.held == 0) return false;
     return account.held >= half_ / (client_count_ == 0 ? 1 : client_count_);
 }
 
 RequestSlot* Table::take_slot_locked(TableClient& account) {
     if (over_share_locked(account)) return nullptr;
-    RequestSlot* slot = nullptr;
-    if (free_head_ != 0) {
-        slot = &slots_[free_head_ - 1];
-        free_head_ = slot->next_free;
-    } else {
-        for (Thread& server : waiting_) {
-            if (server.slot == 0) break;  // those without a slot stand at the end
-            slot = &slots_[server.slot - 1];
-            server.slot = 0;
-            // A thread without a slot gives way to those that have one.
-            waiting_.remove(server);
-            waiting_.push_back(server);
-            break;
-        }
-    }
-    if (slot == nullptr) return nullptr;
-    slot->state = SlotState::granted;
-    slot->account = &account;
-    ++account.held;
-    ++used_;
-    return slot;
+    if (free_head_ != 0) return &give_free_slot_locked(account);
+    Thread* server = waiting_.front();
+    if (server == nullptr) return nullptr;
+    // A thread without a slot gives way to those that have one.
+    waiting_.remove(*server);
+    waiting_without_slot_.push_back(*server);
+    return &give_locked(*std::exchange(server->slot, &no_slot), account);
 }
 
 // The request in the slot is over: the slot is free, and its epoch never comes back.
@@ -125,14 +155,21 @@ void Table::drop_slot_locked(RequestSlot& slot) {
         --slot.account->held;
         slot.account = nullptr;
     }
-    --used_;
+    ++room_;
+    slot.caller = nullptr;
     slot.client = nullptr;
     slot.operation = nullptr;
     slot.moved_mask = 0;
     slot.bytes_out = 0;
     slot.copying = false;
-    if (++slot.epoch == 0) slot.epoch = 1;
-    slot.state = SlotState::free;
+    slot.lengths = 0;
+    // The bits of an epoch last for decades of nothing but calls.
+    slot.id += abi::request_epoch;
+    free_slot_locked(slot);
+}
+
+void Table::free_slot_locked(RequestSlot& slot) {
+    slot.set_state(SlotState::free);
     slot.next_free = free_head_;
     free_head_ = index_of(slot) + 1;
     if (!slot_waiters_.empty()) admit_clients_locked();
@@ -140,31 +177,30 @@ void Table::drop_slot_locked(RequestSlot& slot) {
 
 // A server thread begins to wait: it owns a slot if one is free, for the next request.
 void Table::reserve_slot_locked(Thread& server) {
-    server.slot = free_head_;
+    server.slot = &no_slot;
     if (free_head_ == 0) return;
-    RequestSlot& slot = slots_[free_head_ - 1];
-    free_head_ = slot.next_free;
-    slot.state = SlotState::reserved;
+    server.slot = &slots_[free_head_ - 1];
+    free_head_ = server.slot->next_free;
+    server.slot->set_state(SlotState::reserved);
 }
 
 void Table::unreserve_slot_locked(Thread& server) {
-    if (server.slot == 0) return;
-    RequestSlot& slot = slots_[server.slot - 1];
-    slot.state = SlotState::free;
-    slot.next_free = free_head_;
-    free_head_ = server.slot;
-    server.slot = 0;
-    if (!slot_waiters_.empty()) admit_clients_locked();
+    RequestSlot* slot = std::exchange(server.slot, &no_slot);
+    if (slot != &no_slot) free_slot_locked(*slot);
 }
 
 // The first free slot, of which there is one.
 RequestSlot& Table::give_free_slot_locked(TableClient& account) {
     RequestSlot& slot = slots_[free_head_ - 1];
     free_head_ = slot.next_free;
-    slot.state = SlotState::granted;
+    return give_locked(slot, account);
+}
+
+RequestSlot& Table::give_locked(RequestSlot& slot, TableClient& account) {
+    slot.set_state(SlotState::granted);
     slot.account = &account;
     ++account.held;
-    ++used_;
+    --room_;
     return slot;
 }
 
@@ -193,23 +229,11 @@ void Table::admit_clients_locked() {
             continue;
         }
         Thread& client = *chosen->thread;
-        WaitRecord waiting = WaitRecord::waiting;
-        if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                        std::memory_order_acq_rel)) {
-            continue;  // its canceller finds it unlinked
-        }
-        RequestSlot& slot = give_free_slot_locked(account);
-        slot.client = &client;
-        client.slot = index_of(slot);
+        client.given = &give_free_slot_locked(account);
+        client.given->client = &client;
         disarm_deadline(client);
         make_ready(client);
     }
-    update_plain_locked();
-}
-
-void Table::update_plain_locked() {
-    plain_ = state_ == TableState::live && slot_waiters_.empty() && closes_.empty() &&
-             queue_.empty() && !events_ready_;
 }
 
 TableClient* Table::find_client_locked(const Budget& budget) {
@@ -223,7 +247,7 @@ TableClient* Table::find_client_locked(const Budget& budget) {
 // The last record of a client went. Slots that it still holds (orphans) pass to former_clients_.
 void Table::drop_client_locked(TableClient& client) {
     for (uint32_t i = 0; client.held > 0 && i < slot_count_; ++i) {
-        if (slots_[i].account != &client) continue;
+        if (!slots_[i].is_held() || slots_[i].account != &client) continue;
         slots_[i].account = &former_clients_;
         --client.held;
         ++former_clients_.held;
@@ -233,10 +257,10 @@ void Table::drop_client_locked(TableClient& client) {
 }
 
 Table::Counts Table::counts() {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     Counts counts{slot_count_, 0, 0, 0, 0, 0};
     for (uint32_t i = 0; i < slot_count_; ++i) {
-        switch (slots_[i].state) {
+        switch (slots_[i].state()) {
             case SlotState::free:
             case SlotState::reserved: ++counts.free; break;
             case SlotState::queued: ++counts.queued; break;
@@ -254,20 +278,18 @@ Table::Counts Table::counts() {
 }
 
 Result<Budget*> Table::client_budget(uint64_t request_id) {
-    SpinGuard guard(lock_);
-    const uint32_t index = abi::request_slot(request_id);
-    if (index >= slot_count_) return Error::not_found;
-    const RequestSlot& slot = slots_[index];
-    if (slot.epoch != request_id >> 32) return Error::not_found;
+    Guard guard(*this);
+    const RequestSlot* slot = slot_of(request_id);
+    if (slot == nullptr) return Error::not_found;
     // Whoever sent it pays, also when the object it was sent through is paid by another: what one
     // program publishes, many open.
-    if (slot.state == SlotState::taken_for_ring) return slot.operation->ring->process().budget;
-    if (slot.state != SlotState::taken || slot.client == nullptr) return Error::not_found;
-    return slot.client->process->budget;
+    if (slot->state() == SlotState::taken_for_ring) return slot->operation->ring->process().budget;
+    if (slot->state() != SlotState::taken) return Error::not_found;
+    return slot->waiter()->process->budget;
 }
 
 Result<uint64_t> Table::client_key(const ServedObject& object) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (object.table != this || object.client == nullptr) return Error::not_found;
     return object.client->key;
 }
@@ -277,7 +299,7 @@ Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
     void* storage = TRY(payer.allocate_bytes(sizeof(TableClient)));
     Status failure;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         TableClient* client = find_client_locked(payer);
         if (state_ != TableState::live) {
             failure = end_status_;
@@ -293,6 +315,7 @@ Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
             }
             ++client->records;
             object->table = this;
+            object->entrance = this;
             object->cookie = cookie;
             object->client = client;
             records_.push_back(*object);

@@ -12,20 +12,29 @@
 // (the budget that pays for the object) holds more than its share of the slots.
 // A close notice comes when no request for its object is queued any more, so a server may forget an
 // object that it was told of.
-// Copies happen only in the client's address space, without locks: bytes in before the request is
-// queued, bytes out as the client's own last step. So a slot being copied belongs to its client.
+// Copies happen only in the client's address space: bytes in before the request is queued, without
+// locks, or by the fast path in the door, if they are few; bytes out as the client's own last step.
+// So a slot being copied belongs to its client.
 // Events. A semaphore set can be bound to a table: its events go to the waiting server threads, or
 // stay in the set, and then `events_ready_` says so. Requests and events alternate when both wait.
 // The set's lock comes before the table's, and every change of `events_ready_` happens under both:
 // a server thread that finds it false under the table's lock can begin to wait.
 // The end of a table (its last handle, shutdown, a broken protocol) completes every request;
-// objects that it served answer server_died (or faulted). Locking: `lock_` (rank `table`). Who ends
-// a client's or server thread's wait changes the thread's wait_record first (thread.h).
+// objects that it served answer server_died (or faulted).
+//
+// Locking: `lock_` (rank `table`), whose holder keeps the door shut. The door is what the fast
+// paths take instead: closed, or the list of the waiting server threads that own a slot. It is open
+// between holders only while the table is plain (plain_locked). Whether a thread still waits for a
+// slot, an answer or a request is decided under the lock or in the door, and nowhere else
+// (Thread::request, Thread::table, WaitingList); an operation's wait by its record.
 #pragma once
 
 #include "kernel/object/object.h"
 #include "kernel/object/semaphore.h"
+#include "kernel/object/waiting_list.h"
 #include "kernel/schedule/thread.h"
+
+#include <utility>
 
 namespace annulus::kernel {
 
@@ -54,18 +63,20 @@ class ServedObject final : public Object,
 public:
     ServedObject(Budget* payer, uint32_t size);
 
-    // Offsets of the first three are known to assembly.
-    Table* table = nullptr;  // null after the table's end; changed under the table's lock
+    // Offsets of these are known to assembly. `entrance` is the table as the fast paths see it:
+    // what is behind the door that they try.
+    Table* entrance;
     uint64_t cookie = 0;
     TableClient* client = nullptr;
-    Status end_status;    // once table is null: what calls answer
-    uint32_t queued = 0;  // requests for it in the table's queue; guarded by its lock
+    Table* table = nullptr;  // null after the table's end; changed under the table's lock
+    Status end_status;       // once table is null: what calls answer
+    uint32_t queued = 0;     // requests for it in the table's queue; guarded by its lock
     WatchList death_watches;
 
     static const ObjectKind kind_table;
 };
 
-// taken_for_ring: as taken, but the client is an operation; so the fast paths leave it alone.
+// taken_for_ring: as taken, but the client is an operation.
 enum class SlotState : uint8_t {
     free,
     reserved,
@@ -79,16 +90,22 @@ enum class SlotState : uint8_t {
 
 struct RequestSlot : ListNode<SlotQueue> {
     // Offsets of these are known to assembly.
-    uint32_t epoch = 1;  // of the request in it, or the next one; never 0
-    SlotState state = SlotState::free;
+    uint64_t id = 0;  // of the request in it, or the next one
+    // The thread that waits for the answer, while a request is taken that has no room for bytes;
+    // else null. The fast paths change nothing else to take a request into a reserved slot, and to
+    // answer it.
+    Thread* caller = nullptr;
+    TableClient* account = nullptr;  // while a request has the slot
+    std::byte* block = nullptr;      // the first page of its block, or all of it
+    Table* table = nullptr;
+
     uint8_t moved_mask = 0;  // queued: words that are busy handles of the client
     uint8_t priority = 0;
     uint8_t hops = 0;
-    Thread* client = nullptr;  // blocked; null for an orphan
-    TableClient* account = nullptr;
+    Thread* client = nullptr;  // who waits or is about to, if it is not `caller`; or null
     uint64_t cookie = 0;
     uint64_t header = 0;
-    uint64_t lengths = 0;  // bytes in | capacity out << 32
+    uint64_t lengths = 0;  // bytes in | capacity out << 32; no capacity while `reserved`
     uint64_t words[6] = {};
     uint64_t deadline = 0;
     uint32_t next_free = 0;              // index + 1 while free
@@ -96,6 +113,23 @@ struct RequestSlot : ListNode<SlotQueue> {
     bool copying = false;                // the client is copying bytes right now, in the kernel
     ServedObject* object = nullptr;      // queued: what it is for
     RingOperation* operation = nullptr;  // in the place of `client`: of a ring
+
+    SlotState state() const { return caller != nullptr ? SlotState::taken : kept_; }
+    bool is_held() const { return state() != SlotState::free && state() != SlotState::reserved; }
+    // `caller` is null.
+    void set_state(SlotState state) { kept_ = state; }
+    // A server thread has the request of `client` now.
+    void take() {
+        const bool room = lengths >> 32 != 0;
+        kept_ = room ? SlotState::taken : SlotState::reserved;
+        if (!room) caller = std::exchange(client, nullptr);
+    }
+    // The thread whose request was queued or taken.
+    Thread* waiter() const { return caller != nullptr ? caller : client; }
+
+private:
+    friend struct FastPathOffsets;
+    SlotState kept_ = SlotState::free;  // `reserved` while there is a `caller`
 };
 
 enum class TableState : uint8_t { live, faulted, dead };
@@ -130,9 +164,13 @@ public:
     // `unreferenced`: nobody can reach it any more; then its memory goes, too.
     void end(TableState state, Status status, bool unreferenced = false);
 
-    // The winner of a wait that ended by deadline or kill (wait_record is dead) takes the thread
-    // out of the table and sets its message.
-    void cancel(Thread& thread, Error error);
+    // The deadline of a thread that waits at some table passed, or it is being killed: takes it out
+    // of the table and sets its message. False: it does not wait at one (any more).
+    static bool cancel(Thread& thread, Error error);
+    // True while the thread waits for a request.
+    static bool waits(const Thread& server);
+    // A thread dies or turns to another table: it leaves the list of servers it may stand in.
+    static void leave_serving_list(Thread& thread);
 
     // --- for SemaphoreSet::bind and unbind, and for a bound set, under its lock
 
@@ -166,23 +204,47 @@ private:
     friend struct TableEnd;
     friend struct ServedEnd;
     friend struct FastPathOffsets;
-    friend void leave_serving_list(Thread&);
+
+    // Holds the lock with the door shut.
+    class SCOPED_LOCK_TYPE Guard {
+    public:
+        explicit Guard(Table& table) ACQUIRES(table.lock_) : table_(table) {
+            table_.lock_.lock();
+            table_.close_door_locked();
+        }
+        ~Guard() RELEASES() {
+            table_.open_door_locked();
+            table_.lock_.unlock();
+        }
+        Guard(const Guard&) = delete;
+        Guard& operator=(const Guard&) = delete;
+
+    private:
+        Table& table_;
+    };
+    void close_door_locked() REQUIRES(lock_);
+    void open_door_locked() REQUIRES(lock_);
+    // The one predicate for the fast paths: nothing is left to do but to hand on requests.
+    bool plain_locked() const REQUIRES(lock_);
 
     // table.cpp: slots and accounts
     void set_first_free(uint32_t head) {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         free_head_ = head;
     }
     std::byte* block_at(uint32_t slot, uint64_t offset) const;
     uint32_t index_of(const RequestSlot& slot) const;
+    // The slot of that request, or null.
+    RequestSlot* slot_of(uint64_t request_id) const;
     bool over_share_locked(const TableClient& account) const REQUIRES(lock_);
     RequestSlot* take_slot_locked(TableClient& account) REQUIRES(lock_);
     RequestSlot& give_free_slot_locked(TableClient& account) REQUIRES(lock_);
+    RequestSlot& give_locked(RequestSlot& slot, TableClient& account) REQUIRES(lock_);
+    void free_slot_locked(RequestSlot& slot) REQUIRES(lock_);
     void drop_slot_locked(RequestSlot& slot) REQUIRES(lock_);
     void reserve_slot_locked(Thread& server) REQUIRES(lock_);
     void unreserve_slot_locked(Thread& server) REQUIRES(lock_);
     void admit_clients_locked() REQUIRES(lock_);
-    void update_plain_locked() REQUIRES(lock_);
     TableClient* find_client_locked(const Budget& budget) REQUIRES(lock_);
     void drop_client_locked(TableClient& client) REQUIRES(lock_);
 
@@ -197,7 +259,7 @@ private:
         Status refusal;            // not ok: the request was not accepted
     };
     Offered offer_locked(RequestSlot& slot, ServedObject& object) REQUIRES(lock_);
-    static std::atomic<WaitRecord>& record_of(RequestSlot& slot);
+    static void begin_wait_locked(RequestSlot& slot);
     void left_queue_locked(RequestSlot& slot) REQUIRES(lock_);
     RequestSlot* take_grant(Thread& client);
     void wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights)
@@ -230,7 +292,13 @@ private:
     ServedObject* take_close_locked() REQUIRES(lock_);
     void deliver_close_locked(Thread& server, ServedObject& object) REQUIRES(lock_);
     void wait_for_request_locked(Thread& server, uint64_t deadline) REQUIRES(lock_);
-    void leave_lists_locked(Thread& server) REQUIRES(lock_);
+    // The server thread that is next, still waiting, or null.
+    Thread* next_waiting_locked() REQUIRES(lock_);
+    // Ends its wait, but for what it is told. It waits.
+    void end_wait_locked(Thread& server) REQUIRES(lock_);
+    bool cancel_request(Thread& client, RequestSlot& slot, Error error);
+    bool cancel_slot_wait(Thread& client, Error error);
+    bool cancel_serving(Thread& server, Error error);
     struct Reply {
         Thread* client = nullptr;            // answered, to be made ready
         Status outcome;                      // detail: abi::delivery_* bits
@@ -247,7 +315,8 @@ private:
     };
     static Claim claim_client(Thread& server, RingOperation& operation, uint64_t* words,
                               unsigned mask);
-    static Claim claim_client(Thread& server, Thread& client, uint64_t* words, unsigned mask);
+    static Result<void> move_answer_handles(Thread& server, const Thread& client, uint64_t* words,
+                                            unsigned mask);
     struct Served {
         enum class Next : uint8_t { fail, deliver, wait, take_event } next = Next::fail;
         Reply reply;
@@ -259,18 +328,26 @@ private:
     void deliver_event_locked(Thread& server, const SetEventTaken& event) REQUIRES(lock_);
     bool take_event(Thread& server);
     void unbind_events();
-    bool answer_locked(RequestSlot& slot, Status status) REQUIRES(lock_);
+    void answer_locked(RequestSlot& slot, Status status) REQUIRES(lock_);
     void boost_locked(uint8_t priority) REQUIRES(lock_);
 
-    // Offsets of these are known to assembly.
-    SpinLock lock_{LockRank::table};
-    TableState state_ = TableState::live;
-    bool plain_ = true;  // live, and neither requests, clients nor close notices are queued
-    uint32_t used_ = 0;  // slots that requests hold
-    uint32_t half_ = 0;  // slots / 2
-    RequestSlot* slots_ = nullptr;
-    IntrusiveList<Thread, TableThreadLink> waiting_ GUARDED_BY(lock_);
+    static constexpr uint64_t door_closed = WaitingList<Thread>::unlisted;
 
+    SpinLock lock_{LockRank::table};
+    // Offsets of these are known to assembly.
+    std::atomic<uint64_t> door_{door_closed};  // closed, or the head of `waiting_`
+    // Half the slots less those that requests hold: above 0, every client may have another one.
+    // Guarded by the door.
+    int32_t room_ = 0;
+    // The most bytes that a request may have to be copied in the door: what lies in one page.
+    uint64_t short_bytes_ = 0;
+
+    TableState state_ = TableState::live;
+    bool closed_ GUARDED_BY(lock_) = true;  // the door stays shut between holders
+    uint32_t half_ = 0;                     // slots / 2
+    RequestSlot* slots_ = nullptr;
+    WaitingList<Thread> waiting_ GUARDED_BY(lock_);  // they own a slot each
+    IntrusiveList<Thread, TableThreadLink> waiting_without_slot_ GUARDED_BY(lock_);
     IntrusiveList<Thread, TableServerLink> servers_ GUARDED_BY(lock_);  // waiting or at work
     IntrusiveList<RequestSlot, SlotQueue> queue_ GUARDED_BY(lock_);
     IntrusiveList<WaitLink, SemaphoreQueueLink> slot_waiters_ GUARDED_BY(lock_);
@@ -299,7 +376,7 @@ private:
     GraceItem end_grace_;
 };
 
-// A thread dies: it leaves the list of servers it may stand in.
-void leave_serving_list(Thread& thread);
+// What a thread's `slot` names when it has none: no request is ever in it.
+extern RequestSlot no_slot;
 
 }  // namespace annulus::kernel

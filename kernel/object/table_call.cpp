@@ -71,7 +71,7 @@ void Table::call(Thread& client, ServedObject& object, abi::Rights rights) {
 void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
     Message& message = client.message;
     if (const Status wrong = check_call(message, block_); !wrong.ok()) return fail(client, wrong);
-    if (client.hops >= abi::hops_max) return fail(client, Error::too_deep);
+    if (client.hops() >= abi::hops_max) return fail(client, Error::too_deep);
     if (capacity_out(message) > block_) {
         message.rbx = uint64_t{bytes_in(message)} | block_ << 32;  // short counts are legal
     }
@@ -89,7 +89,7 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
     RequestSlot* slot = nullptr;
     Status refusal;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (state_ != TableState::live) {
             refusal = end_status_;
         } else {
@@ -110,27 +110,22 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
 // meanwhile.
 void Table::wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights) {
     retain(object);
-    client.called = &object;
-    client.called_rights = rights;
-    client.wait_kind = WaitKind::slot;
-    client.status = ThreadStatus::blocked;
+    client.calls = &object;
+    client.calls_rights = rights;
     client.table.store(this, std::memory_order_relaxed);
+    client.given = nullptr;
     client.operation = &granted_operation;
     client.continuation = slot_granted;
     client.resume = Resume::continuation;
     arm_deadline(client, client.message.r14);
     slot_waiters_.push_back(client.link);
-    plain_ = false;
-    // Release: whoever ends the wait sees all of the above.
-    client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
 }
 
 // The client runs again: it owns a slot, unless the table ended since (its `table` is null).
 void Table::slot_granted(Thread& client) {
     client.operation = nullptr;
-    Ref<ServedObject> held = Ref<ServedObject>::adopt(*client.called);
-    client.called = nullptr;
-    client.wait_kind = WaitKind::none;
+    Ref<ServedObject> held = Ref<ServedObject>::adopt(*client.calls);
+    client.calls = nullptr;
     // Safety: the table's memory lasts until the kernel is left, also if it ends meanwhile.
     Table* table = client.table.load(std::memory_order_acquire);
     RequestSlot* slot = table == nullptr ? nullptr : table->take_grant(client);
@@ -139,7 +134,7 @@ void Table::slot_granted(Thread& client) {
         held.reset();
     } else {
         ServedObject& object = *held;
-        table->submit(client, *slot, object, client.called_rights, std::move(held));
+        table->submit(client, *slot, object, client.calls_rights, std::move(held));
     }
     leave_kernel(client);
     return_to_thread(client);
@@ -148,20 +143,19 @@ void Table::slot_granted(Thread& client) {
 // The slot that a client was granted while it waited; from here on it is in the running client's
 // hands. Null: the table ended since, and took it back.
 RequestSlot* Table::take_grant(Thread& client) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (client.table.load(std::memory_order_relaxed) != this) return nullptr;
     client.table.store(nullptr, std::memory_order_relaxed);
-    RequestSlot& slot = slots_[client.slot];
-    slot.client = nullptr;
-    return &slot;
+    client.given->client = nullptr;
+    return client.given;
 }
 
 void Table::abandon_granted(Thread& client) {
-    Ref<ServedObject> object = Ref<ServedObject>::adopt(*client.called);
-    client.called = nullptr;
+    Ref<ServedObject> object = Ref<ServedObject>::adopt(*client.calls);
+    client.calls = nullptr;
     if (Table* table = client.table.load(std::memory_order_acquire)) {
         if (RequestSlot* slot = table->take_grant(client)) {
-            SpinGuard guard(table->lock_);
+            Guard guard(*table);
             table->drop_slot_locked(*slot);
         }
     }
@@ -176,23 +170,17 @@ void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi:
     const bool copied = bytes_in(client.message) == 0 || copy_in(client.message, slot);
     Offered offered;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (!copied || state_ != TableState::live) {
             offered.refusal = copied ? end_status_ : Status(Error::bad_address);
         } else {
             fill_slot_locked(client, slot, object, rights);
             offered = offer_locked(slot, object);
         }
-        if (!offered.refusal.ok()) {
-            client.wait_record.store(WaitRecord::idle, std::memory_order_relaxed);
-            drop_slot_locked(slot);
-        }
+        if (!offered.refusal.ok()) drop_slot_locked(slot);
     }
     if (!offered.refusal.ok()) {
         disarm_deadline(client);
-        client.table.store(nullptr, std::memory_order_relaxed);
-        client.wait_kind = WaitKind::none;
-        client.status = ThreadStatus::running;
         return fail_keeping(client, offered.refusal);
     }
     held.reset();
@@ -207,18 +195,13 @@ void Table::fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObje
     slot.client = &client;
     slot.cookie = object.cookie;
     slot.moved_mask = static_cast<uint8_t>(moved_mask(message));
-    slot.hops = static_cast<uint8_t>(client.hops + 1);
+    slot.hops = static_cast<uint8_t>(client.hops() + 1);
     slot.priority = client.priority;
     slot.header = (message.rsi & 0xffff000f) | uint64_t{slot.hops} << 8 |
                   uint64_t{rights & abi::all_rights} << 32 | uint64_t{slot.moved_mask} << 56;
     slot.lengths = message.rbx;
     slot.deadline = message.r14;
     message_words(message, slot.words);
-    client.wait_kind = WaitKind::request;
-    client.status = ThreadStatus::blocked;
-    client.table.store(this, std::memory_order_relaxed);
-    client.slot = index_of(slot);
-    client.slot_epoch = slot.epoch;
     client.resume = Resume::message;
     arm_deadline(client, message.r14);
 }
@@ -226,38 +209,33 @@ void Table::fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObje
 // Gives the request to a waiting server thread, or queues it. From here on others may end the
 // client's wait.
 Table::Offered Table::offer_locked(RequestSlot& slot, ServedObject& object) {
-    for (Thread* server = waiting_.front(); server != nullptr; server = waiting_.front()) {
-        WaitRecord waiting = WaitRecord::waiting;
-        waiting_.remove(*server);
-        // Acquire-release: the winner sees the thread's complete state and publishes the request.
-        if (!server->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                         std::memory_order_acq_rel)) {
-            continue;  // its canceller finds it unlinked
-        }
-        if (const auto moved = move_request_handles(*server, slot); !moved.ok()) {
-            // The request is refused, and the server thread waits on as before.
-            waiting_.push_front(*server);
-            const uint64_t deadline = server->wait_deadline;
-            disarm_deadline(*server);
-            arm_deadline(*server, deadline);
-            server->wait_record.store(WaitRecord::waiting, std::memory_order_release);
-            return {nullptr, moved.status()};
-        }
-        disarm_deadline(*server);
-        unreserve_slot_locked(*server);
-        // Release: whoever ends the wait sees the slot and the client's state.
-        record_of(slot).store(WaitRecord::waiting, std::memory_order_release);
+    if (Thread* server = next_waiting_locked()) {
+        // Refused: the server thread waits on.
+        const auto moved = move_request_handles(*server, slot);
+        if (!moved.ok()) return {nullptr, moved.status()};
+        end_wait_locked(*server);
+        begin_wait_locked(slot);
         deliver_locked(*server, slot);
         return {server, {}};
     }
-    slot.state = SlotState::queued;
+    slot.set_state(SlotState::queued);
     slot.object = &object;
     ++object.queued;
     queue_.push_back(slot);
-    plain_ = false;
-    record_of(slot).store(WaitRecord::waiting, std::memory_order_release);
+    begin_wait_locked(slot);
     boost_locked(slot.priority);
     return {nullptr, {}};
+}
+
+// The request's client waits for the answer.
+void Table::begin_wait_locked(RequestSlot& slot) {
+    if (slot.operation != nullptr) {
+        // Release: whoever ends the wait sees the slot and the operation's state.
+        slot.operation->record.store(WaitRecord::waiting, std::memory_order_release);
+    } else {
+        // Release: pairs with the acquire in cancel(): the slot knows its table.
+        slot.client->request.store(&slot, std::memory_order_release);
+    }
 }
 
 // The request is not in the queue any more. Its object's close notice had to stay behind it.
@@ -266,7 +244,6 @@ void Table::left_queue_locked(RequestSlot& slot) {
     slot.object = nullptr;
     // Without a client: the last handle is closed.
     if (--object.queued == 0 && object.client == nullptr) closes_.push_back(object);
-    update_plain_locked();
 }
 
 bool Table::copy_in(const Message& message, const RequestSlot& slot) {
@@ -298,15 +275,14 @@ bool Table::copy_out(uint64_t buffer, const RequestSlot& slot) {
 // message.r15 is still its buffer; the table's end (table null) took the bytes away.
 void Table::finish_copy_out(Thread& client) {
     client.operation = nullptr;
-    client.wait_kind = WaitKind::none;
     const uint64_t buffer = client.message.r15;
     client.message.r15 = 0;
     Table* table = client.table.load(std::memory_order_acquire);
     RequestSlot* slot = nullptr;
     if (table != nullptr) {
-        SpinGuard guard(table->lock_);
+        Guard guard(*table);
         if (client.table.load(std::memory_order_relaxed) == table) {
-            slot = &table->slots_[client.slot];
+            slot = client.given;
             slot->copying = true;
         }
     }
@@ -314,7 +290,7 @@ void Table::finish_copy_out(Thread& client) {
         fail(client, client.cancelled);
     } else {
         if (!table->copy_out(buffer, *slot)) client.message.rax = Status(Error::bad_address).bits;
-        SpinGuard guard(table->lock_);
+        Guard guard(*table);
         client.table.store(nullptr, std::memory_order_relaxed);
         table->drop_slot_locked(*slot);
     }
@@ -326,9 +302,9 @@ void Table::finish_copy_out(Thread& client) {
 void Table::abandon_copy_out(Thread& client) {
     Table* table = client.table.load(std::memory_order_acquire);
     if (table == nullptr) return;
-    SpinGuard guard(table->lock_);
+    Guard guard(*table);
     if (client.table.exchange(nullptr, std::memory_order_relaxed) != table) return;
-    table->drop_slot_locked(table->slots_[client.slot]);
+    table->drop_slot_locked(*client.given);
 }
 
 }  // namespace annulus::kernel

@@ -38,47 +38,73 @@ void set_message_status(Thread& thread, Status status) {
 
 }  // namespace
 
-// A client or server thread whose wait ended by deadline or kill, not by the table.
-void Table::cancel(Thread& thread, Error error) {
-    SpinGuard guard(lock_);
-    Status status = error;
-    if (thread.wait_kind == WaitKind::serve) {
-        if (static_cast<ListNode<TableThreadLink>&>(thread).linked()) waiting_.remove(thread);
-        unreserve_slot_locked(thread);
-        set_message_status(thread, Status(error, Status(thread.reply_outcome).detail()));
-        thread.reply_outcome = 0;
-        thread.remove_slow_reason(SlowReason::outcome);
-    } else if (thread.wait_kind == WaitKind::slot) {
-        if (static_cast<ListNode<SemaphoreQueueLink>&>(thread.link).linked()) {
-            slot_waiters_.remove(thread.link);
-            update_plain_locked();
-        }
-        // slot_granted() finishes: with `table` null it answers this status instead.
-        thread.cancelled = status;
-    } else {
-        RequestSlot& slot = slots_[thread.slot];
-        const bool ours = slot.client == &thread && slot.epoch == thread.slot_epoch;
-        if (ours && slot.state == SlotState::queued) {
-            queue_.remove(slot);
-            left_queue_locked(slot);
-            keep_handles(thread);
-            drop_slot_locked(slot);
-        } else {
-            // Taken: the answer will never be known here, and handles stay moved.
-            status = Error::unknown_outcome;
-            if (ours) {
-                slot.state = SlotState::orphan;
-                slot.client = nullptr;
-            }
-        }
-        set_message_status(thread, status);
+// Each pointer to a table is cleared before the table's memory goes, which lasts until the kernel is
+// left; so one that was found may be followed, and says under the lock whether the thread still
+// waits. Acquire: pairs with the lock's or door's release after the pointer was set.
+bool Table::cancel(Thread& thread, Error error) {
+    if (RequestSlot* slot = thread.request.load(std::memory_order_acquire)) {
+        if (slot->table->cancel_request(thread, *slot, error)) return true;
     }
-    thread.wait_kind = WaitKind::none;
-    thread.table.store(nullptr, std::memory_order_relaxed);
+    if (Table* table = thread.table.load(std::memory_order_acquire)) {
+        if (table->cancel_slot_wait(thread, error)) return true;
+    }
+    Table* table = thread.serving.load(std::memory_order_acquire);
+    return table != nullptr && table->cancel_serving(thread, error);
+}
+
+bool Table::cancel_request(Thread& client, RequestSlot& slot, Error error) {
+    Guard guard(*this);
+    // Relaxed: changed under the lock.
+    if (client.request.load(std::memory_order_relaxed) != &slot) return false;
+    client.request.store(nullptr, std::memory_order_relaxed);
+    disarm_deadline(client);
+    if (slot.state() == SlotState::queued) {
+        queue_.remove(slot);
+        left_queue_locked(slot);
+        keep_handles(client);
+        drop_slot_locked(slot);
+        set_message_status(client, error);
+        return true;
+    }
+    // Taken: the answer will never be known here, and handles stay moved.
+    slot.caller = nullptr;
+    slot.client = nullptr;
+    slot.set_state(SlotState::orphan);
+    set_message_status(client, Error::unknown_outcome);
+    return true;
+}
+
+bool Table::cancel_slot_wait(Thread& client, Error error) {
+    Guard guard(*this);
+    // Relaxed: changed under the lock. One that has a slot waits for nothing but its turn to run.
+    if (client.table.load(std::memory_order_relaxed) != this || client.given != nullptr) {
+        return false;
+    }
+    slot_waiters_.remove(client.link);
+    disarm_deadline(client);
+    // slot_granted() finishes: with `table` null it answers this status instead.
+    client.cancelled = error;
+    client.table.store(nullptr, std::memory_order_relaxed);
+    return true;
+}
+
+bool Table::cancel_serving(Thread& server, Error error) {
+    Guard guard(*this);
+    // Relaxed: changed under the lock.
+    if (server.serving.load(std::memory_order_relaxed) != this || !waits(server)) return false;
+    end_wait_locked(server);
+    set_message_status(server, Status(error, Status(server.reply_outcome).detail()));
+    server.reply_outcome = 0;
+    server.remove_slow_reason(SlowReason::outcome);
+    server.priority = server.own_priority;
+    server.set_hops(0);
+    return true;
 }
 
 // --- served objects
 // -------------------------------------------------------------------------------
+
+static Table* no_table();
 
 struct ServedEnd {
     // The last handle went: the server is told, as soon as it asks. True: nothing is due.
@@ -91,7 +117,7 @@ struct ServedEnd {
         TableClient* unused = nullptr;
         bool done = true;
         {
-            SpinGuard guard(table->lock_);
+            Table::Guard guard(*table);
             if (object.table == nullptr) return true;
             table->records_.remove(object);
             unused = forget_client_locked(*table, object);
@@ -115,6 +141,7 @@ struct ServedEnd {
         TableClient* client = object.client;
         object.client = nullptr;
         object.table = nullptr;
+        object.entrance = no_table();
         if (--client->records > 0) return nullptr;
         table.drop_client_locked(*client);
         return client;
@@ -122,19 +149,12 @@ struct ServedEnd {
 
     static Thread* notify_locked(Table& table, ServedObject& object, bool& done)
         REQUIRES(table.lock_) {
-        while (Thread* server = table.waiting_.pop_front()) {
-            WaitRecord waiting = WaitRecord::waiting;
-            if (!server->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                             std::memory_order_acq_rel)) {
-                continue;
-            }
-            disarm_deadline(*server);
-            table.unreserve_slot_locked(*server);
+        if (Thread* server = table.next_waiting_locked()) {
+            table.end_wait_locked(*server);
             table.deliver_close_locked(*server, object);
             return server;
         }
         table.closes_.push_back(object);
-        table.plain_ = false;
         done = false;
         return nullptr;
     }
@@ -152,18 +172,26 @@ const ObjectKind ServedObject::kind_table = {abi::ObjectType::served, ServedEnd:
                                              ServedEnd::die, ServedEnd::destruct,
                                              ServedEnd::unwatch};
 
-ServedObject::ServedObject(Budget* payer, uint32_t size) : Object(kind_table, payer, size) {}
+// In the place of a table that ended: a door that is always closed, and nothing else.
+static Table* no_table() {
+    alignas(Table) static constinit std::byte memory[sizeof(Table)] = {};
+    // Safety: the fast paths look at nothing but the door, which is zero: closed. They write a zero
+    // there.
+    return reinterpret_cast<Table*>(memory);
+}
+
+ServedObject::ServedObject(Budget* payer, uint32_t size)
+    : Object(kind_table, payer, size), entrance(no_table()) {}
 
 // --- the end of a table
 // ---------------------------------------------------------------------------
 
 void Table::end(TableState state, Status status, bool unreferenced) {
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (state_ == TableState::live) {
             end_status_ = status;
             state_ = state;
-            plain_ = false;
         } else if (state == TableState::dead) {
             state_ = TableState::dead;
         }
@@ -180,41 +208,33 @@ void Table::end(TableState state, Status status, bool unreferenced) {
 struct TableEnd {
     // One waiting thread less. False when none is left.
     static bool wake_waiter(Table& table, Thread*& woken) REQUIRES(table.lock_) {
-        Thread* thread = table.waiting_.pop_front();
-        const bool client = thread == nullptr;
-        if (client) {
-            WaitLink* link = table.slot_waiters_.pop_front();
-            if (link == nullptr) return false;
-            thread = link->thread;
-            if (thread == nullptr) {
-                RingOperation& operation = operation_at(*link);
-                table.client_keeps_handles(operation);
-                table.end_waiting_locked(operation, table.end_status_);
-                return true;
-            }
-        }
-        WaitRecord waiting = WaitRecord::waiting;
-        if (!thread->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                         std::memory_order_acq_rel)) {
+        if (Thread* server = table.next_waiting_locked()) {
+            table.end_wait_locked(*server);
+            set_message_status(*server, table.end_status_);
+            server->priority = server->own_priority;
+            server->set_hops(0);
+            woken = server;
             return true;
         }
-        disarm_deadline(*thread);
-        if (client) {
-            thread->cancelled = table.end_status_;
-        } else {
-            table.unreserve_slot_locked(*thread);
-            set_message_status(*thread, table.end_status_);
-            thread->wait_kind = WaitKind::none;
+        WaitLink* link = table.slot_waiters_.pop_front();
+        if (link == nullptr) return false;
+        if (link->thread == nullptr) {
+            RingOperation& operation = operation_at(*link);
+            table.client_keeps_handles(operation);
+            table.end_waiting_locked(operation, table.end_status_);
+            return true;
         }
-        thread->table.store(nullptr, std::memory_order_relaxed);
-        woken = thread;
+        woken = link->thread;
+        disarm_deadline(*woken);
+        woken->cancelled = table.end_status_;
+        woken->table.store(nullptr, std::memory_order_relaxed);
         return true;
     }
 
     // Ends what is in one slot. False: a client copies right now, come again.
     static bool end_slot(Table& table, RequestSlot& slot) REQUIRES(table.lock_) {
         if (slot.copying) return false;
-        switch (slot.state) {
+        switch (slot.state()) {
             case SlotState::queued:
                 table.queue_.remove(slot);
                 table.left_queue_locked(slot);
@@ -253,7 +273,7 @@ struct TableEnd {
     // `stuck`: a client copies right now.
     static bool end_one(Table& table, bool& stuck) {
         Thread* woken = nullptr;
-        SpinGuard guard(table.lock_);
+        Table::Guard guard(table);
         if (wake_waiter(table, woken)) {
             if (woken != nullptr) make_ready(*woken);
             return true;
@@ -265,7 +285,7 @@ struct TableEnd {
             return true;
         }
         Thread* server = table.servers_.pop_front();
-        if (server != nullptr) server->serving = nullptr;
+        if (server != nullptr) server->serving.store(nullptr, std::memory_order_relaxed);
         return server != nullptr;
     }
 
@@ -276,7 +296,7 @@ struct TableEnd {
         ServedObject* object = nullptr;
         TableClient* unused = nullptr;
         {
-            SpinGuard guard(table.lock_);
+            Table::Guard guard(table);
             closed = table.take_close_locked();
             if (closed == nullptr) object = table.records_.pop_front();
             if (object != nullptr) {
@@ -302,7 +322,7 @@ struct TableEnd {
             if (end_object_record(table)) continue;
             bool retired;
             {
-                SpinGuard guard(table.lock_);
+                Table::Guard guard(table);
                 table.ending_ = false;
                 retired = table.unreferenced_;
             }

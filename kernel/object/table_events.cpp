@@ -7,31 +7,33 @@
 namespace annulus::kernel {
 
 Result<void> Table::set_events(SemaphoreSet* set, bool ready) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     if (state_ != TableState::live) return end_status_;
     if (events_ != nullptr) return Error::busy;
     events_ = set;
     events_ready_ = ready;
-    update_plain_locked();
     return {};
 }
 
 void Table::forget_events() {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     events_ = nullptr;
     events_ready_ = false;
-    update_plain_locked();
 }
 
 void Table::note_events(bool ready) {
     SpinGuard guard(lock_);
     events_ready_ = ready;
-    update_plain_locked();
+    if (ready) {
+        close_door_locked();
+    } else {
+        open_door_locked();
+    }
 }
 
 bool Table::has_waiting_server() {
-    SpinGuard guard(lock_);
-    return !waiting_.empty();
+    Guard guard(*this);
+    return next_waiting_locked() != nullptr;
 }
 
 // The message of an event; the thread's wait is over.
@@ -44,28 +46,19 @@ void Table::deliver_event_locked(Thread& server, const SetEventTaken& event) {
     server.remove_slow_reason(SlowReason::outcome);
     server.message.rdi = event.key;
     server.message.rdx = event.value;
-    server.wait_kind = WaitKind::none;
     server.resume = Resume::message;
     server.priority = server.own_priority;
-    server.hops = 0;
+    server.set_hops(0);
     event_next_ = false;
 }
 
 Thread* Table::grant_event(const SetEventTaken& event) {
-    SpinGuard guard(lock_);
-    while (Thread* server = waiting_.pop_front()) {
-        WaitRecord waiting = WaitRecord::waiting;
-        // Acquire-release: the winner sees the thread's complete state and publishes the event.
-        if (!server->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                         std::memory_order_acq_rel)) {
-            continue;  // its canceller finds it unlinked
-        }
-        unreserve_slot_locked(*server);
-        server->table.store(nullptr, std::memory_order_relaxed);
-        deliver_event_locked(*server, event);
-        return server;
-    }
-    return nullptr;
+    Guard guard(*this);
+    Thread* server = next_waiting_locked();
+    if (server == nullptr) return nullptr;
+    end_wait_locked(*server);
+    deliver_event_locked(*server, event);
+    return server;
 }
 
 // An event for a server thread that does not wait yet. False: there was none after all.

@@ -16,13 +16,9 @@
 
 namespace annulus::kernel {
 
-std::atomic<WaitRecord>& Table::record_of(RequestSlot& slot) {
-    return slot.operation != nullptr ? slot.operation->record : slot.client->wait_record;
-}
-
 HandleTable& Table::client_handles(const RequestSlot& slot) {
     return slot.operation != nullptr ? slot.operation->ring->process().handles
-                                     : slot.client->process->handles;
+                                     : slot.waiter()->process->handles;
 }
 
 // Handles that were about to move stay with the process.
@@ -63,7 +59,7 @@ void Table::begin(RingOperation& operation) {
     if (!refusal.ok()) return ring.finish(operation, refusal);
     RequestSlot* slot = nullptr;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         if (state_ != TableState::live) {
             refusal = end_status_;
         } else {
@@ -88,7 +84,6 @@ void Table::wait_for_slot_locked(RingOperation& operation) {
     operation.waits_for_slot = true;
     operation.arm_deadline();
     slot_waiters_.push_back(operation.place);
-    plain_ = false;
     // Release: whoever ends the wait sees all of the above.
     operation.record.store(WaitRecord::waiting, std::memory_order_release);
 }
@@ -107,7 +102,7 @@ void Table::submit_granted(RingOperation& operation) {
     Table* table = operation.table.load(std::memory_order_acquire);
     RequestSlot* slot = nullptr;
     if (table != nullptr) {
-        SpinGuard guard(table->lock_);
+        Guard guard(*table);
         if (operation.table.load(std::memory_order_relaxed) == table) {
             operation.table.store(nullptr, std::memory_order_relaxed);
             slot = &table->slots_[operation.slot];
@@ -134,7 +129,7 @@ void Table::submit(RingOperation& operation, RequestSlot& slot) {
     }
     Offered offered;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         slot.copying = false;
         if (state_ != TableState::live) {
             offered.refusal = end_status_;
@@ -172,7 +167,7 @@ void Table::fill_slot_locked(RingOperation& operation, RequestSlot& slot) {
     operation.table.store(this, std::memory_order_relaxed);
     operation.waits_for_slot = false;
     operation.slot = index_of(slot);
-    operation.slot_epoch = slot.epoch;
+    operation.request = slot.id;
     operation.arm_deadline();
 }
 
@@ -189,18 +184,17 @@ void Table::end_waiting_locked(RingOperation& operation, Status status) {
 }
 
 Status Table::cancel(RingOperation& operation, Error error) {
-    SpinGuard guard(lock_);
+    Guard guard(*this);
     Status status = error;
     if (operation.waits_for_slot) {
         if (static_cast<ListNode<SemaphoreQueueLink>&>(operation.place).linked()) {
             slot_waiters_.remove(operation.place);
-            update_plain_locked();
         }
         client_keeps_handles(operation);
     } else {
         RequestSlot& slot = slots_[operation.slot];
-        const bool ours = slot.operation == &operation && slot.epoch == operation.slot_epoch;
-        if (ours && slot.state == SlotState::queued) {
+        const bool ours = slot.operation == &operation && slot.id == operation.request;
+        if (ours && slot.state() == SlotState::queued) {
             queue_.remove(slot);
             left_queue_locked(slot);
             client_keeps_handles(operation);
@@ -209,7 +203,7 @@ Status Table::cancel(RingOperation& operation, Error error) {
             // Taken: the answer will never be known here, and handles stay moved.
             status = Error::unknown_outcome;
             if (ours) {
-                slot.state = SlotState::orphan;
+                slot.set_state(SlotState::orphan);
                 slot.operation = nullptr;
             }
         }
@@ -275,7 +269,7 @@ Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot) {
         return reply;
     }
     std::copy(std::begin(words), std::end(words), std::begin(operation.words));
-    operation.result = Status(message.rbp);
+    operation.result = Status(message.r15);
     operation.answer_mask = mask;
     operation.answer_bytes = static_cast<uint32_t>(message.rbx);
     operation.table.store(nullptr, std::memory_order_relaxed);
@@ -284,7 +278,7 @@ Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot) {
         drop_slot_locked(slot);
     } else {
         slot.bytes_out = operation.answer_bytes;
-        slot.state = SlotState::replied;
+        slot.set_state(SlotState::replied);
         slot.copying = true;
         reply.slot = &slot;
     }
@@ -308,7 +302,7 @@ void Table::finish_reply(const Reply& reply) {
     RingOperation& operation = *reply.operation;
     if (reply.slot != nullptr) {
         copy_out(operation, *reply.slot);
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         drop_slot_locked(*reply.slot);
     }
     operation.ring->finish_answered(operation);

@@ -52,21 +52,25 @@ Result<void> Table::move_request_handles(Thread& server, RequestSlot& slot) {
 
 // The thread runs the request next: its message and its priority. Its wait is over.
 void Table::deliver_locked(Thread& server, RequestSlot& slot) {
-    slot.state = slot.operation != nullptr ? SlotState::taken_for_ring : SlotState::taken;
+    if (slot.operation != nullptr) {
+        slot.set_state(SlotState::taken_for_ring);
+    } else {
+        slot.take();
+    }
+    server.slot = &slot;
     Message& message = server.message;
     message.rax = server.reply_outcome;
     server.reply_outcome = 0;
     server.remove_slow_reason(SlowReason::outcome);
     message.rdi = slot.cookie;
-    message.rsi = uint64_t{slot.epoch} << 32 | index_of(slot);
+    message.rsi = slot.id;
     set_words(message, slot.words);
     message.rbx = slot.header;
     message.rbp = slot.lengths;
     message.r14 = slot.deadline;
     message.r15 = slot.account->key;
     slot.moved_mask = 0;
-    server.hops = slot.hops;
-    server.wait_kind = WaitKind::none;
+    server.set_hops(slot.hops);
     server.resume = Resume::message;
     server.priority = std::max(server.own_priority, std::min(slot.priority, server.ceiling));
 }
@@ -79,7 +83,7 @@ void Table::deliver_close_locked(Thread& server, ServedObject& object) {
     server.remove_slow_reason(SlowReason::outcome);
     server.message.rdi = object.cookie;
     server.message.rbx = static_cast<uint64_t>(abi::Verb::close);
-    server.wait_kind = WaitKind::none;
+    server.set_hops(0);
     server.resume = Resume::message;
     server.priority = server.own_priority;
 }
@@ -99,7 +103,6 @@ bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
         closed = take_close_locked();
         if (closed != nullptr) {
             deliver_close_locked(server, *closed);
-            update_plain_locked();
             return true;
         }
         RequestSlot* slot = queue_.pop_front();
@@ -126,66 +129,40 @@ void Table::run_at_highest_locked(Thread& server) {
     }
 }
 
-// Ends the client's wait with a status alone and frees the slot. False: its canceller was first.
-bool Table::answer_locked(RequestSlot& slot, Status status) {
+// Ends the client's wait with a status alone and frees the slot.
+void Table::answer_locked(RequestSlot& slot, Status status) {
     if (slot.operation != nullptr) {
         end_waiting_locked(*slot.operation, status);
-        drop_slot_locked(slot);
-        return true;
-    }
-    Thread& client = *slot.client;
-    WaitRecord waiting = WaitRecord::waiting;
-    const bool won = client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                                std::memory_order_acq_rel);
-    if (won) {
+    } else {
+        Thread& client = *slot.waiter();
+        client.request.store(nullptr, std::memory_order_relaxed);
         client.message = {};
         client.message.rax = status.bits;
         client.resume = Resume::message;
-        client.wait_kind = WaitKind::none;
-        client.table.store(nullptr, std::memory_order_relaxed);
         disarm_deadline(client);
         make_ready(client);
     }
     drop_slot_locked(slot);
-    return won;
 }
 
-// Ends the client's wait and moves the reply's handles to it: both, or none.
-Table::Claim Table::claim_client(Thread& server, Thread& client, uint64_t* words, unsigned mask) {
-    HandleTable& mine = server.process->handles;
-    if (mask != 0) {
-        if (std::popcount(mask) > static_cast<int>(abi::moved_handles_max)) {
-            return {.gone = false, .failure = Error::too_many};
-        }
-        const auto marked = mine.mark_busy(words, mask);
-        if (!marked.ok()) return {.gone = false, .failure = marked.status()};
-    }
-    WaitRecord waiting = WaitRecord::waiting;
-    // Acquire-release: the winner sees the client's complete state and publishes the answer.
-    if (!client.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                    std::memory_order_acq_rel)) {
-        if (mask != 0) mine.unmark_busy(words, mask);
-        return {.gone = true, .failure = {}};
-    }
+// The answer's handles move to the client: all, or none.
+Result<void> Table::move_answer_handles(Thread& server, const Thread& client, uint64_t* words,
+                                        unsigned mask) {
     if (mask == 0) return {};
-    const auto moved = HandleTable::move(mine, client.process->handles, words, mask);
-    if (moved.ok()) return {};
-    mine.unmark_busy(words, mask);
-    // The client waits on as before.
-    const uint64_t deadline = client.wait_deadline;
-    disarm_deadline(client);
-    arm_deadline(client, deadline);
-    client.wait_record.store(WaitRecord::waiting, std::memory_order_release);
-    return {.gone = false, .failure = moved.status()};
+    if (std::popcount(mask) > static_cast<int>(abi::moved_handles_max)) return Error::too_many;
+    HandleTable& mine = server.process->handles;
+    TRY(mine.mark_busy(words, mask));
+    auto moved = HandleTable::move(mine, client.process->handles, words, mask);
+    if (!moved.ok()) mine.unmark_busy(words, mask);
+    return moved;
 }
 
 Table::Reply Table::reply_locked(Thread& server) {
     const Message& message = server.message;
-    const uint32_t index = abi::request_slot(message.rsi);
-    RequestSlot* slot = index < slot_count_ ? &slots_[index] : nullptr;
-    if (slot == nullptr || slot->epoch != message.rsi >> 32 ||
-        (slot->state != SlotState::taken && slot->state != SlotState::taken_for_ring &&
-         slot->state != SlotState::orphan)) {
+    RequestSlot* slot = slot_of(message.rsi);
+    const SlotState state = slot == nullptr ? SlotState::free : slot->state();
+    if (state != SlotState::taken && state != SlotState::taken_for_ring &&
+        state != SlotState::orphan) {
         return {.client = nullptr, .outcome = {}, .broken = true};
     }
     const auto capacity = static_cast<uint32_t>(slot->lengths >> 32);
@@ -193,39 +170,35 @@ Table::Reply Table::reply_locked(Thread& server) {
         return {.client = nullptr, .outcome = {}, .broken = true};
     }
     const Status gone(Error::ok, abi::delivery_client_gone);
-    if (slot->state == SlotState::orphan) {
+    if (state == SlotState::orphan) {
         drop_slot_locked(*slot);
         return {.client = nullptr, .outcome = gone, .broken = false};
     }
     if (slot->operation != nullptr) return reply_locked(server, *slot);
-    Thread& client = *slot->client;
+    Thread& client = *slot->waiter();
     uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
                                           message.r10, message.r12, message.r13};
     const unsigned mask = reply_mask(message);
-    const Claim claim = claim_client(server, client, words, mask);
-    if (!claim.failure.ok()) {
-        return {.client = nullptr, .outcome = reply_failure(claim.failure.code()), .broken = false};
+    if (const auto moved = move_answer_handles(server, client, words, mask); !moved.ok()) {
+        return {.client = nullptr, .outcome = reply_failure(moved.error()), .broken = false};
     }
-    if (claim.gone) {
-        drop_slot_locked(*slot);
-        return {.client = nullptr, .outcome = gone, .broken = false};
-    }
+    client.request.store(nullptr, std::memory_order_relaxed);
     disarm_deadline(client);
     const uint64_t buffer = client.message.r15;
     client.message = {};
     set_words(client.message, words);
-    client.message.rax = message.rbp;
+    client.message.rax = message.r15;
     client.message.rsi = mask;
     client.message.rbx = reply_bytes(message);
     client.resume = Resume::message;
     if (reply_bytes(message) == 0) {
-        client.wait_kind = WaitKind::none;
-        client.table.store(nullptr, std::memory_order_relaxed);
         drop_slot_locked(*slot);
     } else {
         client.message.r15 = buffer;
+        client.table.store(this, std::memory_order_relaxed);
+        client.given = slot;
         slot->bytes_out = reply_bytes(message);
-        slot->state = SlotState::replied;
+        slot->set_state(SlotState::replied);
         client.operation = &copy_out_operation;
         client.continuation = finish_copy_out;
         client.resume = Resume::continuation;
@@ -238,43 +211,54 @@ void Table::boost_locked(uint8_t priority) {
     unsigned looked_at = 0;
     for (Thread& server : servers_) {
         if (++looked_at > abi::chunk_items) return;
-        if (server.wait_kind == WaitKind::serve) continue;
+        if (waits(server)) continue;
         const uint8_t lent = std::min(priority, server.ceiling);
         if (server.priority < lent) set_priority(server, lent);
     }
 }
 
-void Table::leave_lists_locked(Thread& server) {
-    if (server.serving == this) {
-        servers_.remove(server);
-        server.serving = nullptr;
-    }
-}
-
 void Table::wait_for_request_locked(Thread& server, uint64_t deadline) {
-    server.wait_kind = WaitKind::serve;
-    server.status = ThreadStatus::blocked;
-    server.table.store(this, std::memory_order_relaxed);
-    server.priority = server.own_priority;
-    server.hops = 0;
-    server.resume = Resume::message;
     reserve_slot_locked(server);
-    // Those with a slot stand in front.
-    if (server.slot != 0) {
+    if (server.slot != &no_slot) {
         waiting_.push_front(server);
     } else {
-        waiting_.push_back(server);
+        waiting_without_slot_.push_back(server);
     }
     arm_deadline(server, deadline);
-    // Release: whoever ends the wait sees all of the above.
-    server.wait_record.store(WaitRecord::waiting, std::memory_order_release);
 }
 
-void leave_serving_list(Thread& thread) {
-    Table* table = thread.serving;
+Thread* Table::next_waiting_locked() {
+    Thread* server = waiting_.front();
+    return server != nullptr ? server : waiting_without_slot_.front();
+}
+
+bool Table::waits(const Thread& server) {
+    return WaitingList<Thread>::contains(server) ||
+           static_cast<const ListNode<TableThreadLink>&>(server).linked();
+}
+
+void Table::end_wait_locked(Thread& server) {
+    if (WaitingList<Thread>::contains(server)) {
+        waiting_.remove(server);
+    } else {
+        waiting_without_slot_.remove(server);
+    }
+    disarm_deadline(server);
+    unreserve_slot_locked(server);
+}
+
+void Table::leave_serving_list(Thread& thread) {
+    // Acquire: pairs with the release in serve_locked(). Safety: a table ends the service of its
+    // servers before its memory goes, which lasts until the kernel is left.
+    Table* table = thread.serving.load(std::memory_order_acquire);
+    thread.served.forget();
+    thread.slot = &no_slot;
     if (table == nullptr) return;
-    SpinGuard guard(table->lock_);
-    table->leave_lists_locked(thread);
+    Guard guard(*table);
+    // Relaxed: changed under the lock.
+    if (thread.serving.load(std::memory_order_relaxed) != table) return;
+    table->servers_.remove(thread);
+    thread.serving.store(nullptr, std::memory_order_relaxed);
 }
 
 // The reply half and, if it went well, the taking of what is due. Says what is left to do.
@@ -296,8 +280,9 @@ Table::Served Table::serve_locked(Thread& server, const Message& in) {
     }
     server.reply_outcome = outcome.bits;
     if (outcome.bits != 0) server.add_slow_reason(SlowReason::outcome);
-    if (server.serving == nullptr) {
-        server.serving = this;
+    if (server.serving.load(std::memory_order_relaxed) == nullptr) {
+        // Release: pairs with the acquires of those who come to the table through it.
+        server.serving.store(this, std::memory_order_release);
         servers_.push_back(server);
     }
     serve_next_locked(server, in.r14, served);
@@ -326,14 +311,14 @@ void Table::serve_next_locked(Thread& server, uint64_t deadline, Served& served)
 void Table::reply_and_wait(Thread& server) {
     const Message in = server.message;
     if (!reply_flags_known(in)) return fail(server, Error::not_supported);
-    if (server.serving != this) leave_serving_list(server);
+    if (server.serving.load(std::memory_order_relaxed) != this) leave_serving_list(server);
     Served served;
     {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         served = serve_locked(server, in);
     }
     for (unsigned i = 0; served.next == Served::Next::take_event && !take_event(server); ++i) {
-        SpinGuard guard(lock_);
+        Guard guard(*this);
         // The event went, or came to nothing. Whoever can write the words of semaphores can make
         // that happen again and again, so the server has to come back for more.
         event_next_ = false;

@@ -30,7 +30,7 @@ void deadline_passed(Timer& timer) {
 
 // The thread has left user mode for ever and no structure names it but its process.
 void bury(Thread& thread) {
-    leave_serving_list(thread);
+    Table::leave_serving_list(thread);
     thread.status = ThreadStatus::dead;
     thread.exit_watches.fire();
     thread.process->thread_ended(thread);
@@ -96,7 +96,9 @@ void prepare(Thread& thread, const ThreadStart& start) {
     Process& process = *thread.process;
     thread.page_table = process.space.root();
     thread.handles = process.handles.entries();
-    thread.signalled.entry = thread.waited.entry = thread.entered.entry = thread.handles;
+    thread.signalled.entry = thread.waited.entry = thread.waited_set.entry = thread.handles;
+    thread.entered.entry = thread.handles;
+    thread.called.entry = thread.served.entry = thread.handles;
     // The fast paths do not switch what a thread without the cycle counter needs switched.
     const bool fast = !process.withholds_cycles() && arch::fast_paths_available();
     thread.fast_handle_count = fast ? process.handles.size() : 0;
@@ -120,7 +122,7 @@ void prepare(Thread& thread, const ThreadStart& start) {
 }  // namespace
 
 Thread::Thread(Budget* payer, uint32_t size, Process& owner)
-    : Object(thread_kind, payer, size), process(&owner) {
+    : Object(thread_kind, payer, size), slot(&no_slot), process(&owner) {
     retain(owner);
     link.thread = this;
     work.step = end_step;

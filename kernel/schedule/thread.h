@@ -8,8 +8,9 @@
 // A thread's registers are complete in this record before another CPU may find it in any queue, so
 // it can be resumed elsewhere while the CPU that it left still runs kernel code.
 //
-// Exactly one party ends a wait: whoever changes `wait_record` from waiting to granted (a signal, a
-// request, a reply) or dead (deadline, kill). Only then may it touch the rest of the wait. A thread
+// Exactly one party ends a wait: whoever changes `wait_record` from waiting to granted (a signal)
+// or dead (deadline, kill); at a table, whoever finds the thread still waiting there under the
+// table's lock or in its door. Only then may it touch the rest of the wait. A thread
 // that is still queueing itself in several places (wait_any) is `arming`: it can be granted, which
 // it finds out itself, but not cancelled. Locking: fields of the wait belong to whoever made the
 // state change; priority and CPU to the thread's own CPU or, while ready, to that run queue's lock.
@@ -42,6 +43,7 @@ struct HandleEntry;
 class ServedObject;
 struct LongOperation;
 struct Thread;
+struct RequestSlot;
 struct ThreadOfProcess;
 struct SemaphoreQueueLink;
 struct TableServerLink;
@@ -88,15 +90,12 @@ enum class SlowReason : uint8_t {
     outcome = 8,  // it waits for a request with the outcome of a reply to be delivered
 };
 
-// What a blocked thread waits for.
+// What a blocked thread waits for, if it is not at a table.
 enum class WaitKind : uint8_t {
     none,
     semaphore,  // links[0] is queued
     any,        // several links are queued
     set,        // `link` is queued on a semaphore set
-    slot,       // for a free slot of a table
-    request,    // for the answer to a request in a slot
-    serve,      // for a request to serve
     grace,      // for a grace period (unmap, revoke)
     work,       // for the reaper (long operation)
     ring,       // for completions of a ring (progress[0])
@@ -128,13 +127,6 @@ struct WaitLink : ListNode<SemaphoreQueueLink> {
     uint32_t index = 0;  // in wait_any's list
 };
 
-// The place of a server thread among those that wait for a table's requests, and its or a client
-// thread's slot. Behind the link, so that its offset in Thread is known to assembly.
-struct TableWaiter : ListNode<TableThreadLink> {
-    uint32_t slot = 0;        // request: the slot; serve: the reserved slot + 1, or 0
-    uint32_t slot_epoch = 0;  // request: to see that the slot is still ours
-};
-
 // The handle that a thread used last for one purpose, and what it named. While the entry still has
 // this word, it names the same object with the same rights: generations never come back, and a
 // handle with a lease is not kept here. Only its owner reads and writes it.
@@ -143,11 +135,14 @@ struct RecentHandle {
     const HandleEntry* entry = nullptr;
     uint64_t word = ~uint64_t{0};  // as no entry has it
     Object* object = nullptr;
+    uint64_t rights = 0;  // of the word, as in a request's header
+
+    void forget() { word = ~uint64_t{0}; }
 };
 
 struct Thread final : Object,
                       ListNode<ThreadOfProcess>,
-                      TableWaiter,
+                      ListNode<TableThreadLink>,
                       ListNode<TableServerLink>,
                       RunQueueNode {
     // Offsets of these are known to assembly (kernel/arch/x86_64/fast_path).
@@ -159,30 +154,44 @@ struct Thread final : Object,
     uint64_t page_table = 0;         // physical root of the process
     HandleEntry* handles = nullptr;  // of the process; never changes
     uint32_t fast_handle_count = 0;  // slots of `handles`; 0 keeps the thread off the fast paths
-    // The next four are written together by the fast paths (WaitState).
+    // The next four are written together by the fast paths (WaitState). Those of a table write none
+    // of them: only `stopped` and `dead` can be relied upon.
     Resume resume = Resume::message;
     std::atomic<ThreadStatus> status{ThreadStatus::blocked};
     WaitKind wait_kind = WaitKind::none;
     uint8_t wait_padding = 0;
-    uint8_t own_priority = 0;  // RunQueueNode::priority is the effective one, maybe lent
-    uint8_t hops = 0;          // of the request that it took last
+    // RunQueueNode::priority is the effective one, maybe lent. A server thread that waits keeps
+    // what it was lent until it gets the next request.
+    uint8_t own_priority = 0;
     // Reasons why only the slow paths may switch to the thread: SlowReason bits.
     std::atomic<uint8_t> slow_reasons{0};
-    Table* serving = nullptr;  // the table whose list of servers it stands in
-    // slot, request, serve, and while bytes are to be copied out: the table. Changed under its
-    // lock.
-    std::atomic<Table*> table{nullptr};
-    std::atomic<WaitRecord> wait_record{WaitRecord::idle};
+    uint32_t next_hops = 1 << hops_shift;  // of a request that it would make, as in its header
+    // As a server: its links in WaitingList, and the slot that is reserved for it while it waits,
+    // or that of the request it took last; `no_slot` if there is none. Never a slot of a table
+    // other than `serving`.
+    uint64_t next_waiting = 0;
+    Thread* previous_waiting = nullptr;
+    RequestSlot* slot;
+    // As a client: the slot of the request whose answer it waits for. Set and cleared under the
+    // lock of the slot's table or in its door.
+    std::atomic<RequestSlot*> request{nullptr};
     std::atomic<Cpu*> cpu{nullptr};  // where it runs, or ran last
-    Process* process = nullptr;      // holds a reference
     Message message{};
-    RecentHandle signalled, waited, waited_set, entered;
+    RecentHandle signalled, waited, waited_set, entered, called, served;
     // Not null while the door of that semaphore or set names the thread (kernel/object/door.h).
     // Then it waits, whatever the members above say; they are set when the holder of the object's
     // lock takes it from the door.
     std::atomic<Object*> alone_at{nullptr};
 
     // The rest is for C++ only.
+    std::atomic<WaitRecord> wait_record{WaitRecord::idle};
+    Process* process = nullptr;  // holds a reference
+    // The table whose list of servers it stands in; changed under that table's lock.
+    std::atomic<Table*> serving{nullptr};
+    // While it waits for a slot, has been granted one, or has bytes to copy out: the table, and the
+    // slot if there is one. Changed under the table's lock.
+    std::atomic<Table*> table{nullptr};
+    RequestSlot* given = nullptr;
     void (*continuation)(Thread&) = nullptr;
     // Non-null while `continuation` is that of an operation that must be undone if the thread dies.
     const LongOperation* operation = nullptr;
@@ -200,8 +209,8 @@ struct Thread final : Object,
     WaitLink* any_links = nullptr;  // abi::wait_any_max of them, made at the first wait_any
     uint32_t any_count = 0;
     uint64_t reply_outcome = 0;      // of the reply half: status bits to be delivered
-    ServedObject* called = nullptr;  // waiting for a slot: holds a reference
-    uint32_t called_rights = 0;
+    ServedObject* calls = nullptr;   // waiting for a slot: holds a reference
+    uint32_t calls_rights = 0;
     Status cancelled;  // what it sees when `table` was taken away from it
     uint64_t affinity = ~uint64_t{0};
     uint32_t slice_percent = 100;  // of the default time slice (the budget's CPU weight)
@@ -221,6 +230,11 @@ struct Thread final : Object,
     uint64_t fault_address = 0;
     uint64_t exit_code = 0;
     WatchList exit_watches;
+
+    // Of the request that it took last; 0: none.
+    static constexpr unsigned hops_shift = 8;
+    uint8_t hops() const { return static_cast<uint8_t>((next_hops >> hops_shift) - 1); }
+    void set_hops(unsigned hops) { next_hops = (hops + 1) << hops_shift; }
 
     void add_slow_reason(SlowReason reason) {
         // Relaxed: read by whoever switches to the thread, which a lock or its wait record orders.

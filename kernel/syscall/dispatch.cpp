@@ -174,8 +174,11 @@ void fail(Thread& thread, Status status) {
 }  // namespace
 
 [[gnu::always_inline]] inline void system_call_call(Thread& thread) {
-    const Message& in = thread.message;
+    Message& in = thread.message;
     if ((in.rsi & abi::operation_word_reserved) != 0) return fail(thread, Error::not_supported);
+    if ((in.rsi & abi::call_deadline) == 0) in.r14 = abi::deadline_never;
+    if ((in.rsi & abi::call_buffer) == 0) in.r15 = in.rbx = 0;
+    in.rsi &= ~(abi::call_deadline | abi::call_buffer);
     const auto verb = static_cast<unsigned>(in.rsi & 0xf);
     const auto selector = static_cast<unsigned>(in.rsi >> 16 & 0xffff);
     // The verb's right comes after the operation's existence, so that bad_operation is seen first.
@@ -205,6 +208,8 @@ void fail(Thread& thread, Status status) {
 }
 
 void system_call_reply_and_wait(Thread& thread) {
+    if ((thread.message.rbx & abi::reply_deadline) == 0) thread.message.r14 = abi::deadline_never;
+    thread.message.rbx &= ~abi::reply_deadline;
     const auto found =
         thread.process->handles.find(thread.message.rdi, abi::ObjectType::table, abi::right_serve);
     if (!found.ok()) return fail(thread, found.status());

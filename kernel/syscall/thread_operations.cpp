@@ -3,6 +3,7 @@
 #include "arch/clock.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/semaphore.h"
+#include "kernel/object/table.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/syscall/invocation.h"
 
@@ -31,7 +32,8 @@ Status thread_get_state(Invocation& invocation) {
         .fault_address = thread.fault_address,
         .exit_code = thread.exit_code,
         .stopped = stopped(thread) ? 1u : 0u,
-        .priority = thread.priority,
+        // A server thread that waits has only its own, whatever it was lent last.
+        .priority = Table::waits(thread) ? thread.own_priority : thread.priority,
         .cpu_ns = arch::cycles_to_ns(thread.cpu_cycles),
     };
     invocation.set_results(0);

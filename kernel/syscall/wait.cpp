@@ -279,6 +279,7 @@ static bool claim_wait(Thread& thread) {
 }
 
 bool cancel_wait(Thread& thread, Error error) {
+    if (Table::cancel(thread, error)) return true;
     if (!claim_wait(thread)) return false;
     disarm_deadline(thread);
     switch (thread.wait_kind) {
@@ -297,11 +298,6 @@ bool cancel_wait(Thread& thread, Error error) {
                 set->unqueue(thread);
             }
             set_status(thread, Status(error));
-            break;
-        case WaitKind::slot:
-        case WaitKind::request:
-        case WaitKind::serve:
-            thread.table.load(std::memory_order_relaxed)->cancel(thread, error);
             break;
         case WaitKind::ring:
             // Safety: kernel_enter put it there, with a reference.

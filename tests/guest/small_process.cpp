@@ -89,7 +89,6 @@ system::Registers call_registers(abi::Handle object, uint64_t operation, uint64_
     registers.rdi = object;
     registers.rsi = operation;
     registers.rdx = word_0;
-    registers.r14 = abi::deadline_never;
     return registers;
 }
 
@@ -97,6 +96,7 @@ system::Registers serve_registers(abi::Handle table, uint64_t deadline) {
     system::Registers registers = {};
     registers.rax = static_cast<uint64_t>(abi::SystemCall::reply_and_wait);
     registers.rdi = table;
+    registers.rbx = abi::reply_deadline;
     registers.r14 = deadline;
     return registers;
 }

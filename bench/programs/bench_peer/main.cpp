@@ -2,7 +2,7 @@
 // The other side of a measured round trip, in a process of its own.
 //
 // With `home`: all of it as tasks of an executor; the object that they serve goes to `home`.
-// With `table`: answers every request at once.
+// With `table`: answers every request at once; with `blocks`, too, reads 512 bytes of each before.
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
 // With `messages` or `bytes`, a channel's end: takes whatever comes, and sleeps.
@@ -22,6 +22,20 @@ namespace {
 [[noreturn]] void serve(abi::Handle table) {
     system::Delivery request = system::reply_and_wait(table, 0, {}, abi::deadline_never);
     for (;;) {
+        request = system::reply_and_wait(table, request.request, {}, abi::deadline_never);
+    }
+}
+
+// `blocks`: the table's data memory, in blocks of 512 bytes.
+[[noreturn]] void serve_bytes(abi::Handle table, const uint64_t* blocks) {
+    constexpr unsigned words = 64;
+    system::Delivery request = system::reply_and_wait(table, 0, {}, abi::deadline_never);
+    for (;;) {
+        const uint64_t* block = blocks + uint64_t{abi::request_slot(request.request)} * words;
+        uint64_t sum = 0;
+#pragma clang loop unroll(full)
+        for (unsigned i = 0; i < words; ++i) sum += block[i];
+        asm volatile("" ::"r"(sum));  // it is looked at
         request = system::reply_and_wait(table, request.request, {}, abi::deadline_never);
     }
 }
@@ -110,7 +124,14 @@ Result<void> answer_messages(Channel end, std::string_view size) {
 }  // namespace
 
 Result<void> annulus::program_main(Environment& environment) {
-    if (auto table = environment.handle<Table>("table"); table.ok()) serve(table->value());
+    if (auto table = environment.handle<Table>("table"); table.ok()) {
+        const auto blocks = environment.handle<Memory>("blocks");
+        if (!blocks.ok()) serve(table->value());
+        const auto process = TRY(environment.handle<Process>(names::process));
+        const uint64_t at = TRY(process.map(*blocks, 0, abi::page_size, 0, abi::map_read));
+        // Safety: just mapped there.
+        serve_bytes(table->value(), reinterpret_cast<const uint64_t*>(at));
+    }
     if (auto end = environment.take<Channel>("messages"); end.ok()) {
         return take_messages(std::move(*end));
     }

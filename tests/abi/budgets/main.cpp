@@ -39,6 +39,21 @@ TEST(round_trip, "a call and its answer between two processes stay in their budg
     Peer::stop(test, child);
 }
 
+TEST(round_trip_bytes, "a call with 512 bytes that the server reads stays in its budget") {
+    const auto image = MUST(Peer::image(test));
+    const auto blocks = MUST(test.budget().create_memory(1, 0));
+    const auto table = MUST(test.budget().create_table(4, 512, blocks, 0));
+    const auto object = MUST(table.create_object(7, abi::all_rights, 0));
+    const Grant grants[] = {{"table", table}, {"blocks", blocks}};
+    const auto child = MUST(Peer::start(test, image, grants));
+    alignas(64) std::byte bytes[512] = {};
+    const system::Buffer buffer{bytes, sizeof(bytes), 0};
+    EXPECT_OK(system::call_buffer(object.value(), operation, buffer).status);
+    measure(test, "3", "call with 512 B and reply",
+            [&] { system::call_buffer(object.value(), operation, buffer); });
+    Peer::stop(test, child);
+}
+
 TEST(free_semaphore, "taking and signalling a free semaphore stays in user mode") {
     auto semaphore = MUST(CountingSemaphore::create(1));
     measure(test, "4", "semaphore down and up, free", [&] {

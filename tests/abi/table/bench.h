@@ -15,8 +15,11 @@ inline constexpr uint64_t op_share(unsigned mask) {
     return abi::operation_word(abi::Verb::share, 1, mask);
 }
 
-inline system::CallAnswer call(ServedReference object, uint64_t operation, uint64_t word_0 = 0,
-                               uint64_t deadline = abi::deadline_never) {
+inline system::CallAnswer call(ServedReference object, uint64_t operation, uint64_t word_0 = 0) {
+    return system::call_words(object.value(), operation, word_0);
+}
+inline system::CallAnswer call(ServedReference object, uint64_t operation, uint64_t word_0,
+                               uint64_t deadline) {
     return system::call_buffer(object.value(), operation, {}, word_0, 0, 0, 0, 0, 0, deadline);
 }
 

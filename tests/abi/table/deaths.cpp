@@ -17,8 +17,12 @@ void take_two(Child::Word* words) {
     static_cast<void>(system::wait(words[2].load(), 0, abi::deadline_never));
 }
 
-uint64_t with_slot(uint64_t request, uint64_t slot) { return (request >> 32) << 32 | slot; }
-uint64_t with_epoch(uint64_t request, uint64_t change) { return request + (change << 32); }
+uint64_t with_slot(uint64_t request, uint64_t slot) {
+    return request - abi::request_slot(request) + slot;
+}
+uint64_t with_epoch(uint64_t request, uint64_t change) {
+    return request + change * abi::request_epoch;
+}
 
 // What clients of a faulted table got; each call counts once.
 struct Outcomes {
@@ -180,13 +184,14 @@ TEST(reply_never_issued, "a reply to a slot that has no request faults the table
 }
 TEST(reply_beyond, "a reply to a slot beyond the table faults it") {
     lie(test, [](const TableBench&, uint64_t first, uint64_t) { return with_slot(first, 8); });
-    lie(test,
-        [](const TableBench&, uint64_t first, uint64_t) { return with_slot(first, 0xffffffff); });
+    lie(test, [](const TableBench&, uint64_t first, uint64_t) {
+        return with_slot(first, abi::table_slots_max - 1);
+    });
 }
 TEST(reply_epoch, "a reply with an old or a future epoch faults the table") {
     lie(test, [](const TableBench&, uint64_t, uint64_t second) { return with_epoch(second, 1); });
     lie(test, [](const TableBench&, uint64_t, uint64_t second) {
-        return with_epoch(second, 0xffffffff);
+        return with_epoch(second, ~uint64_t{0});
     });
     lie(test, [](const TableBench&, uint64_t, uint64_t second) {
         return uint64_t{abi::request_slot(second)};

@@ -254,7 +254,7 @@ TEST(call_registers,
     EXPECT(got.rax != 0);
     EXPECT_EQ(leaks(got), 0);
     got = enter_filled({.rax = number(abi::SystemCall::reply_and_wait),
-                        .rbx = 0,
+                        .rbx = abi::reply_deadline,
                         .rsi = 0,
                         .rdi = table.value(),
                         .r14 = 0});

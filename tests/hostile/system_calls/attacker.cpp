@@ -135,10 +135,12 @@ private:
         }
         if (random_.one_in(40)) mask = random_.below(64);
         registers_.rsi = abi::operation_word(operation->verb, operation->selector, mask);
-        if (random_.one_in(60)) registers_.rsi = random_.next();
         registers_.r14 = deadline();
         registers_.r15 = address();
         registers_.rbx = extent(operation->transfer);
+        registers_.rsi |= abi::call_deadline;
+        if (registers_.rbx != 0 || random_.one_in(2)) registers_.rsi |= abi::call_buffer;
+        if (random_.one_in(60)) registers_.rsi = random_.next();
         enter();
         note_handles(*operation, target);
     }
@@ -182,13 +184,14 @@ private:
         registers_.rdi = handle(abi::ObjectType::table);
         registers_.rsi = random_.one_in(2) ? request_ : 0;
         if (random_.one_in(200)) registers_.rsi = random_.next();
-        registers_.rbp = random_.one_in(2) ? 0 : random_.next();
+        registers_.r15 = random_.one_in(2) ? 0 : random_.next();
         registers_.rbx = random_.below(64) | (random_.one_in(3) ? uint64_t{1} << 48 : 0);
         if (random_.one_in(3)) {
             registers_.rbx |= uint64_t{random_.below(64)} << 32;
             registers_.rdx = handle(abi::ObjectType::any);
             registers_.r8 = handle(abi::ObjectType::any);
         }
+        registers_.rbx |= abi::reply_deadline;
         if (random_.one_in(50)) registers_.rbx = random_.next();
         registers_.r14 = deadline();
         enter();

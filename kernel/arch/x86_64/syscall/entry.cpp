@@ -3,10 +3,14 @@
 // enter goes to C++ without saving the message.
 //
 // The functions are naked: what is written is what runs. The fast paths do what kernel/object/
-// table_call.cpp and table_serve.cpp do, for the plain case: no bytes, no handles, no deadline, no
-// lease, a server thread that waits (call) or nothing else to serve (reply), nobody more urgent on
-// this CPU. In any other case they change nothing and leave to the C++ code; tests/abi/table runs
-// both and compares.
+// table_call.cpp and table_serve.cpp do, for the plain case: no handles, no deadline, no lease, no
+// bytes but a page at most for the server, a server thread that waits (call) or nothing else to
+// serve (reply), nobody more urgent on this CPU. In any other case they change nothing and leave to
+// the C++ code; tests/abi/table runs both.
+//
+// They go through the table's door (table.h): an exchange with zero, an acquire, takes it; the one
+// store that gives it back is a release, as every store here. While it is closed by them, the list
+// behind it, the slots of its threads and the table's room are theirs.
 //
 // Registers. rsp points to the running thread's record: interrupts are off, and NMI, double fault
 // and machine check have stacks of their own. Message registers stay where they are, so that the
@@ -23,8 +27,6 @@ extern "C" [[noreturn]] void kernel_system_call(Thread& thread);
 }  // namespace annulus::kernel
 
 using annulus::kernel::FastPathOffsets;
-using annulus::kernel::SlotState;
-using annulus::kernel::WaitRecord;
 
 // NOLINTNEXTLINE(readability-function-size): assembly, whose parts are its labels
 extern "C" [[gnu::naked]] void syscall_entry() {
@@ -56,7 +58,7 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         ".popsection\n"
 
         // --- any other case: save the message, continue in C++ on an empty kernel stack
-        ".globl fast_switch, unlock_slow_reply\n"
+        ".globl fast_switch, reply_undo\n"
         "slow_call_number:\n\t"
         "enter_thread\n"
         ".globl slow_entry\n"
@@ -104,123 +106,66 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "swapgs\n\t"
         "sysretq\n"
 
-        // --- call
-        // Free: rax rcx r11 rbp; after the first checks also r14 (it was all ones), rbx (zero),
-        // r15.
-        ".balign 16\n"
-        "fast_call:\n\t"
-        "enter_thread\n\t"
-        "leaq 1(%%r14), %%rcx\n\t"  // no deadline, no bytes
-        "orq %%rbx, %%rcx\n\t"
-        "jnz slow_entry\n\t"
-        "testq $-0xff0010, %%rsi\n\t"  // no moved handles, selector below 256
-        "jnz slow_entry\n\t"
-        "cmpb %[hops_max], %c[hops](%%rsp)\n\t"
-        "jae slow_entry\n\t"
-        // The handle: in bounds, this generation, a served object, not busy, the verb's right.
+        // --- what the two paths share
+        // To the running thread's record. `scratch` becomes the user's stack pointer, which no one
+        // needs from there on.
+        ".macro enter_fast scratch\n\t"
+        "movq %%rsp, \\scratch\n\t"
+        "movq %%gs:%c[current], %%rsp\n\t"
+        "movq %%rcx, %c[rip](%%rsp)\n\t"
+        "movq %%r11, %c[rflags](%%rsp)\n\t"
+        "movq \\scratch, %c[rsp](%%rsp)\n\t"
+        ".endm\n\t"
+
+        // Opens or closes user memory, as in trap/macros.h.S.
+        ".macro smap instruction\n"
+        "777:\n\t"
+        "\\instruction\n\t"
+        ".pushsection .smap_sites, \"a\"\n\t"
+        ".quad 777b\n\t"
+        ".popsection\n\t"
+        ".endm\n\t"
+
+        // What rdi names, if the thread used it last for this purpose and its entry has not changed
+        // since; one look at the word is enough: see RecentHandle. Leaves the word in r11.
+        ".macro recent_target recent, scratch, missing\n\t"
+        "cmpq %%rdi, \\recent+%c[recent_handle](%%rsp)\n\t"
+        "jne \\missing\n\t"
+        "movq \\recent+%c[recent_entry](%%rsp), \\scratch\n\t"
+        "movq \\recent+%c[recent_word](%%rsp), %%r11\n\t"
+        "cmpq %%r11, %c[entry_word](\\scratch)\n\t"
+        "jne \\missing\n\t"
+        ".endm\n\t"
+
+        // The whole look-up: in bounds, this generation, the type, not busy, no lease. It is
+        // remembered. Leaves the word in r11 and the object in rax; destroys rcx.
+        ".macro find_target recent, type, slow\n\t"
         "movl %%edi, %%ecx\n\t"
         "cmpl %c[handle_count](%%rsp), %%ecx\n\t"
-        "jae slow_entry\n\t"
+        "jae \\slow\n\t"
         "shlq $5, %%rcx\n\t"
         "addq %c[handles](%%rsp), %%rcx\n\t"
         "movq %c[entry_word](%%rcx), %%r11\n\t"
-        "movq %%r11, %%rbp\n\t"
-        "xorq %%rdi, %%rbp\n\t"  // slots are below 65536: bits 24-31 of rdi are 0
-        "shrq $24, %%rbp\n\t"
-        "cmpq %[served], %%rbp\n\t"
-        "jne slow_entry\n\t"
-        "btl %%esi, %%r11d\n\t"  // bit number modulo 32: the verb
-        "jnc slow_entry\n\t"
+        "movq %%r11, %%rax\n\t"
+        "xorq %%rdi, %%rax\n\t"  // slots are below 65536: bits 24-31 of rdi are 0
+        "shrq $24, %%rax\n\t"
+        "cmpq \\type, %%rax\n\t"
+        "jne \\slow\n\t"
         "cmpq $0, %c[entry_lease](%%rcx)\n\t"
-        "jne slow_entry\n\t"
+        "jne \\slow\n\t"
         "movq %c[entry_object](%%rcx), %%rax\n\t"
         "cmpq %%r11, %c[entry_word](%%rcx)\n\t"  // the entry did not change meanwhile
-        "jne slow_call_early\n\t"
-        "movq %c[object_table](%%rax), %%rbp\n\t"
-        "testq %%rbp, %%rbp\n\t"
-        "jz slow_call_early\n\t"
-        "movq %%rax, %%r15\n\t"
-        // The table's lock, if nobody has it.
-        "lock btsl $0, %c[lock](%%rbp)\n\t"
-        "jc slow_call\n\t"
-        "cmpb $0, %c[plain](%%rbp)\n\t"
-        "je unlock_slow_call\n\t"
-        // The thread that waited last: rcx points to its link. It owns a slot.
-        "movq %c[waiting](%%rbp), %%rcx\n\t"
-        "leaq %c[waiting](%%rbp), %%rbx\n\t"
-        "cmpq %%rbx, %%rcx\n\t"
-        "je unlock_slow_call\n\t"
-        "movl %c[thread_slot]-%c[link](%%rcx), %%r14d\n\t"
-        "testl %%r14d, %%r14d\n\t"
-        "jz unlock_slow_call\n\t"
-        "cmpb $0, %c[slow_reasons]-%c[link](%%rcx)\n\t"
-        "jne unlock_slow_call\n\t"
-        "movzbl %c[priority](%%rsp), %%eax\n\t"
-        "cmpb %c[own_priority]-%c[link](%%rcx), %%al\n\t"
-        "ja call_lend\n"
-        "call_lent:\n\t"
-        "movl %c[used](%%rbp), %%eax\n\t"
-        "cmpl %c[half](%%rbp), %%eax\n\t"
-        "jae unlock_slow_call\n\t"
-        "movq %%gs:%c[ready], %%rax\n\t"
-        "testq %%rax, %%rax\n\t"
-        "jnz call_ready\n"
-        "call_claim:\n\t"
-        // Whoever changes the record from waiting ends the wait: from here on there is no way back.
-        "movl %[waiting_record], %%eax\n\t"
-        "movl %[granted_record], %%ebx\n\t"
-        "lock cmpxchgq %%rbx, %c[wait_record]-%c[link](%%rcx)\n\t"
-        "jne unlock_slow_call\n\t"
-        "movq (%%rcx), %%rax\n\t"  // out of the list of waiting threads
-        "leaq %c[waiting](%%rbp), %%rbx\n\t"
-        "movq %%rax, (%%rbx)\n\t"
-        "movq %%rbx, 8(%%rax)\n\t"
-        "movq $0, (%%rcx)\n\t"
-        // The slot: r14 is its index + 1.
-        "imulq %[slot_size], %%r14, %%rax\n\t"
-        "addq %c[slots](%%rbp), %%rax\n\t"
-        "movb %[taken], %c[slot_state]-%c[slot_size](%%rax)\n\t"
-        "movq %%rsp, %c[slot_client]-%c[slot_size](%%rax)\n\t"
-        "movq $0, %c[slot_lengths]-%c[slot_size](%%rax)\n\t"
-        "movq %c[object_client](%%r15), %%rbx\n\t"
-        "movq %%rbx, %c[slot_account]-%c[slot_size](%%rax)\n\t"
-        "incl %c[client_held](%%rbx)\n\t"
-        "incl %c[used](%%rbp)\n\t"
-        "movl %c[slot_epoch]-%c[slot_size](%%rax), %%eax\n\t"
-        // The client waits for the answer.
-        "decl %%r14d\n\t"
-        "movl %%r14d, %c[thread_slot](%%rsp)\n\t"
-        "movl %%eax, %c[thread_epoch](%%rsp)\n\t"
-        "movq %%rbp, %c[thread_table](%%rsp)\n\t"
-        "movl %[in_request], %c[wait_state](%%rsp)\n\t"
-        "movq %[waiting_record], %c[wait_record](%%rsp)\n\t"
-        // The request's id and header; the server's state.
-        "shlq $32, %%rax\n\t"
-        "orq %%rax, %%r14\n\t"
-        "movzbl %c[hops](%%rsp), %%eax\n\t"
-        "incl %%eax\n\t"
-        "movb %%al, %c[hops]-%c[link](%%rcx)\n\t"
-        "shll $8, %%eax\n\t"
-        "shlq $40, %%r11\n\t"  // rights: bits 0-23 to 32-55
-        "shrq $8, %%r11\n\t"
-        "orq %%rsi, %%rax\n\t"
-        "orq %%r11, %%rax\n\t"
-        "movq %%rbx, %%r11\n\t"
-        "movq %%rax, %%rbx\n\t"
-        "movq %%r14, %%rsi\n\t"
-        "movl $0, %c[thread_slot]-%c[link](%%rcx)\n\t"
-        "movl %[running], %c[wait_state]-%c[link](%%rcx)\n\t"
-        "movq %c[object_cookie](%%r15), %%rdi\n\t"
-        "movq %c[client_key](%%r11), %%r15\n\t"
-        "movl $0, %c[lock](%%rbp)\n\t"  // a release, as every store here
-        "leaq -%c[link](%%rcx), %%rsp\n\t"
-        "xorl %%ebp, %%ebp\n\t"
-        "orq $-1, %%r14\n\t"
-        "xorl %%eax, %%eax\n"
+        "jne \\slow\n\t"
+        ".endm\n\t"
+        ".macro remember_target recent\n\t"
+        "movq %%rdi, \\recent+%c[recent_handle](%%rsp)\n\t"
+        "movq %%rcx, \\recent+%c[recent_entry](%%rsp)\n\t"
+        "movq %%r11, \\recent+%c[recent_word](%%rsp)\n\t"
+        "movq %%rax, \\recent+%c[recent_object](%%rsp)\n\t"
+        ".endm\n\t"
 
-        // --- the rest of a switch: to the thread in rsp, with rax as its status
-        // Free: rcx r11.
-        "fast_switch:\n\t"
+        // To the thread in rsp, with rax as its status. Destroys rcx and r11.
+        ".macro switch_fast\n\t"
         ".if %c[counting]\n\t"  // costs instructions: in its own variant only
         "incq %%gs:%c[entries]\n\t"
         ".endif\n\t"
@@ -229,13 +174,13 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "movq %%rcx, %c[cpu](%%rsp)\n\t"
         "movq %c[page_table](%%rsp), %%rcx\n\t"
         "cmpq %%gs:%c[loaded_root], %%rcx\n\t"
-        "je fast_same_space\n\t"
+        "je 1f\n\t"
         "movq %%rcx, %%gs:%c[loaded_root]\n\t"
-        ".if %c[counting]\n\t"  // costs instructions: in its own variant only
+        ".if %c[counting]\n\t"
         "incq %%gs:%c[root_loads]\n\t"
         ".endif\n\t"
         "movq %%rcx, %%cr3\n"
-        "fast_same_space:\n\t"
+        "1:\n\t"
         "movq %c[fs_base](%%rsp), %%rcx\n\t"
         "wrfsbase %%rcx\n\t"
         "movq %c[gs_base](%%rsp), %%r11\n\t"
@@ -244,187 +189,305 @@ extern "C" [[gnu::naked]] void syscall_entry() {
         "wrgsbase %%r11\n\t"  // the user's, now that it is in place
         "movq %c[rflags](%%rsp), %%r11\n\t"
         "movq %c[rsp](%%rsp), %%rsp\n\t"
-        "sysretq\n"
+        "sysretq\n\t"
+        ".endm\n\t"
 
-        // The client is more urgent than the server: it lends its priority, up to the server's
-        // ceiling.
-        "call_lend:\n\t"
-        "movzbl %c[ceiling]-%c[link](%%rcx), %%ebx\n\t"
-        "cmpl %%eax, %%ebx\n\t"
-        "cmoval %%eax, %%ebx\n\t"
-        "cmpb %c[own_priority]-%c[link](%%rcx), %%bl\n\t"
-        "jbe call_lent\n\t"
-        "movb %%bl, %c[priority]-%c[link](%%rcx)\n\t"
-        "jmp call_lent\n"
+        // --- call, up to where there is no way back
+        // `header` gathers the request's header. With `bytes` rbx and r15 are the buffer. Leaves
+        // the server thread in rcx, the table in r14 and the object in rdi.
+        ".macro begin_call name, header, header_low, bytes\n\t"
+        "movl %c[next_hops](%%rsp), \\header_low\n\t"
+        "cmpl %[hops_limit], \\header_low\n\t"
+        "ja \\name\\()_slow\n\t"
+        "recent_target %c[called], %%rcx, \\name\\()_find\n"
+        "\\name\\()_found:\n\t"
+        "btl %%esi, %%r11d\n\t"  // bit number modulo 32: the verb
+        "jnc \\name\\()_slow\n\t"
+        "movq %c[called]+%c[recent_object](%%rsp), %%rdi\n\t"
+        "movq %c[object_entrance](%%rdi), %%r14\n\t"
+        ".if \\bytes\n\t"
+        "cmpq %%rbx, %c[short_bytes](%%r14)\n\t"  // no room for an answer, and few enough to copy
+                                                  // in the door
+        "jb \\name\\()_slow_found\n\t"
+        "cmpq short_buffers_end(%%rip), %%r15\n\t"
+        "ja \\name\\()_slow_found\n\t"
+        ".endif\n\t"
+        // Through the door, to the thread that waited last: its address is negative.
+        "xorl %%ecx, %%ecx\n\t"
+        "xchgq %%rcx, %c[table_door](%%r14)\n\t"
+        "testq %%rcx, %%rcx\n\t"
+        "jns \\name\\()_nobody\n\t"
+        "cmpb $0, %c[slow_reasons](%%rcx)\n\t"
+        "jne \\name\\()_undo\n\t"
+        "movzbl %c[priority](%%rsp), %%eax\n\t"
+        "cmpb %c[priority](%%rcx), %%al\n\t"  // which it keeps from the last request
+        "jne \\name\\()_lend\n"
+        "\\name\\()_lent:\n\t"
+        "cmpq $0, %%gs:%c[ready]\n\t"
+        "jne \\name\\()_ready\n"
+        "\\name\\()_first:\n\t"
+        "decl %c[room](%%r14)\n\t"
+        "js \\name\\()_full\n\t"
+        ".endm\n\t"
+
+        // --- call, the rest
+        ".macro end_call header, header_low, operation, server, one, one_low, two\n\t"
+        "leal 0x100(\\header), \\one_low\n\t"
+        "movl \\one_low, %c[next_hops](\\server)\n\t"
+        "orq \\operation, \\header\n\t"
+        "orq %c[called]+%c[recent_rights](%%rsp), \\header\n\t"
+        // Into the server thread's slot.
+        "movq %c[slot](\\server), \\one\n\t"
+        "movq %%rsp, %c[slot_caller](\\one)\n\t"
+        "movq %c[object_client](%%rdi), \\two\n\t"
+        "movq \\two, %c[slot_account](\\one)\n\t"
+        "incl %c[client_held](\\two)\n\t"
+        "movq \\one, %c[request](%%rsp)\n\t"
+        "movq %c[client_key](\\two), %%r15\n\t"
+        "movq %c[slot_id](\\one), %%rsi\n\t"
+        "movq %c[object_cookie](%%rdi), %%rdi\n\t"
+        // Out of the list of waiting threads, and out of the door: a release.
+        "movq %c[next_waiting](\\server), \\one\n\t"
+        "movq $0, %c[next_waiting](\\server)\n\t"
+        "movq \\one, %c[table_door](%%r14)\n\t"
+        "movq \\server, %%rsp\n\t"
+        ".endm\n\t"
+
+        // --- call, where it is not plain
+        ".macro leave_call name\n"
+        "\\name\\()_find:\n\t"
+        "find_target %c[called], %[served_type], \\name\\()_slow\n\t"
+        "remember_target %c[called]\n\t"
+        "movq %%r11, %%rax\n\t"
+        "shlq $40, %%rax\n\t"  // rights: bits 0-23 to 32-55
+        "shrq $8, %%rax\n\t"
+        "movq %%rax, %c[called]+%c[recent_rights](%%rsp)\n\t"
+        "jmp \\name\\()_found\n"
+        // Another priority than last time: the client lends its own, up to the server's ceiling.
+        "\\name\\()_lend:\n\t"
+        "movzbl %c[ceiling](%%rcx), %%r11d\n\t"
+        "cmpl %%eax, %%r11d\n\t"
+        "cmoval %%eax, %%r11d\n\t"
+        "movzbl %c[own_priority](%%rcx), %%eax\n\t"
+        "cmpl %%eax, %%r11d\n\t"
+        "cmovbl %%eax, %%r11d\n\t"
+        "movb %%r11b, %c[priority](%%rcx)\n\t"
+        "jmp \\name\\()_lent\n"
         // Somebody is ready on this CPU: in the way is only someone more urgent than the server, or
         // an equal when no time slice has begun.
-        "call_ready:\n\t"
-        "bsrq %%rax, %%rax\n\t"
-        "cmpb %c[priority]-%c[link](%%rcx), %%al\n\t"
-        "jb call_claim\n\t"
-        "ja unlock_slow_call\n\t"
+        "\\name\\()_ready:\n\t"
+        "bsrq %%gs:%c[ready], %%rax\n\t"
+        "cmpb %c[priority](%%rcx), %%al\n\t"
+        "jb \\name\\()_first\n\t"
+        "ja \\name\\()_undo\n\t"
         "cmpq $0, %%gs:%c[slice_end]\n\t"
-        "jne call_claim\n"
-        "unlock_slow_call:\n\t"
-        "movl $0, %c[lock](%%rbp)\n"
-        "slow_call:\n\t"
-        "xorl %%ebx, %%ebx\n\t"
-        "orq $-1, %%r14\n"
-        "slow_call_early:\n\t"
+        "jne \\name\\()_first\n\t"
+        "jmp \\name\\()_undo\n"
+        "\\name\\()_full:\n\t"
+        "incl %c[room](%%r14)\n\t"
+        "jmp \\name\\()_undo\n"
+        "\\name\\()_nobody:\n\t"
+        "jz \\name\\()_slow_found\n"  // closed
+        "\\name\\()_undo:\n\t"
+        "movq %%rcx, %c[table_door](%%r14)\n"
+        "\\name\\()_slow_found:\n\t"
+        "movq %c[called]+%c[recent_handle](%%rsp), %%rdi\n"
+        "\\name\\()_slow:\n\t"
         "movl $0x1000, %%eax\n\t"
-        "jmp slow_entry\n"
+        "jmp slow_entry\n\t"
+        ".endm\n\t"
 
-        // --- reply_and_wait
-        // Free: rax rcx r11 r15; after the first checks also r14 (all ones) and rbx (zero).
+        // --- call without a deadline, bytes or moved handles, and a selector below 256
+        // Free: rax rcx r11 rbx rbp r14 r15.
+        ".balign 16\n"
+        "fast_call:\n\t"
+        "testq $-0xff0010, %%rsi\n\t"
+        "jnz call_flags\n\t"
+        "enter_fast %%rbp\n\t"
+        "begin_call call, %%rbx, %%ebx, 0\n\t"
+        "end_call %%rbx, %%ebx, %%rsi, %%rcx, %%r11, %%r11d, %%rax\n\t"
+        "xorl %%ebp, %%ebp\n\t"
+        "orq $-1, %%r14\n\t"
+        "xorl %%eax, %%eax\n\t"
+        "switch_fast\n\t"
+        "leave_call call\n\t"
+
+        // --- call with bytes for the server, at most what its table copies in the door
+        // The bytes go straight to the block of the server thread's slot. A fault leaves all as it
+        // was: the general way copies them again, and finds what is wrong or brings in the page.
+        // Free: rax rcx r11 rbp r14. The other flags are tested here, where they cost others
+        // nothing.
+        ".balign 16\n"
+        "call_flags:\n\t"
+        "movabsq %[bytes_only], %%rbp\n\t"
+        "testq %%rbp, %%rsi\n\t"
+        "jnz slow_call_number\n\t"
+        "enter_fast %%r14\n\t"
+        "begin_call bytes, %%rbp, %%ebp, 1\n\t"
+        "movl %%esi, %%eax\n\t"  // the operation without its flag
+        "movq %%rcx, %%r11\n\t"
+        "movq %c[slot](%%rcx), %%rdi\n\t"
+        "movq %c[slot_block](%%rdi), %%rdi\n\t"
+        "movq %%r15, %%rsi\n\t"
+        "movq %%gs:%c[stack_top], %%rsp\n\t"  // for a fault
+        "movl %%ebx, %%ecx\n\t"
+        "shrl $3, %%ecx\n\t"
+        "smap stac\n"
+        "bytes_words:\n\t"
+        "rep movsq\n\t"
+        "movl %%ebx, %%ecx\n\t"
+        "andl $7, %%ecx\n"
+        "bytes_rest:\n\t"
+        "rep movsb\n\t"
+        "smap clac\n\t"
+        "movq %%gs:%c[current], %%rsp\n\t"
+        "movq %c[called]+%c[recent_object](%%rsp), %%rdi\n\t"
+        "end_call %%rbp, %%ebp, %%rax, %%r11, %%rcx, %%ecx, %%rsi\n\t"
+        "xchgq %%rbx, %%rbp\n\t"  // the header, and the lengths
+        "orq $-1, %%r14\n\t"
+        "xorl %%eax, %%eax\n\t"
+        "switch_fast\n"
+        "bytes_fault:\n\t"
+        "smap clac\n\t"
+        "movq %%gs:%c[current], %%rsp\n\t"
+        "movl %%eax, %%esi\n\t"
+        "btsq $39, %%rsi\n\t"
+        "movq %%r11, %%rcx\n\t"
+        "incl %c[room](%%r14)\n\t"
+        "jmp bytes_undo\n\t"
+        "leave_call bytes\n\t"
+        ".pushsection .exception_table, \"a\"\n\t"
+        ".balign 8\n\t"
+        ".quad bytes_words, bytes_fault, 0\n\t"
+        ".quad bytes_rest, bytes_fault, 0\n\t"
+        ".popsection\n\t"
+        ".pushsection .rodata.short_buffers, \"a\"\n\t"
+        ".balign 8\n"
+        "short_buffers_end:\n\t"
+        ".quad %c[last_buffer]\n\t"
+        ".popsection\n\t"
+
+        // --- reply_and_wait without a deadline, bytes, moved handles or flags
+        // Free: rax rcx r11 rbp r14; rbx is zero.
         ".balign 16\n"
         "fast_reply:\n\t"
-        "enter_thread\n\t"
-        "leaq 1(%%r14), %%rcx\n\t"  // no deadline, no bytes, handles or flags
-        "orq %%rbx, %%rcx\n\t"
-        "jnz slow_entry\n\t"
-        "movl %%edi, %%ecx\n\t"
-        "cmpl %c[handle_count](%%rsp), %%ecx\n\t"
-        "jae slow_entry\n\t"
-        "shlq $5, %%rcx\n\t"
-        "addq %c[handles](%%rsp), %%rcx\n\t"
-        "movq %c[entry_word](%%rcx), %%r11\n\t"
-        "movq %%r11, %%r15\n\t"
-        "xorq %%rdi, %%r15\n\t"
-        "shrq $24, %%r15\n\t"
-        "cmpq %[table_type], %%r15\n\t"
-        "jne slow_entry\n\t"
-        "btl $16, %%r11d\n\t"  // the right to serve
-        "jnc slow_entry\n\t"
-        "cmpq $0, %c[entry_lease](%%rcx)\n\t"
-        "jne slow_entry\n\t"
-        "movq %c[entry_object](%%rcx), %%r15\n\t"
-        "cmpq %%r11, %c[entry_word](%%rcx)\n\t"
-        "jne slow_entry\n\t"
-        "cmpq %%r15, %c[serving](%%rsp)\n\t"  // among the table's servers already
-        "jne slow_entry\n\t"
-        "lock btsl $0, %c[lock](%%r15)\n\t"
-        "jc slow_reply\n\t"
-        "cmpb $0, %c[plain](%%r15)\n\t"
-        "je unlock_slow_reply\n\t"
-        // The request: a taken slot of this epoch.
-        "movl %%esi, %%eax\n\t"
-        "cmpl %c[slot_count](%%r15), %%eax\n\t"
-        "jae unlock_slow_reply\n\t"
-        "imulq %[slot_size], %%rax, %%r14\n\t"
-        "addq %c[slots](%%r15), %%r14\n\t"
-        "movq %%rsi, %%rcx\n\t"
-        "shrq $32, %%rcx\n\t"
-        "cmpl %c[slot_epoch](%%r14), %%ecx\n\t"
-        "jne reply_nothing\n\t"
-        "cmpb %[taken], %c[slot_state](%%r14)\n\t"
-        "jne unlock_slow_reply\n\t"
-        "movq %c[slot_client](%%r14), %%rcx\n\t"
-        "cmpb $0, %c[slow_reasons](%%rcx)\n\t"
-        "jne unlock_slow_reply\n\t"
-        "movq %%gs:%c[ready], %%rax\n\t"
+        "testq %%rbx, %%rbx\n\t"
+        "jnz slow_call_number\n\t"
+        "enter_fast %%r14\n\t"
+        "recent_target %c[served], %%rcx, reply_find\n\t"
+        "movq %c[served]+%c[recent_object](%%rsp), %%r14\n"
+        "reply_found:\n\t"
+        // Through the door; beyond it a list of waiting threads, maybe empty.
+        "xorl %%eax, %%eax\n\t"
+        "xchgq %%rax, %c[table_door](%%r14)\n\t"
         "testq %%rax, %%rax\n\t"
-        "jnz reply_ready\n"
-        "reply_claim:\n\t"
-        "movl %[waiting_record], %%eax\n\t"
-        "movl %[granted_record], %%r11d\n\t"
-        "lock cmpxchgq %%r11, %c[wait_record](%%rcx)\n\t"
-        "jne unlock_slow_reply\n\t"
+        "jz reply_slow\n\t"
+        // The request: in the slot of the one taken last, and its client waits.
+        "movq %c[slot](%%rsp), %%r11\n\t"
+        "cmpq %c[slot_id](%%r11), %%rsi\n\t"
+        "jne reply_nothing\n\t"
+        "movq %c[slot_caller](%%r11), %%rcx\n\t"
+        "testq %%rcx, %%rcx\n\t"
+        "jz reply_undo\n\t"
+        "cmpb $0, %c[slow_reasons](%%rcx)\n\t"
+        "jne reply_undo\n\t"
+        "cmpq $0, %%gs:%c[ready]\n\t"
+        "jne reply_ready\n"
+        "reply_first:\n\t"
         // The request is over: its slot is this thread's for the next one.
-        "movq %c[slot_account](%%r14), %%rax\n\t"
-        "decl %c[client_held](%%rax)\n\t"
-        "decl %c[used](%%r15)\n\t"
-        "movq %%rbx, %c[slot_account](%%r14)\n\t"
-        "movq %%rbx, %c[slot_client](%%r14)\n\t"
-        "movb %[reserved], %c[slot_state](%%r14)\n\t"
-        "incl %c[slot_epoch](%%r14)\n\t"
-        "jz reply_epoch\n"
-        "reply_epoch_done:\n\t"
-        "leal 1(%%rsi), %%eax\n\t"
-        "movl %%eax, %c[thread_slot](%%rsp)\n\t"
-        "movl %[in_serve], %c[wait_state](%%rsp)\n\t"
-        "movq %%r15, %c[thread_table](%%rsp)\n\t"
-        "movzbl %c[own_priority](%%rsp), %%eax\n\t"
-        "movb %%al, %c[priority](%%rsp)\n\t"
-        "movb %%bl, %c[hops](%%rsp)\n\t"
-        // To the front of the waiting threads.
-        "leaq %c[waiting](%%r15), %%rax\n\t"
-        "movq (%%rax), %%r11\n\t"
-        "leaq %c[link](%%rsp), %%r14\n\t"
-        "movq %%r11, (%%r14)\n\t"
-        "movq %%rax, 8(%%r14)\n\t"
-        "movq %%r14, 8(%%r11)\n\t"
-        "movq %%r14, (%%rax)\n\t"
-        "movq %[waiting_record], %c[wait_record](%%rsp)\n\t"
-        "movl %[running], %c[wait_state](%%rcx)\n\t"
-        "movl $0, %c[lock](%%r15)\n\t"
+        "movq %c[slot_account](%%r11), %%rdi\n\t"
+        "decl %c[client_held](%%rdi)\n\t"
+        "incl %c[room](%%r14)\n\t"
+        "movq %%rbx, %c[slot_caller](%%r11)\n\t"
+        "addq %[next_epoch], %c[slot_id](%%r11)\n\t"
+        "movq %%rbx, %c[request](%%rcx)\n\t"
+        // To the front of the waiting threads, and out of the door: a release.
+        "movq %%rax, %c[next_waiting](%%rsp)\n\t"
+        "testq %%rax, %%rax\n\t"
+        "js reply_second\n"
+        "reply_listed:\n\t"
+        "movq %%rsp, %c[table_door](%%r14)\n\t"
         "movq %%rcx, %%rsp\n\t"
-        "movq %%rbp, %%rax\n\t"
+        "movq %%r15, %%rax\n\t"
         "xorl %%esi, %%esi\n\t"
         "xorl %%edi, %%edi\n\t"
         "xorl %%ebp, %%ebp\n\t"
         "xorl %%r14d, %%r14d\n\t"
         "xorl %%r15d, %%r15d\n\t"
-        "jmp fast_switch\n"
+        "switch_fast\n"
 
+        "fast_switch:\n\t"
+        "switch_fast\n"
+        "reply_second:\n\t"
+        "movq %%rsp, %c[previous_waiting](%%rax)\n\t"
+        "jmp reply_listed\n"
         "reply_ready:\n\t"
-        "bsrq %%rax, %%rax\n\t"
-        "cmpb %c[priority](%%rcx), %%al\n\t"
-        "jb reply_claim\n\t"
-        "ja unlock_slow_reply\n\t"
+        "bsrq %%gs:%c[ready], %%rdi\n\t"
+        "cmpb %c[priority](%%rcx), %%dil\n\t"
+        "jb reply_first\n\t"
+        "ja reply_undo_found\n\t"
         "cmpq $0, %%gs:%c[slice_end]\n\t"
-        "jne reply_claim\n"
-        "unlock_slow_reply:\n\t"
-        "movl $0, %c[lock](%%r15)\n"
-        "slow_reply:\n\t"
-        "orq $-1, %%r14\n\t"
+        "jne reply_first\n"
+        "reply_undo_found:\n\t"
+        "movq %c[served]+%c[recent_handle](%%rsp), %%rdi\n"
+        "reply_undo:\n\t"
+        "movq %%rax, %c[table_door](%%r14)\n"
+        "reply_slow:\n\t"
         "movl $0x1001, %%eax\n\t"
         "jmp slow_entry\n"
-        "reply_epoch:\n\t"  // epochs are never 0
-        "incl %c[slot_epoch](%%r14)\n\t"
-        "jmp reply_epoch_done"
+        "reply_find:\n\t"
+        "find_target %c[served], %[table_type], reply_slow\n\t"
+        "btl $16, %%r11d\n\t"  // the right to serve
+        "jnc reply_slow\n\t"
+        // Among the table's servers already; and so its slot, if it has one, is this table's.
+        "cmpq %%rax, %c[serving](%%rsp)\n\t"
+        "jne reply_slow\n\t"
+        "remember_target %c[served]\n\t"
+        "movq %%rax, %%r14\n\t"
+        "jmp reply_found"
         :
-        : [ceiling] "i"(FastPathOffsets::ceiling), [client_held] "i"(FastPathOffsets::client_held),
-          [counting] "i"(annulus::kernel::counters ? 1 : 0),
-          [client_key] "i"(FastPathOffsets::client_key), [cpu] "i"(FastPathOffsets::cpu),
-          [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
-          [entry_lease] "i"(FastPathOffsets::entry_lease),
-          [entry_object] "i"(FastPathOffsets::entry_object),
-          [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
-          [granted_record] "i"(WaitRecord::granted), [gs_base] "i"(FastPathOffsets::gs_base),
-          [half] "i"(FastPathOffsets::half), [handle_count] "i"(FastPathOffsets::handle_count),
-          [handles] "i"(FastPathOffsets::handles), [hops] "i"(FastPathOffsets::hops),
-          [hops_max] "i"(annulus::abi::hops_max), [in_request] "i"(FastPathOffsets::in_request),
-          [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
-          [loaded_root] "i"(FastPathOffsets::loaded_root), [lock] "i"(FastPathOffsets::lock),
-          [message] "i"(FastPathOffsets::message),
-          [object_client] "i"(FastPathOffsets::object_client),
-          [object_cookie] "i"(FastPathOffsets::object_cookie),
-          [object_table] "i"(FastPathOffsets::object_table),
-          [own_priority] "i"(FastPathOffsets::own_priority),
-          [page_table] "i"(FastPathOffsets::page_table), [plain] "i"(FastPathOffsets::plain),
-          [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
-          [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
-          [rip] "i"(FastPathOffsets::rip), [root_loads] "i"(FastPathOffsets::root_loads),
-          [rsp] "i"(FastPathOffsets::rsp), [running] "i"(FastPathOffsets::running),
-          [scratch] "i"(FastPathOffsets::scratch), [self] "i"(FastPathOffsets::self),
-          [served] "i"(annulus::abi::ObjectType::served), [serving] "i"(FastPathOffsets::serving),
-          [slot_account] "i"(FastPathOffsets::slot_account),
-          [slot_client] "i"(FastPathOffsets::slot_client),
-          [slot_count] "i"(FastPathOffsets::slot_count),
-          [slot_epoch] "i"(FastPathOffsets::slot_epoch),
-          [slot_lengths] "i"(FastPathOffsets::slot_lengths),
-          [slot_size] "i"(FastPathOffsets::slot_size),
-          [slot_state] "i"(FastPathOffsets::slot_state),
-          [slice_end] "i"(FastPathOffsets::slice_end), [slots] "i"(FastPathOffsets::slots),
-          [slow_reasons] "i"(FastPathOffsets::slow_reasons),
-          [stack_top] "i"(FastPathOffsets::stack_top),
-          [table_type] "i"(annulus::abi::ObjectType::table), [taken] "i"(SlotState::taken),
-          [thread_epoch] "i"(FastPathOffsets::thread_epoch),
-          [thread_slot] "i"(FastPathOffsets::thread_slot),
-          [thread_table] "i"(FastPathOffsets::thread_table), [used] "i"(FastPathOffsets::used),
-          [wait_record] "i"(FastPathOffsets::wait_record),
-          [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
-          [waiting_record] "i"(WaitRecord::waiting));
+        :
+        [bytes_only] "i"(~uint64_t{0xff000f} & ~annulus::abi::call_buffer),
+        [called] "i"(FastPathOffsets::called), [ceiling] "i"(FastPathOffsets::ceiling),
+        [client_held] "i"(FastPathOffsets::client_held),
+        [client_key] "i"(FastPathOffsets::client_key),
+        [counting] "i"(annulus::kernel::counters ? 1 : 0), [cpu] "i"(FastPathOffsets::cpu),
+        [current] "i"(FastPathOffsets::current), [entries] "i"(FastPathOffsets::entries),
+        [entry_lease] "i"(FastPathOffsets::entry_lease),
+        [entry_object] "i"(FastPathOffsets::entry_object),
+        [entry_word] "i"(FastPathOffsets::entry_word), [fs_base] "i"(FastPathOffsets::fs_base),
+        [gs_base] "i"(FastPathOffsets::gs_base), [handle_count] "i"(FastPathOffsets::handle_count),
+        [handles] "i"(FastPathOffsets::handles),
+        [hops_limit] "i"(annulus::abi::hops_max << annulus::kernel::Thread::hops_shift),
+        [last_buffer] "i"(annulus::abi::user_end - annulus::abi::page_size),
+        [loaded_root] "i"(FastPathOffsets::loaded_root), [message] "i"(FastPathOffsets::message),
+        [next_epoch] "i"(annulus::abi::request_epoch), [next_hops] "i"(FastPathOffsets::next_hops),
+        [next_waiting] "i"(FastPathOffsets::next_waiting),
+        [object_client] "i"(FastPathOffsets::object_client),
+        [object_cookie] "i"(FastPathOffsets::object_cookie),
+        [object_entrance] "i"(FastPathOffsets::object_entrance),
+        [own_priority] "i"(FastPathOffsets::own_priority),
+        [page_table] "i"(FastPathOffsets::page_table),
+        [previous_waiting] "i"(FastPathOffsets::previous_waiting),
+        [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
+        [recent_entry] "i"(FastPathOffsets::recent_entry),
+        [recent_handle] "i"(FastPathOffsets::recent_handle),
+        [recent_object] "i"(FastPathOffsets::recent_object),
+        [recent_rights] "i"(FastPathOffsets::recent_rights),
+        [recent_word] "i"(FastPathOffsets::recent_word), [request] "i"(FastPathOffsets::request),
+        [rflags] "i"(FastPathOffsets::rflags), [rip] "i"(FastPathOffsets::rip),
+        [room] "i"(FastPathOffsets::room), [root_loads] "i"(FastPathOffsets::root_loads),
+        [rsp] "i"(FastPathOffsets::rsp), [scratch] "i"(FastPathOffsets::scratch),
+        [self] "i"(FastPathOffsets::self), [served] "i"(FastPathOffsets::served),
+        [served_type] "i"(annulus::abi::ObjectType::served),
+        [serving] "i"(FastPathOffsets::serving), [short_bytes] "i"(FastPathOffsets::short_bytes),
+        [slice_end] "i"(FastPathOffsets::slice_end), [slot] "i"(FastPathOffsets::slot),
+        [slot_account] "i"(FastPathOffsets::slot_account),
+        [slot_block] "i"(FastPathOffsets::slot_block),
+        [slot_caller] "i"(FastPathOffsets::slot_caller), [slot_id] "i"(FastPathOffsets::slot_id),
+        [slow_reasons] "i"(FastPathOffsets::slow_reasons),
+        [stack_top] "i"(FastPathOffsets::stack_top), [table_door] "i"(FastPathOffsets::table_door),
+        [table_type] "i"(annulus::abi::ObjectType::table));
 }
 
 extern "C" [[gnu::naked]] void return_with_message(const void*, const annulus::arch::ReturnState*) {

@@ -48,13 +48,15 @@ struct FastPathOffsets {
     static constexpr size_t own_priority = offsetof(Thread, own_priority);
     static constexpr size_t priority = offsetof(Thread, priority);
     static constexpr size_t ceiling = offsetof(Thread, ceiling);
-    static constexpr size_t hops = offsetof(Thread, hops);
+    static constexpr size_t next_hops = offsetof(Thread, next_hops);
     static constexpr size_t slow_reasons = offsetof(Thread, slow_reasons);
     static constexpr size_t serving = offsetof(Thread, serving);
-    static constexpr size_t thread_table = offsetof(Thread, table);
-    static constexpr size_t thread_slot = offsetof(Thread, slot);
-    static constexpr size_t thread_epoch = offsetof(Thread, slot_epoch);
-    static constexpr size_t wait_record = offsetof(Thread, wait_record);
+    static constexpr size_t slot = offsetof(Thread, slot);
+    static constexpr size_t next_waiting = offsetof(Thread, next_waiting);
+    static constexpr size_t previous_waiting = offsetof(Thread, previous_waiting);
+    static constexpr size_t request = offsetof(Thread, request);
+    static constexpr size_t called = offsetof(Thread, called);
+    static constexpr size_t served = offsetof(Thread, served);
     static constexpr size_t cpu = offsetof(Thread, cpu);
     static constexpr size_t message = offsetof(Thread, message);
     static constexpr size_t saved_rbp = offsetof(Thread, message.rbp);
@@ -65,14 +67,13 @@ struct FastPathOffsets {
     static constexpr size_t alone_at = offsetof(Thread, alone_at);
     // The base class RunQueueNode: its link, then its priority.
     static constexpr size_t node = offsetof(Thread, priority) - sizeof(ListNode<ReadyLink>);
-    static constexpr size_t waiting_link =
-        offsetof(Thread, slot) - sizeof(ListNode<TableThreadLink>);
 
     // RecentHandle
     static constexpr size_t recent_handle = offsetof(RecentHandle, handle);
     static constexpr size_t recent_entry = offsetof(RecentHandle, entry);
     static constexpr size_t recent_word = offsetof(RecentHandle, word);
     static constexpr size_t recent_object = offsetof(RecentHandle, object);
+    static constexpr size_t recent_rights = offsetof(RecentHandle, rights);
 
     // Semaphore
     static constexpr size_t door = offsetof(Semaphore, door_);
@@ -95,44 +96,37 @@ struct FastPathOffsets {
     static constexpr size_t entry_lease = offsetof(HandleEntry, lease);
 
     // ServedObject and TableClient
-    static constexpr size_t object_table = offsetof(ServedObject, table);
+    static constexpr size_t object_entrance = offsetof(ServedObject, entrance);
     static constexpr size_t object_cookie = offsetof(ServedObject, cookie);
     static constexpr size_t object_client = offsetof(ServedObject, client);
     static constexpr size_t client_key = offsetof(TableClient, key);
     static constexpr size_t client_held = offsetof(TableClient, held);
 
-    static constexpr size_t lock = offsetof(Table, lock_);  // a SpinLock begins with its word
-    static constexpr size_t plain = offsetof(Table, plain_);
-    static constexpr size_t used = offsetof(Table, used_);
-    static constexpr size_t half = offsetof(Table, half_);
+    // Table
+    static constexpr size_t table_door = offsetof(Table, door_);
+    static_assert(Table::door_closed == 0 && WaitingList<Thread>::last == 1);
+    static constexpr size_t room = offsetof(Table, room_);
+    static constexpr size_t short_bytes = offsetof(Table, short_bytes_);
     static constexpr size_t slots = offsetof(Table, slots_);
-    static constexpr size_t slot_count = offsetof(Table, slot_count_);
-    static constexpr size_t waiting = offsetof(Table, waiting_);  // the head's next link
     static constexpr size_t free_head = offsetof(Table, free_head_);
     static constexpr size_t event_next = offsetof(Table, event_next_);
 
     // RequestSlot
-    static constexpr size_t slot_size = sizeof(RequestSlot);
-    static constexpr size_t slot_epoch = offsetof(RequestSlot, epoch);
-    static constexpr size_t slot_state = offsetof(RequestSlot, state);
-    static constexpr size_t slot_client = offsetof(RequestSlot, client);
+    static constexpr size_t slot_id = offsetof(RequestSlot, id);
+    static constexpr size_t slot_caller = offsetof(RequestSlot, caller);
     static constexpr size_t slot_account = offsetof(RequestSlot, account);
-    static constexpr size_t slot_lengths = offsetof(RequestSlot, lengths);
+    static constexpr size_t slot_block = offsetof(RequestSlot, block);
+    static constexpr size_t slot_kept = offsetof(RequestSlot, kept_);
     static constexpr size_t slot_next_free = offsetof(RequestSlot, next_free);
+    static constexpr size_t slot_size = sizeof(RequestSlot);
 
-    static constexpr uint32_t in_request =
-        wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::request);
-    static constexpr uint32_t in_serve =
-        wait_state_of(Resume::message, ThreadStatus::blocked, WaitKind::serve);
     static constexpr uint32_t ready_state =
         wait_state_of(Resume::unit, ThreadStatus::ready, WaitKind::none);
-    static constexpr uint32_t running =
-        wait_state_of(Resume::message, ThreadStatus::running, WaitKind::none);
 };
 
 static_assert(offsetof(Thread, status) == offsetof(Thread, resume) + 1 &&
               offsetof(Thread, wait_kind) == offsetof(Thread, resume) + 2 &&
               offsetof(Thread, wait_padding) == offsetof(Thread, resume) + 3);
-static_assert(sizeof(SpinLock) >= 8 && sizeof(ThreadStatus) == 1 && sizeof(Resume) == 1);
+static_assert(sizeof(ThreadStatus) == 1 && sizeof(Resume) == 1);
 
 }  // namespace annulus::kernel

@@ -17,7 +17,6 @@
 
 using annulus::kernel::FastPathOffsets;
 using annulus::kernel::SlotState;
-using annulus::kernel::WaitRecord;
 
 namespace {
 
@@ -264,59 +263,47 @@ extern "C" [[gnu::naked]] void syscall_set_paths() {
         // r13: the table that the set is bound to. The event goes to the server thread that waited
         // last, as in table_events.cpp.
         "btsq %[thread_bit], %%r13\n\t"
-        "lock btsl $0, %c[lock](%%r13)\n\t"
-        "jc both_table_leave\n\t"
-        "cmpb $0, %c[plain](%%r13)\n\t"
-        "je both_table_unlock\n\t"
-        "leaq %c[waiting](%%r13), %%rax\n\t"
-        "movq (%%rax), %%r15\n\t"  // the thread's link
-        "cmpq %%rax, %%r15\n\t"
-        "je both_table_unlock\n\t"
-        "cmpb $0, %c[slow_reasons]-%c[link](%%r15)\n\t"
-        "jne both_table_unlock\n\t"
-        "unless_others_first %c[priority]-%c[link](%%r15), both_table_unlock\n\t"
+        "xorl %%r15d, %%r15d\n\t"
+        "xchgq %%r15, %c[table_door](%%r13)\n\t"  // the thread
+        "testq %%r15, %%r15\n\t"
+        "jz both_table_leave\n\t"
+        "jns both_table_undo\n\t"  // none waits
+        "cmpb $0, %c[slow_reasons](%%r15)\n\t"
+        "jne both_table_undo\n\t"
+        "unless_others_first %c[own_priority](%%r15), both_table_undo\n\t"
         "lock cmpxchgq %%r14, %c[door](%%r9)\n\t"  // rax is 0: open
-        "jne both_table_unlock\n\t"
+        "jne both_table_undo\n\t"
         "movq %c[semaphore_word](%%r9), %%rdx\n\t"
         "lock cmpxchgq %%r14, (%%rdx)\n\t"  // from no units to K
         "jne both_table_unit\n\t"
-        // Whoever changes the record from waiting ends the server's wait.
-        "movl %[waiting_record], %%eax\n\t"
-        "movl %[granted_record], %%edx\n\t"
-        "lock cmpxchgq %%rdx, %c[wait_record]-%c[link](%%r15)\n\t"
-        "jne both_table_lost\n\t"
         "save_return\n\t"
         "movq %%r9, %c[alone_at](%%rsp)\n\t"
         "movq %%rsp, %c[door](%%r9)\n\t"  // from here on others may find the thread
         "xorl %%eax, %%eax\n\t"
-        "movq (%%r15), %%rdx\n\t"  // out of the list of waiting threads
-        "leaq %c[waiting](%%r13), %%rcx\n\t"
-        "movq %%rdx, (%%rcx)\n\t"
-        "movq %%rcx, 8(%%rdx)\n\t"
-        "movq %%rax, (%%r15)\n\t"
-        // Its slot, if it owns one, is free.
-        "movl %c[thread_slot]-%c[link](%%r15), %%edx\n\t"
-        "testl %%edx, %%edx\n\t"
-        "jz 1f\n\t"
-        "imulq %[slot_size], %%rdx, %%rcx\n\t"
-        "addq %c[slots](%%r13), %%rcx\n\t"
-        "movb %[free], %c[slot_state]-%c[slot_size](%%rcx)\n\t"
-        "movl %c[free_head](%%r13), %%esi\n\t"
-        "movl %%esi, %c[slot_next_free]-%c[slot_size](%%rcx)\n\t"
+        // Its slot is free.
+        "movq %c[slot](%%r15), %%rcx\n\t"
+        "movb %[free], %c[slot_kept](%%rcx)\n\t"
+        "movl %c[free_head](%%r13), %%edx\n\t"
+        "movl %%edx, %c[slot_next_free](%%rcx)\n\t"
+        "movl %c[slot_id](%%rcx), %%edx\n\t"
+        "andl %[last_slot], %%edx\n\t"
+        "incl %%edx\n\t"
         "movl %%edx, %c[free_head](%%r13)\n\t"
-        "movl %%eax, %c[thread_slot]-%c[link](%%r15)\n"
-        "1:\n\t"
-        "movl %[running], %c[wait_state]-%c[link](%%r15)\n\t"
-        "movq %%rax, %c[thread_table]-%c[link](%%r15)\n\t"
+        "movzbl %c[own_priority](%%r15), %%edx\n\t"
+        "movb %%dl, %c[priority](%%r15)\n\t"
+        "movl %[no_hops], %c[next_hops](%%r15)\n\t"
         "movb %%al, %c[event_next](%%r13)\n\t"
-        "movl %%eax, %c[lock](%%r13)\n\t"  // a release, as every store here
+        // Out of the list of waiting threads, and out of the door: a release.
+        "movq %c[next_waiting](%%r15), %%rdx\n\t"
+        "movq %%rax, %c[next_waiting](%%r15)\n\t"
+        "movq %%rdx, %c[table_door](%%r13)\n\t"
         "movq %c[member_key](%%r12), %%rdi\n\t"
         "movq %c[member_set](%%r12), %%rdx\n\t"
         "btrq %[thread_bit], %%r13\n\t"
         "btrq %[thread_bit], %%r12\n\t"
         "movq %%r13, %c[set_door](%%rdx)\n\t"
         "movq %%r12, %c[door](%%r8)\n\t"
-        "leaq -%c[link](%%r15), %%rsp\n\t"
+        "movq %%r15, %%rsp\n\t"
         "movl %[event], %%eax\n\t"
         "xorl %%esi, %%esi\n\t"
         "xorl %%edx, %%edx\n\t"
@@ -330,51 +317,42 @@ extern "C" [[gnu::naked]] void syscall_set_paths() {
         "xorl %%r14d, %%r14d\n\t"
         "xorl %%r15d, %%r15d\n\t"
         "jmp fast_switch\n"
-        "both_table_lost:\n\t"
-        "movq %c[semaphore_word](%%r9), %%rdx\n\t"
-        "andb $0x7f, 7(%%rdx)\n"  // K off
         "both_table_unit:\n\t"
         "movq $0, %c[door](%%r9)\n"
-        "both_table_unlock:\n\t"
-        "movl $0, %c[lock](%%r13)\n"
+        "both_table_undo:\n\t"
+        "movq %%r15, %c[table_door](%%r13)\n"
         "both_table_leave:\n\t"
         "btrq %[thread_bit], %%r13\n\t"
         "movq %c[member_set](%%r12), %%r15\n\t"
         "jmp both_event_undo\n\t"
 
-        // --- reply_and_wait with no such request: r15 the table, plain and locked; rbx 0. Without
-        // any request the thread waits for one, or for an event.
+        // --- reply_and_wait with no such request: r14 the table, rax the list behind its door.
+        // Without any request the thread waits for one, or for an event.
         ".balign 16\n"
         "reply_nothing:\n\t"
         "testq %%rsi, %%rsi\n\t"
-        "jnz unlock_slow_reply\n\t"
+        "jnz reply_undo\n\t"
         "cmpb $0, %c[slow_reasons](%%rsp)\n\t"
-        "jne unlock_slow_reply\n\t"
+        "jne reply_undo\n\t"
         // The slot for the next request.
-        "movl %c[free_head](%%r15), %%eax\n\t"
-        "testl %%eax, %%eax\n\t"
-        "jz unlock_slow_reply\n\t"
-        "imulq %[slot_size], %%rax, %%r14\n\t"
-        "addq %c[slots](%%r15), %%r14\n\t"
-        "movl %c[slot_next_free]-%c[slot_size](%%r14), %%ecx\n\t"
-        "movl %%ecx, %c[free_head](%%r15)\n\t"
-        "movb %[reserved], %c[slot_state]-%c[slot_size](%%r14)\n\t"
-        "movl %%eax, %c[thread_slot](%%rsp)\n\t"
-        "movl %[in_serve], %c[wait_state](%%rsp)\n\t"
-        "movq %%r15, %c[thread_table](%%rsp)\n\t"
-        "movzbl %c[own_priority](%%rsp), %%eax\n\t"
-        "movb %%al, %c[priority](%%rsp)\n\t"
-        "movb %%bl, %c[hops](%%rsp)\n\t"
-        // To the front of the waiting threads.
-        "leaq %c[waiting](%%r15), %%rax\n\t"
-        "movq (%%rax), %%rcx\n\t"
-        "leaq %c[link](%%rsp), %%r14\n\t"
-        "movq %%rcx, (%%r14)\n\t"
-        "movq %%rax, 8(%%r14)\n\t"
-        "movq %%r14, 8(%%rcx)\n\t"
-        "movq %%r14, (%%rax)\n\t"
-        "movq %[waiting_record], %c[wait_record](%%rsp)\n\t"
-        "movl $0, %c[lock](%%r15)\n\t"  // from here on others may find the thread
+        "movl %c[free_head](%%r14), %%ecx\n\t"
+        "testl %%ecx, %%ecx\n\t"
+        "jz reply_undo\n\t"
+        "decl %%ecx\n\t"
+        "imulq %[slot_size], %%rcx, %%rcx\n\t"
+        "addq %c[slots](%%r14), %%rcx\n\t"
+        "movl %c[slot_next_free](%%rcx), %%r11d\n\t"
+        "movl %%r11d, %c[free_head](%%r14)\n\t"
+        "movb %[reserved], %c[slot_kept](%%rcx)\n\t"
+        "movq %%rcx, %c[slot](%%rsp)\n\t"
+        // To the front of the waiting threads, and out of the door: from here on others may find
+        // the thread.
+        "movq %%rax, %c[next_waiting](%%rsp)\n\t"
+        "testq %%rax, %%rax\n\t"
+        "jns 1f\n\t"
+        "movq %%rsp, %c[previous_waiting](%%rax)\n"
+        "1:\n\t"
+        "movq %%rsp, %c[table_door](%%r14)\n\t"
         "count_entry\n\t"
         "xorl %%eax, %%eax\n\t"
         "jmp wait_blocked"
@@ -385,27 +363,27 @@ extern "C" [[gnu::naked]] void syscall_set_paths() {
           [door] "i"(FastPathOffsets::door), [entries] "i"(FastPathOffsets::entries),
           [event] "i"(event_status.bits), [event_next] "i"(FastPathOffsets::event_next),
           [free] "i"(SlotState::free), [free_head] "i"(FastPathOffsets::free_head),
-          [granted_record] "i"(WaitRecord::granted), [hops] "i"(FastPathOffsets::hops),
-          [in_serve] "i"(FastPathOffsets::in_serve), [link] "i"(FastPathOffsets::waiting_link),
-          [lock] "i"(FastPathOffsets::lock), [member_key] "i"(FastPathOffsets::member_key),
+          [last_slot] "i"(annulus::abi::request_epoch - 1),
+          [member_key] "i"(FastPathOffsets::member_key),
           [member_set] "i"(FastPathOffsets::member_set), [next] "i"(FastPathOffsets::next),
+          [next_hops] "i"(FastPathOffsets::next_hops),
+          [next_waiting] "i"(FastPathOffsets::next_waiting),
+          [no_hops] "i"(1 << annulus::kernel::Thread::hops_shift),
           [node] "i"(FastPathOffsets::node), [own_priority] "i"(FastPathOffsets::own_priority),
-          [plain] "i"(FastPathOffsets::plain), [priority] "i"(FastPathOffsets::priority),
-          [ready] "i"(FastPathOffsets::ready), [ready_state] "i"(FastPathOffsets::ready_state),
-          [reserved] "i"(SlotState::reserved), [rflags] "i"(FastPathOffsets::rflags),
-          [rip] "i"(FastPathOffsets::rip), [rsp] "i"(FastPathOffsets::rsp),
-          [running] "i"(FastPathOffsets::running), [saved_rbp] "i"(FastPathOffsets::saved_rbp),
+          [previous_waiting] "i"(FastPathOffsets::previous_waiting),
+          [priority] "i"(FastPathOffsets::priority), [ready] "i"(FastPathOffsets::ready),
+          [ready_state] "i"(FastPathOffsets::ready_state), [reserved] "i"(SlotState::reserved),
+          [rflags] "i"(FastPathOffsets::rflags), [rip] "i"(FastPathOffsets::rip),
+          [rsp] "i"(FastPathOffsets::rsp), [saved_rbp] "i"(FastPathOffsets::saved_rbp),
           [saved_rdx] "i"(FastPathOffsets::saved_rdx), [self] "i"(FastPathOffsets::self),
           [semaphore_word] "i"(FastPathOffsets::semaphore_word),
           [set_door] "i"(FastPathOffsets::set_door), [slice_end] "i"(FastPathOffsets::slice_end),
+          [slot] "i"(FastPathOffsets::slot), [slot_id] "i"(FastPathOffsets::slot_id),
+          [slot_kept] "i"(FastPathOffsets::slot_kept),
           [slot_next_free] "i"(FastPathOffsets::slot_next_free),
-          [slot_size] "i"(FastPathOffsets::slot_size),
-          [slot_state] "i"(FastPathOffsets::slot_state), [slots] "i"(FastPathOffsets::slots),
+          [slot_size] "i"(FastPathOffsets::slot_size), [slots] "i"(FastPathOffsets::slots),
           [slow_reasons] "i"(FastPathOffsets::slow_reasons),
+          [table_door] "i"(FastPathOffsets::table_door),
           [thread_bit] "i"(annulus::kernel::door_thread_bit),
-          [thread_slot] "i"(FastPathOffsets::thread_slot),
-          [thread_table] "i"(FastPathOffsets::thread_table),
-          [wait_record] "i"(FastPathOffsets::wait_record),
-          [wait_state] "i"(FastPathOffsets::wait_state), [waiting] "i"(FastPathOffsets::waiting),
-          [waiting_record] "i"(WaitRecord::waiting));
+          [wait_state] "i"(FastPathOffsets::wait_state));
 }

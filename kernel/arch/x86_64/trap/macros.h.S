@@ -10,10 +10,11 @@
     .popsection
 .endm
 
-// A page fault at label `from` in kernel mode continues at label `to`.
+// A page fault at label `from` in kernel mode is resolved, or continues at label `to`. With a 0 as
+// the third word, not here, it is not resolved.
 .macro exception_entry from, to
     .pushsection .exception_table, "a"
     .balign 8
-    .quad \from, \to
+    .quad \from, \to, 1
     .popsection
 .endm

@@ -14,6 +14,7 @@ using annulus::arch::TrapFrame;
 
 struct ExceptionEntry {
     uint64_t fault, resume;
+    uint64_t resolves;  // 0: continues at `resume` whatever the reason
 };
 
 }  // namespace
@@ -45,7 +46,9 @@ bool recover(TrapFrame& frame, uint64_t address) {
     for (const ExceptionEntry* entry = exception_table_begin; entry != exception_table_end;
          ++entry) {
         if (entry->fault != frame.rip) continue;
-        if (!kernel_resolve_user_fault(address, frame.error)) frame.rip = entry->resume;
+        if (entry->resolves == 0 || !kernel_resolve_user_fault(address, frame.error)) {
+            frame.rip = entry->resume;
+        }
         return true;
     }
     return false;
