@@ -245,6 +245,7 @@ TEST(child_operands, "a child's CPU weight and priority ceiling are within the p
         uint32_t weight, ceiling;
         bool good;
     };
+    // A weight of cpu_weight_max, and of cpu_weight_max + 1; the parent's ceiling is 40.
     constexpr Case cases[] = {{0, 0, false},    {1, 0, true},     {1000, 40, true},
                               {1001, 0, false}, {100, 41, false}, {100, 64, false},
                               {~0u, 0, false},  {100, ~0u, false}};
@@ -254,6 +255,12 @@ TEST(child_operands, "a child's CPU weight and priority ceiling are within the p
         const auto made = parent.create_budget(limits);
         EXPECT_EQ(made.error(), one.good ? Error::ok : Error::bad_argument);
     }
+    // The root's ceiling is the highest priority there is.
+    limits.cpu_weight = 1;
+    limits.priority_ceiling = abi::priority_count - 1;
+    EXPECT_OK(test.budget().create_budget(limits));
+    limits.priority_ceiling = abi::priority_count;
+    EXPECT_ERROR(test.budget().create_budget(limits), Error::bad_argument);
     // A record that is cut short.
     constexpr uint64_t create = abi::operation_word(abi::Verb::create, 4);
     limits.cpu_weight = 100;
@@ -294,6 +301,7 @@ TEST(depth, "budgets nest to the named depth, and one deeper answers too_deep") 
         const auto deepest = settled_ledger(above);
         limits = {};
         limits.cpu_weight = 1;
+        // It would be number budget_depth_max + 1.
         EXPECT_ERROR(above.create_budget(limits), Error::too_deep);
         expect_returned(test, above, deepest, "the deepest");
         // Those above may go first: what is below holds them.

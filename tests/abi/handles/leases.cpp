@@ -188,6 +188,7 @@ TEST(lease_depth, "leases nest to the named depth, and one deeper answers too_de
     }
     const auto before = MUST(own_budget(test).get_ledger());
     const auto state = MUST(test.process().get_state());
+    // It would be number lease_depth_max + 1.
     EXPECT_ERROR(above.get_duplicate(abi::all_rights, abi::duplicate_revocable), Error::too_deep);
     EXPECT_OK(above.get_duplicate(abi::all_rights, 0));
     const auto after = MUST(own_budget(test).get_ledger());

@@ -122,7 +122,7 @@ TEST(table_sizes, "handle tables have 16 to 65536 slots") {
                                 uint64_t{1} << 32, ~uint64_t{0}}) {
         EXPECT(test.budget().create_process(size, 0).status() == Status(Error::bad_argument, 0));
     }
-    EXPECT_OK(test.budget().create_process(16, 0));
+    EXPECT_OK(test.budget().create_process(16, 0));  // process_handles_min; not 15, which is - 1
     EXPECT_OK(test.budget().create_process(abi::process_handles_max, 0));
 }
 
@@ -143,11 +143,15 @@ TEST(thread_operands, "a thread's entry, stack, thread pointer, priority and CPU
         EXPECT(start(entry, bad, 0, 1, 0) == Status(Error::bad_argument, 1));
         EXPECT(start(entry, small_stack_top, bad, 1, 0) == Status(Error::bad_argument, 3));
     }
-    for (const uint64_t bad : {uint64_t{64}, uint64_t{256}, uint64_t{1} << 40}) {
+    for (const uint64_t bad : {uint64_t{abi::priority_count}, uint64_t{256}, uint64_t{1} << 40}) {
         EXPECT(start(entry, small_stack_top, 0, bad, 0) == Status(Error::bad_argument, 4));
     }
     EXPECT(start(entry, small_stack_top, 0, 1, uint64_t{1} << 63) ==
            Status(Error::bad_argument, 5));
+    // At the highest there is, by the root's ceiling.
+    auto exiting = MUST(make_subject(test));
+    EXPECT_OK(exiting.process.start(small_exit, 7, abi::priority_count - 1));
+    expect_end(test, exiting, abi::EndReason::exited, 7, "the highest priority");
     const auto state = MUST(subject.process.process().get_state());
     EXPECT_EQ(state.threads, 0u);
     EXPECT_EQ(state.reason, abi::EndReason::alive);
@@ -416,7 +420,7 @@ TEST(destroyed_above, "a thread that misses what a budget above its own paid for
     }
 }
 
-TEST(many_handles, "a process may have 65536 handle slots, and pays for them exactly") {
+TEST(many_handles, "a process may have 65536 handle slots, uses each, and pays for them exactly") {
     auto limits = usual_limits();
     amount(limits, abi::Resource::handles) = abi::process_handles_max;
     const auto budget = MUST(test.budget().create_budget(limits));
@@ -427,10 +431,13 @@ TEST(many_handles, "a process may have 65536 handle slots, and pays for them exa
                   abi::process_handles_max);
         const auto semaphore =
             MUST(budget.create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
-        for (unsigned slot = 1; slot <= 3; ++slot) {
+        // Slot 0 is never used.
+        for (unsigned slot = 1; slot < abi::process_handles_max && !test.failed(); ++slot) {
             auto copy = MUST(semaphore.get_duplicate(abi::all_rights, 0));
             EXPECT_EQ(abi::slot_of(MUST(process.share_install(std::move(copy.handle)))), slot);
         }
+        auto beyond = MUST(semaphore.get_duplicate(abi::all_rights, 0));
+        EXPECT_ERROR(process.share_install(std::move(beyond.handle)), Error::no_room);
         EXPECT_ERROR(budget.create_process(16, 0), Error::no_budget);
     }
     expect_returned(test, budget, before, "the process's budget");

@@ -12,12 +12,11 @@ namespace annulus::test::cases {
 namespace {
 
 constexpr uint64_t kernel_bit = semaphore_protocol::kernel_bit;
-constexpr unsigned most = abi::wait_any_max;
 
 // Semaphores and the list that names them all, in order.
 struct Many {
-    Semaphore semaphores[most];
-    abi::WaitEntry entries[most + 1] = {};
+    Semaphore semaphores[abi::wait_any_max];
+    abi::WaitEntry entries[abi::wait_any_max + 1] = {};
 
     static Result<std::unique_ptr<Many>> create(const Context& test, unsigned count) {
         std::unique_ptr<Many> many(new Many);
@@ -33,9 +32,9 @@ struct Many {
 }  // namespace annulus::test::cases
 
 TEST(any_sizes, "wait_any takes 1 to 128 entries; 129 are too_many, none is a wrong argument") {
-    const auto many = MUST(Many::create(test, most));
-    many->entries[most] = {many->semaphores[0].value(), 0};
-    for (const unsigned count : {1u, 2u, 64u, most}) {
+    const auto many = MUST(Many::create(test, abi::wait_any_max));
+    many->entries[abi::wait_any_max] = {many->semaphores[0].value(), 0};
+    for (const unsigned count : {1u, 2u, 64u, abi::wait_any_max}) {
         EXPECT_OK(signal(many->semaphores[count - 1]));
         const auto answer = system::wait_any(many->entries, count, abi::deadline_never);
         EXPECT_OK(answer.status);
@@ -43,7 +42,7 @@ TEST(any_sizes, "wait_any takes 1 to 128 entries; 129 are too_many, none is a wr
         EXPECT_ERROR(system::wait_any(many->entries, count, 0).status, Error::timed_out);
     }
     EXPECT_OK(signal(many->semaphores[0]));
-    EXPECT_ERROR(system::wait_any(many->entries, most + 1, 0).status, Error::too_many);
+    EXPECT_ERROR(system::wait_any(many->entries, abi::wait_any_max + 1, 0).status, Error::too_many);
     EXPECT_ERROR(system::wait_any(many->entries, ~size_t{0}, 0).status, Error::too_many);
     EXPECT_ERROR(system::wait_any(many->entries, 0, 0).status, Error::bad_argument);
     EXPECT_EQ(MUST(many->semaphores[0].get_state()).value, 1);
@@ -239,15 +238,16 @@ TEST(any_stale, "links of a thread that was served already do not hide who waits
         for (const uint64_t mode : {abi::semaphore_counting, abi::semaphore_binary}) {
             const auto gate = MUST(make_semaphore(test, abi::semaphore_counting, 0));
             const auto wanted = MUST(make_semaphore(test, mode, 0));
-            abi::WaitEntry entries[most] = {{gate.value(), 0}};
-            for (unsigned i = 1; i < most; ++i) entries[i] = {wanted.value(), 0};
+            abi::WaitEntry entries[abi::wait_any_max] = {{gate.value(), 0}};
+            for (unsigned i = 1; i < abi::wait_any_max; ++i) entries[i] = {wanted.value(), 0};
             for (const bool somebody : {true, false}) {
-                std::atomic<unsigned> first = most;
+                std::atomic<unsigned> first = abi::wait_any_max;
                 std::atomic<unsigned> behind = 0;
                 Crew<2> crew;
                 EXPECT_OK(crew.add(
                     [&] {
-                        const auto any = system::wait_any(entries, most, abi::deadline_never);
+                        const auto any =
+                            system::wait_any(entries, abi::wait_any_max, abi::deadline_never);
                         if (any.status.ok()) first = static_cast<unsigned>(any.index);
                     },
                     patient));

@@ -11,7 +11,6 @@ namespace {
 
 constexpr uint64_t modes[] = {abi::semaphore_counting, abi::semaphore_binary,
                               abi::semaphore_sequence};
-constexpr uint64_t most = abi::semaphore_max;
 
 Error poll(SemaphoreReference semaphore, uint64_t seen = 0) {
     return system::wait(semaphore.value(), seen, abi::deadline_poll).status.code();
@@ -55,31 +54,31 @@ TEST(sequence,
 TEST(initial_values, "initial values go up to 2^62, and to 1 for a binary semaphore") {
     for (const uint64_t mode : modes) {
         EXPECT_OK(make_semaphore(test, mode, 1));
-        EXPECT_ERROR(make_semaphore(test, mode, most + 1), Error::bad_argument);
+        EXPECT_ERROR(make_semaphore(test, mode, abi::semaphore_max + 1), Error::bad_argument);
         EXPECT_ERROR(make_semaphore(test, mode, ~uint64_t{0}), Error::bad_argument);
     }
-    EXPECT_OK(make_semaphore(test, abi::semaphore_counting, most));
-    EXPECT_OK(make_semaphore(test, abi::semaphore_sequence, most));
+    EXPECT_OK(make_semaphore(test, abi::semaphore_counting, abi::semaphore_max));
+    EXPECT_OK(make_semaphore(test, abi::semaphore_sequence, abi::semaphore_max));
     EXPECT_ERROR(make_semaphore(test, abi::semaphore_binary, 2), Error::bad_argument);
     EXPECT_ERROR(make_semaphore(test, 3, 0), Error::bad_argument);
 }
 
 TEST(upper_limit, "a count stays at 2^62 at most: beyond is limit, and changes nothing") {
-    const auto full = MUST(make_semaphore(test, abi::semaphore_counting, most));
+    const auto full = MUST(make_semaphore(test, abi::semaphore_counting, abi::semaphore_max));
     EXPECT_ERROR(signal(full), Error::limit);
-    EXPECT_EQ(MUST(full.get_state()).value, most);
+    EXPECT_EQ(MUST(full.get_state()).value, abi::semaphore_max);
     EXPECT_EQ(poll(full), Error::ok);
     EXPECT_OK(signal(full));
     EXPECT_ERROR(signal(full), Error::limit);
 
     const auto empty = MUST(make_semaphore(test, abi::semaphore_counting, 0));
-    EXPECT_ERROR(signal(empty, most + 1), Error::limit);
+    EXPECT_ERROR(signal(empty, abi::semaphore_max + 1), Error::limit);
     EXPECT_ERROR(signal(empty, ~uint64_t{0}), Error::limit);
     EXPECT_EQ(MUST(empty.get_state()).value, 0);
-    EXPECT_OK(signal(empty, most));
-    EXPECT_EQ(MUST(empty.get_state()).value, most);
+    EXPECT_OK(signal(empty, abi::semaphore_max));
+    EXPECT_EQ(MUST(empty.get_state()).value, abi::semaphore_max);
 
-    const auto last = MUST(make_semaphore(test, abi::semaphore_sequence, most));
+    const auto last = MUST(make_semaphore(test, abi::semaphore_sequence, abi::semaphore_max));
     EXPECT_ERROR(signal(last), Error::limit);
 }
 

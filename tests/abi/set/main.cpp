@@ -147,22 +147,22 @@ TEST(array, "a wait with an array returns up to 64 events, those that are ready"
         EXPECT_OK(set.create_member(members[i], i, 0));
         EXPECT_OK(signal(members[i]));
     }
-    abi::SetEvent events[64] = {};
+    abi::SetEvent events[abi::set_events_max] = {};
     const auto wait = [&](abi::SetEvent* array, uint64_t capacity) {
         // Safety: the kernel reports addresses that it cannot reach.
         return system::short_call(abi::SystemCall::wait, set.value(),
                                   reinterpret_cast<uint64_t>(array), 0, capacity);
     };
-    const auto first = wait(events, 64);
+    const auto first = wait(events, abi::set_events_max);
     EXPECT_OK(first.status);
-    EXPECT_EQ(first.rdx, 64);
-    for (unsigned i = 0; i < 64; ++i) {
+    EXPECT_EQ(first.rdx, abi::set_events_max);
+    for (unsigned i = 0; i < abi::set_events_max; ++i) {
         EXPECT_EQ(events[i].key, i);
         EXPECT_EQ(events[i].flags, 0);
     }
     EXPECT_EQ(wait(events, 10).rdx, 10);
     EXPECT_EQ(events[9].key, 73);
-    EXPECT_ERROR(wait(events, 65).status, Error::too_many);
+    EXPECT_ERROR(wait(events, abi::set_events_max + 1).status, Error::too_many);
     EXPECT_ERROR(wait(events, 0).status, Error::bad_argument);
     EXPECT_ERROR(wait(nullptr, 3).status, Error::bad_argument);
     EXPECT_EQ(wait(events, 64).rdx, 26);

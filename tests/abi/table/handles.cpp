@@ -7,8 +7,6 @@
 namespace annulus::test::cases {
 namespace {
 
-constexpr unsigned most = abi::moved_handles_max;
-
 Error state_error(abi::Handle handle) { return SemaphoreReference(handle).get_state().error(); }
 
 // Semaphores that are told apart by their values.
@@ -78,6 +76,7 @@ TEST(moves_to_server, "1 to 4 handles move with a request; 5 are too_many and al
                 });
             },
             eager));
+        // Up to moved_handles_max.
         for (const unsigned mask : {0x1u, 0x20u, 0x12u, 0x2cu, 0xfu, 0x3cu}) {
             auto tokens = MUST(Tokens::create(test));
             EXPECT_OK(tokens.send(bench.object, mask).status);
@@ -88,6 +87,7 @@ TEST(moves_to_server, "1 to 4 handles move with a request; 5 are too_many and al
             }
         }
         EXPECT_EQ(requests.load(), 6);
+        // moved_handles_max + 1, and all six.
         for (const unsigned mask : {0x1fu, 0x3eu, 0x3fu}) {
             const auto tokens = MUST(Tokens::create(test));
             EXPECT_ERROR(tokens.send(bench.object, mask).status, Error::too_many);
@@ -137,14 +137,15 @@ TEST(no_room, "handles that find no room in the server's table stay with the cli
             EXPECT(tokens.all_here());
             break;
         }
-        for (unsigned i = 0; i < most; ++i) static_cast<void>(tokens.semaphores[i].release());
-        moved += most;
+        for (unsigned i = 0; i < abi::moved_handles_max; ++i)
+            static_cast<void>(tokens.semaphores[i].release());
+        moved += abi::moved_handles_max;
         if (moved > 16) break;
     }
-    EXPECT(moved >= most && moved <= 14);
+    EXPECT(moved >= abi::moved_handles_max && moved <= 14);
     // The table lives on.
     EXPECT_OK(call(bench.object, op_get).status);
-    EXPECT_EQ(child.words()[1].load(), moved / most + 1);
+    EXPECT_EQ(child.words()[1].load(), moved / abi::moved_handles_max + 1);
     EXPECT_EQ(bench.free(), 2);
     EXPECT_OK(child.kill());
 }

@@ -141,6 +141,7 @@ TEST(hops, "a request goes through 8 servers at most: the ninth call is too_deep
         for (unsigned i = 0; i < 2; ++i) {
             const auto got = call(bench.object, op_get, 1);
             EXPECT_OK(got.status);
+            // The server at hops_max was reached; the call that would be hops_max + 1 was refused.
             EXPECT_EQ(got.words[0], abi::hops_max);
             EXPECT_EQ(static_cast<Error>(got.words[1]), Error::too_deep);
         }
