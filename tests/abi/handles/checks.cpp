@@ -3,6 +3,7 @@
 
 #include "tests/abi/handles/checks.h"
 
+#include <array>
 #include <string_view>
 
 namespace annulus::test {
@@ -11,6 +12,8 @@ namespace {
 
 constexpr uint32_t transfer_size = 320;  // at least the largest record
 alignas(16) std::byte transfer_buffer[transfer_size];
+
+constinit std::array<std::array<bool, abi::operation_count>, way_count> tried = {};
 
 // A number for an operand that no refused call depends on; harmless should the call go through.
 uint64_t plausible(const abi::Operation& operation, const abi::Operand& operand) {
@@ -26,6 +29,18 @@ uint64_t plausible(const abi::Operation& operation, const abi::Operand& operand)
 }  // namespace
 
 constinit uint64_t Checks::total_ = 0;
+
+void note_tried(Way way, const abi::Operation& operation) {
+    tried[static_cast<unsigned>(way)].at(static_cast<size_t>(&operation - abi::operations)) = true;
+}
+
+bool was_tried(Way way, unsigned index) { return tried[static_cast<unsigned>(way)].at(index); }
+
+unsigned tried_count(Way way) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < abi::operation_count; ++i) count += was_tried(way, i);
+    return count;
+}
 
 Attempt::Attempt(const Specimens& specimens, const abi::Operation& operation)
     : operation_(operation) {

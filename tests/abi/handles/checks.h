@@ -29,6 +29,18 @@ private:
     unsigned moved_mask_ = 0;
 };
 
+// The ways in which every operation is to be tried.
+enum class Way : uint8_t { with_right, without_right, stale, wrong_type, revoked };
+inline constexpr unsigned way_count = 5;
+inline constexpr const char* way_names[way_count] = {"with its right alone", "without its right",
+                                                     "stale", "wrong type", "revoked"};
+
+// Notes that an operation was tried in a way.
+void note_tried(Way way, const abi::Operation& operation);
+// Operations that were, of all of abi/operations.h.
+unsigned tried_count(Way way);
+bool was_tried(Way way, unsigned index);
+
 // Counts checks; notes the first wrong one.
 class Checks {
 public:

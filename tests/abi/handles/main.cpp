@@ -45,6 +45,15 @@ void for_each_handle_operand(const Attempt& attempt, Body body) {
     }
 }
 
+// A served object has all below the universal ones: its server answers them.
+bool has_operation(abi::ObjectType type, abi::Verb verb, uint16_t selector) {
+    for (const abi::Operation& operation : abi::operations) {
+        if (operation.verb != verb || operation.selector != selector) continue;
+        if (operation.object == type || operation.object == abi::ObjectType::any) return true;
+    }
+    return type == abi::ObjectType::served && selector < abi::selector_universal;
+}
+
 // An operand's error says which word it is, counted from 1.
 abi::Status of_operand(abi::Error error, unsigned word, uint16_t detail = 0) {
     return abi::Status(error, detail, word + 1);
@@ -62,7 +71,8 @@ TEST(missing_right,
     Checks checks(test);
     for_each_operation(test, specimens, [&](Attempt& attempt) {
         const abi::Operation& operation = attempt.operation();
-        if (!operation.needs_right) return;
+        if (!operation.needs_right) return;  // see no_right_needed
+        note_tried(Way::without_right, operation);
         const auto verb = static_cast<uint16_t>(operation.verb);
         const abi::Handle full = attempt.message.handle;
         for (unsigned bit = 0; bit <= 24; ++bit) {
@@ -72,6 +82,24 @@ TEST(missing_right,
             attempt.message.handle = lesser.value();
             checks.refused(attempt, abi::Status(Error::no_right, verb), "rights", rights);
         }
+    });
+}
+
+TEST(right_alone, "the verb's right alone is enough for every operation, and none where none is") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        const abi::Operation& operation = attempt.operation();
+        note_tried(Way::with_right, operation);
+        const Object lesser =
+            duplicate(attempt.message.handle,
+                      operation.needs_right ? abi::right_of(operation.verb) : abi::Rights{0});
+        attempt.message.handle = lesser.value();
+        // A message that is wrong in what is looked at after the rights.
+        attempt.set_moved_mask(~attempt.moved_mask() & 0x3f);
+        checks.refused(attempt, abi::Status(Error::bad_argument, detail_mask), "rights");
     });
 }
 
@@ -147,6 +175,16 @@ TEST(no_right_needed, "what every object answers needs no right") {
                      "needs no right");
         checks.holds(bare.close_revoke(12345).error() == Error::not_found, name, "close.revoke",
                      "needs no right");
+        Object copy = duplicate(specimens.of(type), 0);
+        constexpr uint64_t close = abi::operation_word(abi::Verb::close, 0xff00);
+        checks.holds(system::call_words(copy.value(), close).status.ok(), name, "close.close",
+                     "needs no right");
+        static_cast<void>(copy.release());
+    }
+    for (const abi::Operation& operation : abi::operations) {
+        if (operation.needs_right) continue;
+        EXPECT(operation.object == abi::ObjectType::any);
+        note_tried(Way::without_right, operation);
     }
 }
 
@@ -156,6 +194,7 @@ TEST(bad_handles, "closed, stale, unknown and impossible handles answer bad_hand
     const Specimens& specimens = *made;
     Checks checks(test);
     for_each_operation(test, specimens, [&](Attempt& attempt) {
+        note_tried(Way::stale, attempt.operation());
         Stale stale[stale_count];
         make_stale(attempt.message.handle, stale);
         for (const Stale& one : stale) {
@@ -220,9 +259,15 @@ TEST(revoked, "handles and operands whose lease ended answer revoked") {
                             attempt.operation().verb == abi::Verb::close &&
                             attempt.operation().selector == abi::selector_universal;
         const abi::Handle target = attempt.message.handle;
-        const Object ended = revoked_duplicate(target);
+        Object ended = revoked_duplicate(target);
         attempt.message.handle = ended.value();
+        note_tried(Way::revoked, attempt.operation());
         if (!closes) checks.refused(attempt, Error::revoked, "handle");
+        if (closes) {
+            const bool closed = system::call(attempt.message).status.ok();
+            checks.holds(closed, "any", "close", "a revoked handle is closed by its holder");
+            if (closed) static_cast<void>(ended.release());
+        }
         attempt.message.handle = target;
         for_each_handle_operand(attempt, [&](unsigned word, const abi::Operand&) {
             const abi::Handle good = attempt.message.words[word];
@@ -329,19 +374,11 @@ TEST(unknown_operations, "verbs and selectors that an object does not have answe
     constexpr uint16_t selectors[] = {0,      1,      2,      3,      4,      5,      6,
                                       7,      8,      9,      63,     255,    256,    0x7fff,
                                       0x8000, 0xfeff, 0xff00, 0xff01, 0xff02, 0xff03, 0xffff};
-    const auto exists = [](abi::ObjectType type, unsigned verb, uint16_t selector) {
-        for (const abi::Operation& operation : abi::operations) {
-            if (static_cast<unsigned>(operation.verb) != verb) continue;
-            if (operation.selector != selector) continue;
-            if (operation.object == type || operation.object == abi::ObjectType::any) return true;
-        }
-        return type == abi::ObjectType::served && selector < abi::selector_universal;
-    };
     for (const abi::ObjectType type : specimen_types) {
         const Object bare = duplicate(specimens.of(type), 0);
         for (unsigned verb = 0; verb < abi::verb_count; ++verb) {
             for (const uint16_t selector : selectors) {
-                if (exists(type, verb, selector)) continue;
+                if (has_operation(type, static_cast<abi::Verb>(verb), selector)) continue;
                 system::Message message;
                 message.operation = abi::operation_word(static_cast<abi::Verb>(verb), selector);
                 // Before rights are looked at: a holder of few learns that there is nothing to get.
@@ -358,6 +395,23 @@ TEST(unknown_operations, "verbs and selectors that an object does not have answe
     EXPECT_EQ(specimens.digest(), before);
 }
 
+TEST(wrong_object, "an operation on an object of a type that does not have it is bad_operation") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        const abi::Operation& operation = attempt.operation();
+        if (operation.object == abi::ObjectType::any) return;  // every type has it
+        note_tried(Way::wrong_type, operation);
+        for (const abi::ObjectType type : specimen_types) {
+            if (has_operation(type, operation.verb, operation.selector)) continue;
+            attempt.message.handle = specimens.of(type);
+            checks.refused(attempt, Error::bad_operation, abi::name_of(type));
+        }
+    });
+}
+
 TEST(timer_untouched, "none of the refusals stopped a timer") {
     const Specimens* made = Specimens::get(test);
     if (made == nullptr) return;
@@ -366,7 +420,20 @@ TEST(timer_untouched, "none of the refusals stopped a timer") {
     EXPECT_EQ(MUST(specimens.timer().set_cancel()), 0u);
 }
 
-TEST(count, "the cases above made at least 5000 checks") {
+TEST(count, "the cases above tried every operation in all five ways, with at least 5000 checks") {
     report_count("checks", Checks::total());
     EXPECT(Checks::total() >= 5000);
+    report_count("operations", abi::operation_count);
+    for (unsigned i = 0; i < way_count; ++i) {
+        const auto way = static_cast<Way>(i);
+        report_count(way_names[i], tried_count(way));
+        for (unsigned index = 0; index < abi::operation_count; ++index) {
+            if (was_tried(way, index)) continue;
+            const abi::Operation& operation = abi::operations[index];
+            const bool has_all_types = operation.object == abi::ObjectType::any;
+            if (way == Way::wrong_type && has_all_types) continue;
+            test.fail("{}.{} was not tried: {}", abi::name_of(operation.object), operation.name,
+                      way_names[i]);
+        }
+    }
 }

@@ -185,6 +185,41 @@ TEST_F(AcpiTest, ShortTablesAreNotReadBeyondTheirEnd) {
     EXPECT_EQ(info_.pci.base, 0u);
 }
 
+TEST_F(AcpiTest, KnowsSoManyCpusAndInterruptControllersAndPassesOverTheRest) {
+    memory_.resize(0x20000);
+    const auto count_of = [&](uint32_t cpus, uint32_t io_apics) {
+        Bytes body(8);
+        for (uint32_t i = 0; i < cpus; ++i) {
+            body.insert(body.end(), {9, 16, 0, 0});
+            for (const uint32_t word : {i, 1u, i}) append(body, word, 4);
+        }
+        for (uint32_t i = 0; i < io_apics; ++i) {
+            body.insert(body.end(), {1, 12, 0, 0});
+            for (const uint32_t word : {0x1000 * i, 24 * i}) append(body, word, 4);
+        }
+        store_table(0x10000, "APIC", body);
+        Bytes root;
+        append(root, 0x10000, 8);
+        store_table(root_at, "XSDT", root);
+        EXPECT_TRUE(read());
+        return std::pair(info_.cpu_count, info_.io_apic_count);
+    };
+    EXPECT_EQ(count_of(acpi_cpus_max, io_apics_max), std::pair(acpi_cpus_max, io_apics_max));
+    EXPECT_EQ(count_of(acpi_cpus_max + 1, io_apics_max + 1),
+              std::pair(acpi_cpus_max, io_apics_max));
+    EXPECT_EQ(info_.cpus[acpi_cpus_max - 1], acpi_cpus_max - 1);
+}
+
+TEST_F(AcpiTest, ATableOfSixteenMegabytesIsReadAndNoLargerOne) {
+    constexpr size_t table_size_max = 16 * 1024 * 1024;
+    memory_.resize(0x10000 + table_size_max + 1);
+    const PhysicalWindow window(memory_.data(), memory_.size());
+    store_table(0x10000, "DSDT", Bytes(table_size_max - acpi_header_size));
+    EXPECT_EQ(acpi_table_at(window, 0x10000).size(), table_size_max);
+    store_table(0x10000, "DSDT", Bytes(table_size_max + 1 - acpi_header_size));
+    EXPECT_TRUE(acpi_table_at(window, 0x10000).empty());
+}
+
 // --- the copy for programs
 
 class AcpiCopyTest : public AcpiTest {
@@ -232,6 +267,35 @@ TEST_F(AcpiCopyTest, TakesNoTableTwice) {
     store_table(root_at, "XSDT", root);
     const auto bytes = copy();
     EXPECT_EQ(FirmwareTables::open(bytes)->count(), 3u);
+}
+
+TEST_F(AcpiCopyTest, TakesSoManyTablesAndLeavesOutTheRest) {
+    memory_.resize(0x20000);
+    const auto copied = [&](uint32_t count) {
+        Bytes root;
+        for (uint32_t i = 0; i < count; ++i) {
+            store_table(0x10000 + 64 * i, "SSDT", {});
+            append(root, 0x10000 + 64 * i, 8);
+        }
+        store_table(root_at, "XSDT", root);
+        return FirmwareTables::open(copy())->count();
+    };
+    EXPECT_EQ(copied(copied_tables_max), copied_tables_max);
+    EXPECT_EQ(copied(copied_tables_max + 1), copied_tables_max);
+}
+
+TEST_F(AcpiCopyTest, TakesSoManyBytesAndLeavesOutATableBeyond) {
+    memory_.resize(0x20000 + copied_bytes_max + 1);
+    const auto copied = [&](uint64_t bytes) {
+        store_table(0x10000, "SSDT", {});  // 36 bytes, which take 40
+        store_table(0x20000, "SSDT", Bytes(bytes - 40 - acpi_header_size));
+        Bytes root;
+        for (const uint64_t table : {0x10000, 0x20000}) append(root, table, 8);
+        store_table(root_at, "XSDT", root);
+        return FirmwareTables::open(copy())->count();
+    };
+    EXPECT_EQ(copied(copied_bytes_max), 2u);
+    EXPECT_EQ(copied(copied_bytes_max + 1), 1u);
 }
 
 TEST_F(AcpiCopyTest, ReadersCheckBounds) {

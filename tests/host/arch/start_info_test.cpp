@@ -96,6 +96,12 @@ TEST_F(StartInfoTest, CutsTheCommandLineOff) {
     start_.command_line = 0x5000;
     ASSERT_EQ(read(), StartProblem::none);
     EXPECT_EQ(info_.command_line().size(), command_line_max);
+    memory_[0x5000 + command_line_max + 1] = std::byte{0};  // of command_line_max + 1 bytes
+    ASSERT_EQ(read(), StartProblem::none);
+    EXPECT_EQ(info_.command_line().size(), command_line_max);
+    memory_[0x5000 + command_line_max] = std::byte{0};
+    ASSERT_EQ(read(), StartProblem::none);
+    EXPECT_EQ(info_.command_line(), std::string(command_line_max, 'x'));
     start_.command_line = 0x10000 - 5;  // ends at the end of what can be read
     ASSERT_EQ(read(), StartProblem::none);
     EXPECT_EQ(info_.command_line(), "xxxxx");

@@ -252,6 +252,7 @@ TEST(archive, entry_limit) {
     }
     Builder above = builder;
     expect_sound(builder.end(), archive_max_entries);
+    // With archive_max_entries + 1.
     expect_fault(above.file("more", "").end(), ArchiveError::too_many_entries,
                  archive_max_entries * 512);
 }

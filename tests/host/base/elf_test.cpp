@@ -137,6 +137,7 @@ TEST(elf, segment_limit) {
         }
         image.put(56, static_cast<uint16_t>(ElfImage::header_count + count));
     };
+    // elf_max_segments with those of the image; then elf_max_segments + 1.
     add(elf_max_segments - 4);
     expect_error(image, ElfError::none);
     add(elf_max_segments - 3);
@@ -175,6 +176,8 @@ TEST(elf, larger_alignment_is_passed_on) {
     const auto plan = plan_elf(image.bytes(), roomy, error);
     ASSERT_TRUE(plan.has_value());
     EXPECT_EQ(plan->alignment, elf_max_alignment);
+    expect_changed(ElfError::bad_alignment, ElfImage::data, &Header::alignment,
+                   2 * elf_max_alignment);
 }
 
 TEST(elf, refuses_bad_segment_sizes) {

@@ -33,8 +33,11 @@ TEST(Geometry, LimitsAndOneBeyond) {
     EXPECT_TRUE(packets_geometry(max_packet_ring_log2, max_buffer_log2).valid());
     EXPECT_FALSE(packets_geometry(max_packet_ring_log2 + 1, 11).valid());
     EXPECT_FALSE(packets_geometry(4, max_buffer_log2 + 1).valid());
+    EXPECT_TRUE(packets_geometry(4, min_buffer_log2).valid());
     EXPECT_FALSE(packets_geometry(4, min_buffer_log2 - 1).valid());
+    EXPECT_TRUE(latest_geometry(min_value_log2).valid());
     EXPECT_FALSE(latest_geometry(min_value_log2 - 1).valid());
+    EXPECT_TRUE(latest_geometry(max_value_log2).valid());
     EXPECT_FALSE(latest_geometry(max_value_log2 + 1).valid());
     EXPECT_FALSE(Geometry::from_word(0));
     EXPECT_FALSE(Geometry::from_word(99));

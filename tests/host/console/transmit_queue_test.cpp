@@ -74,7 +74,7 @@ TEST(transmit_queue, refuses_more_requests_than_a_table_has) {
         ASSERT_TRUE(queue.add(request, bytes_of("x")));
     }
     EXPECT_FALSE(queue.add(99, bytes_of("x")));
-    EXPECT_EQ(next(queue), std::string(requests_max, 'x'));
+    EXPECT_EQ(next(queue), std::string(requests_max, 'x'));  // requests_max + 1 did not fit
     EXPECT_EQ(finished(queue, false), 1u);
     EXPECT_TRUE(queue.add(99, bytes_of("y")));
 }

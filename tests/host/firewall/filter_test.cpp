@@ -139,6 +139,41 @@ TEST_F(FirewallFilter, EveryCutIsRefused) {
     }
 }
 
+// Whatever is understood ends well before; no byte behind headers_max is copied or looked at.
+TEST_F(FirewallFilter, FramesMayBeLongerThanWhatIsCopiedOfThem) {
+    rules("allow in tcp port 80");
+    const size_t before = inner_at + 20;
+    for (const size_t length : {headers_max, headers_max + 1, size_t{1514}}) {
+        EXPECT_EQ(in(tcp_frame(web, syn, length - before)), Verdict::allowed) << length;
+    }
+}
+
+TEST_F(FirewallFilter, RemembersFlowsInAllItsPlacesAndOneMoreTakesAnOldersPlace) {
+    rules("allow out udp");
+    // One more than flows_max: at least one is forgotten, whatever their places, and none of those
+    // that are remembered is mistaken for another.
+    const auto remembered = [&](size_t count) {
+        size_t known = 0;
+        for (size_t i = 0; i < count; ++i) {
+            const Ends ends{web.destination, address(9, 9, uint32_t(i >> 8), uint32_t(i & 255)),
+                            4000, 53};
+            known += in(udp_frame(ends.swapped())) == Verdict::answer;
+        }
+        return known;
+    };
+    for (size_t i = 0; i < Filter::flows_max + 1; ++i) {
+        const Ends ends{web.destination, address(9, 9, uint32_t(i >> 8), uint32_t(i & 255)), 4000,
+                        53};
+        EXPECT_EQ(out(udp_frame(ends)), Verdict::allowed);
+        EXPECT_EQ(in(udp_frame(ends.swapped())), Verdict::answer);
+        if (i == 7) {
+            EXPECT_EQ(remembered(8), 8u);
+        }
+    }
+    EXPECT_LE(remembered(Filter::flows_max + 1), Filter::flows_max);
+    EXPECT_GE(remembered(Filter::flows_max + 1), Filter::flows_max / 2);
+}
+
 TEST_F(FirewallFilter, FragmentsDoNotPass) {
     rules("allow both tcp");
     for (const uint32_t field : {0x2000u, 0x0001u, 0x1fffu, 0x3fffu}) {

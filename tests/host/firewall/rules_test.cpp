@@ -96,7 +96,7 @@ TEST(FirewallRules, AFileHas256RulesAnd64KiBAtMost) {
     const std::string comment = "#" + std::string(rule_text_max - 1, ' ');
     Rules rules;
     EXPECT_TRUE(rules.read(comment).ok());
-    EXPECT_FALSE(rules.read(comment + "\n").ok());
+    EXPECT_FALSE(rules.read(comment + "\n").ok());  // rule_text_max + 1
 }
 
 TEST(FirewallRules, AnErrorLeavesNoRules) {

@@ -2,6 +2,7 @@
 // Tests of the request parser: limits, and malformed requests one by one.
 #include "services/http/message/request.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -79,6 +80,12 @@ TEST(request_parser, malformed_lines_are_refused) {
     }
 }
 
+TEST(request_parser, empty_lines_before_a_request_are_counted) {
+    // empty_lines_max, and empty_lines_max + 1.
+    EXPECT_EQ(outcome_of("\r\n\r\n\r\n\r\n" + with("")), status::ok);
+    EXPECT_EQ(outcome_of("\r\n\r\n\r\n\r\n\r\n" + with("")), status::bad_request);
+}
+
 TEST(request_parser, what_is_not_offered_is_said) {
     EXPECT_EQ(outcome_of("GET / HTTP/2.0\r\n"), status::wrong_version);
     EXPECT_EQ(outcome_of("GET / HTTP/0.9\r\n"), status::wrong_version);
@@ -93,13 +100,29 @@ TEST(request_parser, each_limit_holds_at_it_and_fails_one_above) {
     EXPECT_EQ(outcome_of(line(target_max)), status::ok);
     EXPECT_EQ(outcome_of(line(target_max + 1)), status::target_too_long);
     EXPECT_EQ(outcome_of(std::string(100'000, 'a')), status::target_too_long);
-    std::string headers;
+    std::string headers;  // with Host header_count_max lines; then header_count_max + 1
     for (unsigned i = 1; i < header_count_max; i++) headers += "a: b\r\n";
     EXPECT_EQ(outcome_of(with(headers)), status::ok);
     EXPECT_EQ(outcome_of(with(headers + "a: b\r\n")), status::header_too_large);
+    // With "a: " and the carriage return header_line_max bytes; then header_line_max + 1.
     EXPECT_EQ(outcome_of(with("a: " + std::string(header_line_max - 4, 'b') + "\r\n")), status::ok);
     EXPECT_EQ(outcome_of(with("a: " + std::string(header_line_max - 3, 'b') + "\r\n")),
               status::header_too_large);
+    const auto all_bytes = [](size_t bytes) {
+        std::string text = "GET / HTTP/1.1\r\nHost: h\r\n";
+        text += "a: " + std::string(header_line_max - 4, 'b') + "\r\n";
+        return text + "a: " + std::string(bytes - text.size() - 7, 'b') + "\r\n\r\n";
+    };
+    // Line feeds do not count, so the sum is found here.
+    const auto counted = [](const std::string& text) {
+        return text.size() - static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+    };
+    const std::string most = all_bytes(header_bytes_max + 5);
+    EXPECT_EQ(counted(most), header_bytes_max);
+    EXPECT_EQ(outcome_of(most), status::ok);
+    const std::string above = all_bytes(header_bytes_max + 6);
+    EXPECT_EQ(counted(above), header_bytes_max + 1);
+    EXPECT_EQ(outcome_of(above), status::header_too_large);
     const std::string two_lines = "a: " + std::string(4000, 'b') + "\r\n";
     EXPECT_EQ(outcome_of(with(two_lines + two_lines)), status::ok);
     EXPECT_EQ(outcome_of(with(two_lines + two_lines + two_lines)), status::header_too_large);

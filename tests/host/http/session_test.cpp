@@ -68,6 +68,22 @@ TEST_F(SessionTest, head_sends_no_body) {
     EXPECT_TRUE(answer.ends_with("\r\n\r\n"));
 }
 
+// The longest line of a response's head repeats the target.
+TEST_F(SessionTest, the_longest_target_fits_into_a_head_and_a_longer_one_is_refused) {
+    std::string longest;
+    std::string path;
+    for (size_t i = 0; longest.size() + 4 < target_max; i++) {
+        if (i % 200 == 0) longest += "/", path += "/";
+        longest += "%66", path += "f";
+    }
+    const size_t missing = target_max - longest.size();
+    longest += std::string(missing, 'f'), path += std::string(missing, 'f');
+    site_.files[path.substr(1) + "/"] = "";
+    EXPECT_TRUE(has(get(longest), "\r\nLocation: " + longest + "/\r\n"));
+    peer_.heard.clear();
+    EXPECT_EQ(status_in(get(longest + "f")), 414u);  // target_max + 1
+}
+
 TEST_F(SessionTest, large_and_empty_files_arrive_whole) {
     const std::string big = get("/big");
     EXPECT_EQ(big.substr(big.find("\r\n\r\n") + 4), std::string(100'000, 'x'));

@@ -38,6 +38,13 @@ TEST(line_queue, a_long_line_is_cut_to_what_one_write_takes) {
     EXPECT_EQ(line.size(), log_queue_line_max);
     EXPECT_EQ(line.back(), '\n');
     EXPECT_TRUE(queue.empty());
+    // With source and end log_queue_line_max bytes, which are kept, and log_queue_line_max + 1.
+    for (const size_t size : {log_queue_line_max - 4, log_queue_line_max - 3}) {
+        const std::string text = std::string(size - 1, 'x') + "y";
+        queue.append("a", text);
+        const std::string kept = text.substr(0, log_queue_line_max - 4);
+        EXPECT_EQ(take(queue), "a: " + kept + "\n");
+    }
 }
 
 TEST(line_queue, only_whole_lines_are_taken) {

@@ -158,6 +158,7 @@ TEST(manifest_limits, names) {
     const std::string longest(manifest_name_max, 'n');
     expect_good(program(longest));
     expect_good(program("a", "provide " + longest) + program("b", "give x " + longest));
+    // All of manifest_name_max + 1 bytes.
     expect_bad(program(longest + "n"), too_many, "1:9: a name of 32 bytes, the limit is 31");
     expect_bad_line("provide " + longest + "n", too_many, "9: a name of 32 bytes, the limit is 31");
     expect_bad_line("give " + longest + "n log", too_many,
@@ -171,7 +172,38 @@ TEST(manifest_limits, programs) {
         text += program("p" + std::to_string(index));
     }
     expect_good(text);
+    // manifest_programs_max + 1.
     expect_bad(text + program("q"), too_many, "385:9: more than 64 programs");
+}
+
+TEST(manifest_limits, restarts) {
+    const auto restart = [](uint32_t count) {
+        return "on fault restart " + std::to_string(count) + " per 1s";
+    };
+    expect_good(program("p", restart(manifest_restarts_max)));
+    expect_bad_line(restart(manifest_restarts_max + 1), bad_value,
+                    "18: expected a number of restarts from 1 to 32, found \"33\"");
+}
+
+// The amounts of all programs are added up in 64 bits.
+TEST(manifest_limits, amounts) {
+    constexpr uint64_t count_max = uint64_t{1} << 48;
+    expect_good(program_with("p", budget_of(std::to_string(count_max))));
+    expect_bad(
+        program_with("p", budget_of(std::to_string(count_max + 1))), bad_value,
+        "3:16: expected a number of pages from 0 to 281474976710656, found \"281474976710657\"");
+}
+
+TEST(manifest_limits, shown_tokens) {
+    constexpr size_t shown_max = 40;
+    const auto shown = [](size_t size) {
+        const Outcome outcome = parse(std::string(size, 'w'));
+        EXPECT_FALSE(outcome.accepted);
+        return std::string(outcome.error.message());
+    };
+    EXPECT_NE(shown(shown_max).find('"' + std::string(shown_max, 'w') + '"'), std::string::npos);
+    const std::string cut = shown(shown_max + 1);
+    EXPECT_NE(cut.find('"' + std::string(shown_max, 'w') + "..."), std::string::npos) << cut;
 }
 
 TEST(manifest_limits, gives) {

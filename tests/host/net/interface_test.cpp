@@ -65,9 +65,14 @@ TEST_F(InterfaceTest, its_state_tells_address_and_counts) {
 
 TEST_F(InterfaceTest, frames_of_impossible_size_are_dropped) {
     const auto before = state();
-    for (const size_t bytes : {0, 1, 13, 1515, 65536}) arrive(Frame(bytes));
+    for (const size_t bytes :
+         {size_t{0}, size_t{1}, frame_header_bytes - 1, frame_bytes_max + 1, size_t{65536}}) {
+        arrive(Frame(bytes));
+    }
     EXPECT_EQ(state().frames_dropped, before.frames_dropped + 5);
     EXPECT_EQ(state().frames_received, before.frames_received);
+    arrive(Frame(frame_bytes_max));
+    EXPECT_EQ(state().frames_received, before.frames_received + 1);
 }
 
 TEST_F(InterfaceTest, a_full_wire_loses_frames_and_nothing_else) {

@@ -93,6 +93,18 @@ TEST(PciFunction, RegistersThatAreNoneAreLeftOut) {
     for (const Bar& bar : function.bars) EXPECT_EQ(bar.kind, Bar::Kind::none);
 }
 
+TEST(PciFunction, RegistersOf64TiBAreTheLargest) {
+    constexpr uint64_t bar_size_max = uint64_t{1} << 46;
+    for (const uint64_t size : {bar_size_max, 2 * bar_size_max}) {
+        FakeSpace space;
+        space.set_bar(0, 0, size, true);
+        const Function function = read(space);
+        const bool taken = size <= bar_size_max;
+        EXPECT_EQ(function.bars[0].kind, taken ? Bar::Kind::memory : Bar::Kind::none);
+        EXPECT_EQ(function.bars[0].size, taken ? size : 0);
+    }
+}
+
 TEST(PciFunction, PagesAreShared) {
     const Bar bar{Bar::Kind::memory, 0x10000, 0x2000};
     EXPECT_TRUE(bar.shares_page_with({Bar::Kind::memory, 0x11f00, 0x100}));

@@ -45,7 +45,7 @@ TEST(shell_words, faults_and_their_places) {
     for (size_t i = 0; i < words_max; i++) many += "a ";
     EXPECT_EQ(words.read(many), LineFault::none);
     EXPECT_EQ(words.all().size(), words_max);
-    EXPECT_EQ(words.read(many + "b"), LineFault::too_many_words);
+    EXPECT_EQ(words.read(many + "b"), LineFault::too_many_words);  // words_max + 1
     EXPECT_EQ(words.read(std::string(line_max, 'x')), LineFault::none);
     EXPECT_EQ(words.read(std::string(line_max + 1, 'x')), LineFault::too_long);
 }

@@ -66,6 +66,13 @@ TEST(SplitQueue, RefusesSizesAndMemory) {
         EXPECT_FALSE(make(device.bytes(), size)) << size;
     }
     EXPECT_FALSE(make(device.bytes().first(device.bytes().size() - 1), 8));
+    for (const uint32_t size : {queue_size_min, queue_size_max}) {
+        EXPECT_TRUE(make(FakeDevice(size).bytes(), size)) << size;
+    }
+    for (const uint32_t size :
+         {queue_size_min - 1, queue_size_min / 2, queue_size_max + 1, 2 * queue_size_max}) {
+        EXPECT_FALSE(make(FakeDevice(4 * queue_size_max).bytes(), size)) << size;
+    }
 }
 
 TEST(SplitQueue, NotifiesWhenTheDeviceAsks) {
