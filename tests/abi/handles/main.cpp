@@ -420,6 +420,42 @@ TEST(timer_untouched, "none of the refusals stopped a timer") {
     EXPECT_EQ(MUST(specimens.timer().set_cancel()), 0u);
 }
 
+// The last that uses the specimens: it changes and ends them.
+TEST(performed, "performed with its right alone, no operation asks for another right") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    Checks checks(test);
+    unsigned succeeded = 0;
+    for (const abi::Operation& operation : abi::operations) {
+        // These would end the test, or silence or garble what it says.
+        if (operation.object == abi::ObjectType::power) continue;
+        if (operation.object == abi::ObjectType::console) continue;
+        Attempt attempt(*made, operation);
+        const bool any = operation.object == abi::ObjectType::any;
+        const abi::Handle full =
+            any ? made->of(abi::ObjectType::semaphore) : attempt.message.handle;
+        for (unsigned i = 0; i < abi::message_words; ++i) {
+            if ((attempt.moved_mask() >> i & 1) == 0) continue;
+            attempt.message.words[i] = duplicate(attempt.message.words[i], 0).release();
+        }
+        abi::Rights rights = operation.needs_right ? right_of(operation.verb) : 0;
+        // A clone can be read with all rights, so its original must be readable.
+        const bool clones = std::string_view(operation.name) == "clone";
+        if (clones) rights |= right_of(abi::Verb::read);
+        Object lesser = duplicate(full, rights);
+        attempt.message.handle = lesser.value();
+        const Status status = system::call(attempt.message).status;
+        checks.holds(status.code() != Error::no_right && status.code() != Error::bad_handle,
+                     abi::name_of(operation.object), operation.name, "the right is not enough");
+        if (status.ok()) ++succeeded;
+        if (status.ok() && any && operation.verb == abi::Verb::close) {
+            static_cast<void>(lesser.release());
+        }
+    }
+    report_count("operations that succeeded with the right alone", succeeded);
+    EXPECT(succeeded >= 45);
+}
+
 TEST(count, "the cases above tried every operation in all five ways, with at least 5000 checks") {
     report_count("checks", Checks::total());
     EXPECT(Checks::total() >= 5000);
