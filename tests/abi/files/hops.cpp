@@ -84,6 +84,7 @@ TEST(hops_limit, "sixteen objects on the way, and no more") {
     EXPECT_OK(from.open<Directory>("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o", 0));
     EXPECT_EQ(crossing.opens.load(), 15u);
     EXPECT_OK(from.open<Directory>("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p", 0));
+    // open_hops_max; the next would be open_hops_max + 1.
     EXPECT_ERROR(from.open<Directory>("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q", 0), Error::too_deep);
     crossing.consumes = 0;
     crossing.opens = 0;

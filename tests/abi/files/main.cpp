@@ -188,13 +188,13 @@ TEST(listing, "a list of many requests has every name once") {
 
 TEST(names, "a name has 1 to 255 bytes, and no path leads up or around") {
     const auto folder = MUST(new_folder(test, "names"));
-    char longest[256];
+    char longest[abi::name_bytes_max + 1];
     std::fill(std::begin(longest), std::end(longest), 'n');
-    const std::string_view name(longest, 255);
+    const std::string_view name(longest, abi::name_bytes_max);
     EXPECT_OK(folder.open<File>(name, open_to_write));
     DirectoryReader reader(folder);
     EXPECT(MUST(reader.next()) && reader.entry().name == name);
-    EXPECT_ERROR(folder.open<File>({longest, 256}, open_to_write), Error::bad_argument);
+    EXPECT_ERROR(folder.open<File>({longest, sizeof(longest)}, open_to_write), Error::bad_argument);
     const std::string_view wrong[] = {"..",
                                       ".",
                                       "a/..",

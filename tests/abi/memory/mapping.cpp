@@ -46,6 +46,7 @@ TEST(map_limits, "fixed mappings reach from 64 KiB to the last user page and no 
     const auto map = [&](uint64_t address, uint64_t pages) {
         return process.map(memory, 0, pages * page, address, fixed).status();
     };
+    // The last of them ends with the byte user_end - 1; user_begin - 1 is in none.
     EXPECT_OK(map(abi::user_begin, 1));
     EXPECT_OK(map(abi::user_end - 4 * page, 4));
     for (const uint64_t address :

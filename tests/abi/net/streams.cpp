@@ -242,6 +242,11 @@ TEST(stream_refused, "ends that are no byte streams, or too large, are refused")
     auto messages = MUST(MessageChannel::create(4));
     EXPECT_ERROR(open(network_of(test), path, 0, soon(), Object(messages.theirs.release())),
                  Error::wrong_version);
+    // The largest is taken: only then it is seen that nobody listens.
+    auto largest = MUST(ByteChannel::create(abi::net_stream_log2_max));
+    EXPECT_ERROR(open(network_of(test), "tcp/connect/127.0.0.1/8998", 0, soon(),
+                      Object(largest.theirs.release())),
+                 Error::refused);
     auto large = MUST(ByteChannel::create(abi::net_stream_log2_max + 1));
     EXPECT_ERROR(open(network_of(test), path, 0, soon(), Object(large.theirs.release())),
                  Error::limit);

@@ -101,6 +101,7 @@ TEST(refused, "channels that do not fit are refused, and there is one client at 
     if (is_child(test)) return;
     auto driver = MUST(Driver::start(test));
     const auto interface = driver.interface();
+    // Buffers of packet_buffer_min / 2; those of packet_buffer_min follow.
     EXPECT_ERROR(Client::attach(interface, channel::packets_geometry(5, 10)), Error::wrong_version);
     // Scattered memory: a device cannot reach it as one.
     const auto geometry = channel::packets_geometry(3, 11);
@@ -122,12 +123,34 @@ TEST(lengths, "frames that are too short or too long are dropped and counted") {
     auto driver = MUST(Driver::start(test));
     auto client = MUST(Client::attach(driver.interface()));
     Frame frame = resolution_request(client.address());
-    for (const size_t size : {size_t{0}, size_t{13}, size_t{1515}, size_t{1600}}) {
+    constexpr size_t frame_max = 1514;
+    for (const size_t size :
+         {size_t{0}, size_t{abi::packet_header - 1}, frame_max + 1, size_t{1600}}) {
+        frame.size = size;
+        EXPECT(client.send(frame));
+    }
+    for (const size_t size : {size_t{abi::packet_header}, frame_max}) {
         frame.size = size;
         EXPECT(client.send(frame));
     }
     EXPECT_OK(resolve(client));
-    EXPECT_EQ(MUST(driver.interface().statistics()).refused_packets, 4);
+    const auto statistics = MUST(driver.interface().statistics());
+    EXPECT_EQ(statistics.refused_packets, 4);
+    EXPECT_EQ(statistics.sent_packets, 3);
+    EXPECT_OK(driver.kill());
+}
+
+TEST(link_watches, "eight may be told of the link, and a ninth is refused") {
+    if (is_child(test)) return;
+    auto driver = MUST(Driver::start(test));
+    std::array<Semaphore, abi::packet_watches_max + 1> told;
+    for (Semaphore& one : told) {
+        one = MUST(test.budget().create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
+    }
+    for (unsigned i = 0; i < abi::packet_watches_max; ++i) {
+        EXPECT_OK(driver.interface().watch_link(told[i]));
+    }
+    EXPECT_ERROR(driver.interface().watch_link(told[abi::packet_watches_max]), Error::limit);
     EXPECT_OK(driver.kill());
 }
 

@@ -160,6 +160,7 @@ TEST(share, "only contiguous memory is shared with a device, and it is given bac
     EXPECT_ERROR(device.remove_memory(0), Error::not_found);
     EXPECT_ERROR(device.remove_memory(~uint64_t{0}), Error::not_found);
     for (unsigned i = 0; i < abi::pci_shared_max; ++i) EXPECT_OK(device.share_memory(memory));
+    // pci_shared_max + 1
     EXPECT_ERROR(device.share_memory(memory), Error::limit);
 }
 

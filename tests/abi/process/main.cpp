@@ -122,7 +122,8 @@ TEST(table_sizes, "handle tables have 16 to 65536 slots") {
                                 uint64_t{1} << 32, ~uint64_t{0}}) {
         EXPECT(test.budget().create_process(size, 0).status() == Status(Error::bad_argument, 0));
     }
-    EXPECT_OK(test.budget().create_process(16, 0));  // process_handles_min; not 15, which is - 1
+    EXPECT_OK(test.budget().create_process(
+        16, 0));  // process_handles_min; process_handles_min - 1 is above
     EXPECT_OK(test.budget().create_process(abi::process_handles_max, 0));
 }
 

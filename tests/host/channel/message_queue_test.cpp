@@ -183,6 +183,8 @@ TEST(RingEnd, RefusesCapacitiesThatItCannotCount) {
     SharedMemory memory(eight);
     EXPECT_FALSE(RingEnd<Role::producer>::attach(memory.bytes(), 0, 0));
     EXPECT_FALSE(RingEnd<Role::producer>::attach(memory.bytes(), 0, 12));
+    // max_capacity and 2 * max_capacity.
+    EXPECT_TRUE(RingEnd<Role::producer>::attach(memory.bytes(), 0, 1u << 30));
     EXPECT_FALSE(RingEnd<Role::producer>::attach(memory.bytes(), 0, 1u << 31));
     EXPECT_FALSE(RingEnd<Role::producer>::attach(memory.bytes(), eight.length(), 8));
     EXPECT_FALSE(RingEnd<Role::producer>::attach(memory.bytes(), 2, 8)) << "unaligned";

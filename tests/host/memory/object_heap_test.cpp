@@ -54,6 +54,9 @@ TEST_F(ObjectHeapTest, ChargesTheClass) {
     for (size_t size = 1; size <= ObjectHeap::max_size; ++size) {
         ASSERT_EQ(ObjectHeap::charged_size(size), *classes.lower_bound(size)) << size;
     }
+    // max_slab_size, and max_slab_size + 1: a page of its own.
+    EXPECT_EQ(ObjectHeap::charged_size(2048), 2048u);
+    EXPECT_EQ(ObjectHeap::charged_size(2049), 4096u);
     EXPECT_EQ(ObjectHeap::charged_size(0), 0u);
     EXPECT_EQ(ObjectHeap::charged_size(ObjectHeap::max_size + 1), 0u);
     EXPECT_EQ(ObjectHeap::charged_size(~size_t{0}), 0u);
