@@ -10,7 +10,12 @@
 
 extern "C" {
 
-void* memcpy(void* __restrict to, const void* __restrict from, size_t count) {
+// Their names for the linker; <string.h> has inline functions of these names.
+void* copy_bytes(void* __restrict to, const void* __restrict from, size_t count) asm("memcpy");
+void* move_bytes(void* to, const void* from, size_t count) asm("memmove");
+void* fill_bytes(void* to, int value, size_t count) asm("memset");
+
+void* copy_bytes(void* __restrict to, const void* __restrict from, size_t count) {
     void* destination = to;
     size_t words = count / 8;
     size_t rest = count % 8;
@@ -20,12 +25,12 @@ void* memcpy(void* __restrict to, const void* __restrict from, size_t count) {
     return to;
 }
 
-void* memmove(void* to, const void* from, size_t count) {
+void* move_bytes(void* to, const void* from, size_t count) {
     const auto target = reinterpret_cast<uintptr_t>(to);
     const auto source = reinterpret_cast<uintptr_t>(from);
     // A target below the source, or behind its end, is copied upwards like any other: unsigned
     // wrap-around makes the one comparison answer both.
-    if (target - source >= count) return memcpy(to, from, count);
+    if (target - source >= count) return copy_bytes(to, from, count);
     // Safety: as above. Downwards, with the direction flag set only inside; the tail's bytes go
     // first, then the words: from the last byte the pointers step back to begin of the last word.
     uintptr_t destination = target + count - 1;
@@ -45,7 +50,7 @@ void* memmove(void* to, const void* from, size_t count) {
     return to;
 }
 
-void* memset(void* to, int value, size_t count) {
+void* fill_bytes(void* to, int value, size_t count) {
     void* destination = to;
     size_t words = count / 8;
     size_t rest = count % 8;
