@@ -81,6 +81,7 @@ struct RequestHeader {
     constexpr uint16_t selector() const { return static_cast<uint16_t>(bits >> 16); }
     constexpr Rights rights() const { return static_cast<Rights>(bits >> 32 & 0xffffff); }
     constexpr unsigned handle_mask() const { return static_cast<unsigned>(bits >> 56 & 0x3f); }
+    constexpr void clear_handle(unsigned index) { bits &= ~(uint64_t{1} << (56 + index)); }
 };
 
 // A request id: slot (low 10 bits) + epoch (the others, never 0), which never comes back. A close

@@ -7,6 +7,8 @@
 #include "base/align.h"
 #include "runtime/program_state.h"
 
+#include <new>
+
 namespace annulus {
 
 namespace {
@@ -17,17 +19,17 @@ void close_masked(const system::Words& words, unsigned mask) {
     }
 }
 
-bool is_close_notice(const system::Delivery& delivery) {
-    return (delivery.status.detail() & abi::delivery_close) != 0;
-}
-
 // Safety: cookies are the addresses that make_object gave the kernel, and come back unchanged; the
 // object lives until its close notice.
 ServedByThis& object_of(uint64_t cookie) { return *reinterpret_cast<ServedByThis*>(cookie); }
 
 }  // namespace
 
-void Request::close_arrived() { close_masked(delivery_->words, arrived_); }
+void Request::close_arrived(TakenRequest& taken) {
+    abi::RequestHeader& header = taken.delivery.header;
+    close_masked(taken.delivery.words, header.handle_mask());
+    for (unsigned i = 0; i < abi::message_words; ++i) header.clear_handle(i);
+}
 
 void close_moved(const Answer& answer) {
     close_masked(answer.reply().words, answer.reply().moved_mask);
@@ -73,15 +75,16 @@ std::span<std::byte> Server::block_of(uint64_t request) const {
     return {begin, block_bytes_};
 }
 
-Answer Server::serve_one(const system::Delivery& delivery) const {
-    Request request(delivery, block_of(delivery.request));
-    Answer answer = object_of(delivery.cookie).handle(request);
-    // More bytes than the client has room for would break the protocol and fault the table.
-    if (answer.reply().bytes_out > request.space().size()) {
-        close_moved(answer);
-        return Error::faulted;
-    }
-    return answer;
+// `answer` becomes the answer. Inlined: it is on every request's way.
+[[gnu::always_inline]] inline void Server::serve(TakenRequest& taken, Answer& answer) const {
+    taken.block = block_of(taken.delivery.request);
+    Request request(taken);
+    // Made in place: an answer is eight words, and assigning it would copy them.
+    new (&answer) Answer(object_of(taken.delivery.cookie).handle(request));
+    if (request.has_space_for(answer)) [[likely]]
+        return;
+    close_moved(answer);
+    answer = Error::faulted;
 }
 
 // The answer to `request` did not arrive as given. Its handles are still ours; if the client is
@@ -110,38 +113,47 @@ Result<bool> Server::deliver(uint64_t request, const Answer& answer) const {
     return false;
 }
 
+// Errors, events and close notices. True: it was a request, which comes with the outcome of the
+// answer before it.
+Result<bool> Server::take_other(const system::Delivery& delivery, BesideRequests* beside) {
+    const Status status = delivery.status;
+    if (!status.ok()) {
+        if (status.code() == Error::timed_out && beside != nullptr) return false;
+        return status;
+    }
+    if ((status.detail() & abi::delivery_event) != 0) {
+        const bool closed = (status.detail() & abi::delivery_event_closed) != 0;
+        if (beside != nullptr) beside->event(delivery.cookie, closed);
+        return false;
+    }
+    if ((status.detail() & abi::delivery_close) != 0) {
+        object_of(delivery.cookie).closed();
+        return false;
+    }
+    return true;
+}
+
 Result<void> Server::run(BesideRequests* beside) {
     stopping_ = false;
     uint64_t answered = 0;  // the request that `answer` answers; 0: none
     Answer answer;
-    for (;;) {
+    TakenRequest taken;
+    while (!stopping_) {
         const Deadline next = beside == nullptr ? Deadline::never() : beside->turn();
-        const system::Delivery delivery =
-            system::reply_and_wait(table_.value(), answered, answer.reply(), next.at);
-        answered = 0;
-        if (delivery.status.code() == Error::timed_out && beside != nullptr) {
-            answer = Answer();
-            continue;
+        taken.delivery = system::reply_and_wait(table_.value(), std::exchange(answered, 0),
+                                                answer.reply(), next.at);
+        if (taken.delivery.status == Status() || TRY(take_other(taken.delivery, beside)))
+            [[likely]] {
+            serve(taken, answer);
+            answered = taken.delivery.request;
+            if (answer.plain()) [[likely]]
+                continue;
+            if (!answer.is_later()) TRY(reply(answered, answer));
+            answered = 0;
         }
-        if (!delivery.status.ok()) return delivery.status;
-        if ((delivery.status.detail() & abi::delivery_event) != 0) {
-            const bool closed = (delivery.status.detail() & abi::delivery_event_closed) != 0;
-            if (beside != nullptr) beside->event(delivery.cookie, closed);
-        } else if (is_close_notice(delivery)) {
-            object_of(delivery.cookie).closed();
-        } else {
-            answer = serve_one(delivery);
-            if (!answer.is_later()) answered = delivery.request;
-            if (answered != 0 && answer.moves_handles()) {
-                TRY(reply(answered, answer));
-                answered = 0;
-            }
-        }
-        if (answered == 0) answer = Answer();
-        if (stopping_) [[unlikely]] {
-            return answered == 0 ? Result<void>() : reply(answered, answer);
-        }
+        answer = Answer();
     }
+    return answered == 0 ? Result<void>() : reply(answered, answer);
 }
 
 }  // namespace annulus

@@ -74,72 +74,70 @@ public:
     // No answer yet: the server keeps Request::id() and calls Server::reply later, in any order.
     static Answer later() {
         Answer answer;
-        answer.later_ = true;
+        answer.reply_.moved_mask = no_answer_yet;
         return answer;
     }
 
-    bool is_later() const { return later_; }
-    // Such an answer goes out by itself, not with the next wait: handles that cannot arrive come
-    // back with its outcome, and would stay open until the next request.
-    bool moves_handles() const { return reply_.moved_mask != 0; }
+    // Leaves with the next wait, as most answers do. One with handles goes out by itself: handles
+    // that cannot arrive come back with its outcome, and would stay open until the next request.
+    bool plain() const { return reply_.moved_mask == 0; }
+    bool is_later() const { return (reply_.moved_mask & no_answer_yet) != 0; }
     const system::Reply& reply() const { return reply_; }
 
 private:
+    // A bit that no word has; the kernel never sees it.
+    static constexpr uint32_t no_answer_yet = uint32_t{1} << 31;
+
     system::Reply reply_;
-    bool later_ = false;
 };
 
-// A request that was taken; the delivery outlives it. Everything in it comes from the client, whom
+// A request that was taken: what came in registers, and the block of its slot.
+struct TakenRequest {
+    system::Delivery delivery;
+    std::span<std::byte> block;
+};
+
+// A view of a taken request, which outlives it. Everything in it comes from the client, whom
 // nothing is known of.
 class Request {
 public:
-    Request(const system::Delivery& delivery, std::span<std::byte> block)
-        : delivery_(&delivery), block_(block), arrived_(delivery.header.handle_mask()) {}
-    Request(Request&& other)
-        : delivery_(other.delivery_),
-          block_(other.block_),
-          arrived_(std::exchange(other.arrived_, 0)) {}
+    explicit Request(TakenRequest& taken) : taken_(&taken) {}
     Request(const Request&) = delete;
     Request& operator=(const Request&) = delete;
     ~Request() {
-        if (arrived_ != 0) close_arrived();
+        if (taken_ != nullptr) close_rest(*taken_);
     }
 
     bool is(abi::Verb verb, uint16_t selector) const {
-        return delivery_->header.verb() == verb && delivery_->header.selector() == selector;
+        return header().verb() == verb && header().selector() == selector;
     }
-    abi::Verb verb() const { return delivery_->header.verb(); }
-    uint16_t selector() const { return delivery_->header.selector(); }
-    uint64_t word(unsigned index) const { return delivery_->words[index]; }
-    abi::Rights rights() const { return delivery_->header.rights(); }  // of the client's handle
-    uint64_t cookie() const { return delivery_->cookie; }
-    uint64_t client() const { return delivery_->client; }  // key: the same for one payer
-    Deadline deadline() const { return {delivery_->deadline}; }
-    unsigned hops() const { return delivery_->header.hops(); }
-    uint64_t id() const { return delivery_->request; }
+    abi::Verb verb() const { return header().verb(); }
+    uint16_t selector() const { return header().selector(); }
+    uint64_t word(unsigned index) const { return taken_->delivery.words[index]; }
+    abi::Rights rights() const { return header().rights(); }  // of the client's handle
+    uint64_t cookie() const { return taken_->delivery.cookie; }
+    // The client's key: the same for one payer.
+    uint64_t client() const { return taken_->delivery.client; }
+    Deadline deadline() const { return {taken_->delivery.deadline}; }
+    unsigned hops() const { return header().hops(); }
+    uint64_t id() const { return taken_->delivery.request; }
 
     // What the client sent. Untrusted, but only the kernel writes to the block while the request is
     // taken, so it does not change between a check and its use. After the answer it is anybody's.
-    std::span<const std::byte> bytes() const {
-        return block_.first(delivery_->bytes_in < block_.size() ? delivery_->bytes_in
-                                                                : block_.size());
-    }
+    std::span<const std::byte> bytes() const { return of_block(taken_->delivery.bytes_in()); }
     // Where answered bytes go: as many as the client has room for. The same memory as bytes().
-    std::span<std::byte> space() const {
-        return block_.first(delivery_->capacity_out < block_.size() ? delivery_->capacity_out
-                                                                    : block_.size());
-    }
+    std::span<std::byte> space() const { return of_block(taken_->delivery.capacity_out()); }
 
     // The most bytes that one request moves: the size of the server's blocks.
-    size_t block_bytes() const { return block_.size(); }
+    size_t block_bytes() const { return taken_->block.size(); }
 
     // Takes the handle that came as word `index`; empty if that word is none. What is not taken is
     // closed with the request.
     template <typename T>
     T take_handle(unsigned index) {
-        if (index >= abi::message_words || (arrived_ >> index & 1) == 0) return T();
-        arrived_ &= ~(1u << index);
-        return T(delivery_->words[index]);
+        if (index >= abi::message_words || (header().handle_mask() >> index & 1) == 0) return T();
+        taken_->delivery.header.clear_handle(index);
+        return T(taken_->delivery.words[index]);
     }
 
     // Whether every word that is not in the mask is 0, as unused words must be.
@@ -150,12 +148,30 @@ public:
         return true;
     }
 
-private:
-    void close_arrived();
+protected:
+    Request(Request&& other) : taken_(std::exchange(other.taken_, nullptr)) {}
 
-    const system::Delivery* delivery_;
-    std::span<std::byte> block_;
-    unsigned arrived_;
+    // Closes the handles that nobody took.
+    static void close_rest(TakenRequest& taken) {
+        if (taken.delivery.header.handle_mask() != 0) [[unlikely]]
+            close_arrived(taken);
+    }
+    // More would break the protocol and fault the table. There is a request.
+    bool has_space_for(const Answer& answer) const {
+        return answer.reply().bytes_out == 0 || answer.reply().bytes_out <= space().size();
+    }
+
+    TakenRequest* taken_;  // null: moved away, or answered
+
+private:
+    friend class Server;
+    const abi::RequestHeader& header() const { return taken_->delivery.header; }
+    std::span<std::byte> of_block(size_t most) const {
+        return taken_->block.first(most < taken_->block.size() ? most : taken_->block.size());
+    }
+    // Keeps the caller's registers, and does not see the request's address: so a request that is
+    // answered at once needs no memory of its own.
+    [[gnu::cold, clang::preserve_most]] static void close_arrived(TakenRequest& taken);
 };
 
 // An object that a server exposes. It stays alive until closed() was called or the server is gone.
@@ -235,13 +251,13 @@ public:
 
 private:
     friend class Executor;
-    friend class Requests;
     Server(Table table, uint64_t blocks, size_t block_bytes, uint64_t mapped)
         : table_(std::move(table)), blocks_(blocks), block_bytes_(block_bytes), mapped_(mapped) {}
 
     Result<void> run(BesideRequests* beside);
     std::span<std::byte> block_of(uint64_t request) const;
-    Answer serve_one(const system::Delivery& delivery) const;
+    void serve(TakenRequest& taken, Answer& answer) const;
+    static Result<bool> take_other(const system::Delivery& delivery, BesideRequests* beside);
     void recover(uint64_t request, const Answer& answer, abi::Status outcome) const;
 
     Table table_;

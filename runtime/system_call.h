@@ -154,10 +154,13 @@ struct Delivery {
     uint64_t request;  // id for the reply; 0: none is taken
     abi::RequestHeader header;
     Words words;
-    uint32_t bytes_in;  // of the slot's block, written by the client
-    uint32_t capacity_out;
+    uint64_t extent;    // bytes in | capacity out << 32
     uint64_t deadline;  // the client's
     uint64_t client;    // the client's key: the same for all that one budget pays for
+
+    // Of the slot's block: written by the client, and what the client has room for.
+    constexpr uint32_t bytes_in() const { return static_cast<uint32_t>(extent); }
+    constexpr uint32_t capacity_out() const { return static_cast<uint32_t>(extent >> 32); }
 };
 
 // Answers `request` (0: none) and takes the table's next one, waiting until `deadline`. `flags` is
@@ -186,15 +189,7 @@ struct Delivery {
                    "+r"(r9), "+r"(r10), "+r"(r12), "+r"(r13), "+r"(r14), "+r"(r15)
                  :
                  : "r11", "memory");
-    return {abi::Status(rax),
-            rdi,
-            rsi,
-            {rbx},
-            {{rdx, r8, r9, r10, r12, r13}},
-            static_cast<uint32_t>(rcx),
-            static_cast<uint32_t>(rcx >> 32),
-            r14,
-            r15};
+    return {abi::Status(rax), rdi, rsi, {rbx}, {{rdx, r8, r9, r10, r12, r13}}, rcx, r14, r15};
 }
 
 // The remaining calls carry at most four operands and answer at most two.

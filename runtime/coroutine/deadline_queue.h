@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // DeadlineQueue: who wants to be woken at what time, without an allocation: a pairing heap whose
 // links lie in its entries. Adding is O(1), taking the earliest or any other out O(log n) on
-// average. Entries of the same time leave in any order.
+// average. Entries of the same time leave in any order. An entry costs nothing until it is added:
+// its owner knows whether it is queued.
 //
 //   earliest -> child -> sibling -> sibling       `back` is the parent of a first child, or the
 //                 |                               sibling before
@@ -19,17 +20,21 @@ public:
         Entry() = default;
         Entry(const Entry&) = delete;
         Entry& operator=(const Entry&) = delete;
-        bool queued() const { return queued_; }
-        uint64_t at() const { return at_; }
+        uint64_t at() const { return at_; }  // it is queued
 
     private:
         friend class DeadlineQueue;
-        uint64_t at_ = 0;
-        Entry* child_ = nullptr;
-        Entry* sibling_ = nullptr;
-        Entry* back_ = nullptr;
-        bool queued_ = false;
+        // Written when it is added.
+        uint64_t at_;
+        DeadlineQueue* queue_;
+        Entry* child_;
+        Entry* sibling_;
+        Entry* back_;
     };
+
+    DeadlineQueue() = default;
+    DeadlineQueue(const DeadlineQueue&) = delete;
+    DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
     bool empty() const { return root_ == nullptr; }
     // Null when it is empty.
@@ -38,7 +43,7 @@ public:
     // The entry is in no queue.
     void add(Entry& entry, uint64_t at) {
         entry.at_ = at;
-        entry.queued_ = true;
+        entry.queue_ = this;
         entry.child_ = entry.sibling_ = entry.back_ = nullptr;
         root_ = merge(root_, &entry);
     }
@@ -53,8 +58,10 @@ public:
             if (entry.sibling_ != nullptr) entry.sibling_->back_ = entry.back_;
             root_ = merge(root_, merge_children(entry));
         }
-        entry.queued_ = false;
     }
+
+    // The entry is in any queue: it leaves that.
+    static void leave(Entry& entry) { entry.queue_->remove(entry); }
 
 private:
     static Entry* merge(Entry* left, Entry* right) {

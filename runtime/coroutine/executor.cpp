@@ -10,21 +10,43 @@
 namespace annulus {
 
 using executor_detail::Pending;
+using executor_detail::Place;
 using executor_detail::Suspended;
 
 namespace {
 
-// Whoever is woken may end what they all wait for, and others of them.
-void wake_all(IntrusiveList<Suspended, executor_detail::WaitLink>& waiting) {
-    IntrusiveList<Suspended, executor_detail::WaitLink> all;
-    all.splice_back(waiting);
-    while (Suspended* next = all.front()) next->wake();
+constexpr Status plain_request;
+constexpr Status plain_event(Error::ok, abi::delivery_event);
+
+// Whoever hears it may end what they all wait for, and others of them.
+void tell_end(WaitQueue& waiting) {
+    WaitQueue all;
+    all.take_all(waiting);
+    while (WaitQueue::Node* next = all.front()) static_cast<Suspended*>(next)->hear_end();
+}
+
+// Safety: cookies are addresses that make_object gave the kernel, and come back unchanged; a place
+// stays until the close notices of all its objects have come.
+Place& place_of(const system::Delivery& delivery) {
+    return *reinterpret_cast<Place*>(delivery.cookie);
+}
+
+void end_place(Place& place) {
+    IntrusiveList<Place, executor_detail::PlaceLink>::remove(place);
+    delete &place;
+}
+
+// Safety: the key is the address that attach() gave the kernel; detach() took it back before the
+// source went.
+EventSource& source_of(const system::Delivery& delivery) {
+    return *reinterpret_cast<EventSource*>(delivery.cookie);
 }
 
 }  // namespace
 
 Executor::~Executor() {
     if (answered_ != 0) flush();
+    while (Place* place = places_.pop_front()) delete place;
 }
 
 Result<std::unique_ptr<Executor>> Executor::create(const ExecutorOptions& options) {
@@ -36,122 +58,147 @@ Result<std::unique_ptr<Executor>> Executor::create(const ExecutorOptions& option
     if (executor == nullptr) return Error::no_memory;
     executor->pending_.reset(new (std::nothrow) Pending[options.slots]);
     if (executor->pending_ == nullptr) return Error::no_memory;
+    for (unsigned slot = 0; slot < options.slots; ++slot) {
+        executor->pending_[slot].block = executor->server_.block_of(slot);
+        executor->pending_[slot].executor = executor.get();
+    }
     return executor;
 }
 
-// --- cookies
+// --- waiting
 
-bool Executor::more_places() {
-    const uint32_t wanted = place_count_ == 0 ? 8 : 2 * place_count_;
-    std::unique_ptr<Place[]> places(new (std::nothrow) Place[wanted]);
-    if (places == nullptr) return false;
-    for (uint32_t i = 0; i < wanted; ++i) {
-        if (i < place_count_) {
-            places[i] = places_[i];
-        } else {
-            places[i].next_free = i + 1 < wanted ? i + 2 : free_place_;
-        }
-    }
-    free_place_ = place_count_ + 1;
-    place_count_ = wanted;
-    places_ = std::move(places);
-    return true;
+void Suspended::forget() {
+    WaitQueue::remove(*this);
+    if (state_ == State::waits_until) DeadlineQueue::leave(*this);
 }
 
-Result<uint64_t> Executor::register_requests(Requests& requests) {
-    if (free_place_ == 0 && !more_places()) return Error::no_memory;
-    const uint32_t index = free_place_ - 1;
-    Place& place = places_[index];
-    free_place_ = place.next_free;
-    place.requests = &requests;
-    return uint64_t{place.generation} << 32 | index;
+void Suspended::give_up(State why) {
+    forget();
+    state_ = why;
+    resume();
 }
 
-void Executor::unregister_requests(uint64_t cookie) {
-    const auto index = static_cast<uint32_t>(cookie);
-    Place& place = places_[index];
-    place.requests = nullptr;
-    if (++place.generation == 0) return;  // a place is retired before its generation wraps
-    place.next_free = free_place_;
-    free_place_ = index + 1;
+// A deadline that has passed comes after those that have their turn now, and after a sleep: tasks
+// that ask for no time again and again keep nobody else waiting.
+void Executor::add_deadline(Suspended& who, Deadline deadline) {
+    deadlines_.add(who, deadline.at > turn_ ? deadline.at : turn_ + 1);
+    beside_ = true;
 }
 
-Requests* Executor::requests_of(uint64_t cookie) const {
-    const Place& place = places_[static_cast<uint32_t>(cookie)];
-    return place.generation == cookie >> 32 ? place.requests : nullptr;
-}
-
-// --- answers
-
-void Executor::reply(uint64_t request, const Answer& answer) {
-    if (answered_ != 0) flush();
-    answered_ = request;
-    answer_ = answer;
-    if (answer.moves_handles()) flush();
-}
-
-// The table's own errors show at the next sleep.
-void Executor::flush() { static_cast<void>(server_.reply(std::exchange(answered_, 0), answer_)); }
-
-void Incoming::reply(const Answer& answer) {
-    Executor* executor = std::exchange(executor_, nullptr);
-    if (executor == nullptr) return;
-    // More bytes than the client has room for would break the protocol and fault the table.
-    if (answer.reply().bytes_out <= space().size()) return executor->reply(id(), answer);
-    close_moved(answer);
-    executor->reply(id(), Error::faulted);
-}
-
-Incoming::~Incoming() { reply(Error::cancelled); }
-
-// --- deliveries
-
+// What comes due while tasks run has its turn after the next sleep.
 void Executor::wake_due() {
-    if (deadlines_.empty()) return;
-    // What comes due while tasks run has its turn after the next sleep.
-    const uint64_t until = now();
+    turn_ = now();
     while (DeadlineQueue::Entry* entry = deadlines_.earliest()) {
-        if (entry->at() > until) return;
+        if (entry->at() > turn_) return;
         static_cast<Suspended*>(entry)->time_out();
     }
 }
 
-void Executor::dispatch_request(const system::Delivery& delivery) {
-    Requests* requests = requests_of(delivery.cookie);
-    if ((delivery.status.detail() & abi::delivery_close) != 0) {
-        if (requests != nullptr) requests->object_closed();
-        return;
+// --- answers
+
+// The table's own errors show at the next sleep.
+void Executor::flush() { static_cast<void>(server_.reply(std::exchange(answered_, 0), answer_)); }
+
+// Handles, or more bytes than the client has room for: that would break the protocol and fault the
+// table.
+void Incoming::reply_apart(TakenRequest& taken, Answer answer) {
+    auto& pending = static_cast<Pending&>(taken);
+    Incoming incoming(pending);
+    const bool fits = incoming.has_space_for(answer);
+    incoming.taken_ = nullptr;
+    close_rest(pending);
+    if (fits) {
+        static_cast<void>(pending.executor->server_.reply(pending.delivery.request, answer));
+    } else {
+        close_moved(answer);
+        pending.executor->reply(pending.delivery.request, Error::faulted);
     }
-    Pending& pending = pending_[abi::request_slot(delivery.request)];
-    pending.delivery = delivery;
-    if (requests != nullptr) return requests->arrive(pending);
-    const Request unwanted(pending.delivery, {});  // closes what came with it
-    reply(delivery.request, Error::closed);
 }
 
-void Executor::dispatch(const system::Delivery& delivery) {
-    const uint16_t detail = delivery.status.detail();
-    if ((detail & abi::delivery_event) == 0) return dispatch_request(delivery);
-    // Safety: the key is the address that attach() gave the kernel; detach() took it back before
-    // the source went.
-    auto& source = *reinterpret_cast<EventSource*>(delivery.cookie);
-    source.arrive(delivery.words[0], (detail & abi::delivery_event_closed) != 0);
+void Incoming::drop(TakenRequest& taken) {
+    Incoming(static_cast<Pending&>(taken)).reply(Error::cancelled);
+}
+
+// --- deliveries
+
+// What is inlined below is on every request's or event's way.
+
+[[gnu::always_inline]] inline void Requests::arrive(Pending& pending) {
+    WaitQueue::Node* const next = waiting_.pop_front();
+    if (next == nullptr) [[unlikely]]
+        return keep(pending);
+    auto& waiter = *static_cast<Suspended*>(next);
+    waiter.request = &pending;
+    waiter.go_on();
+}
+
+[[gnu::always_inline]] inline void EventSource::arrive(uint64_t value) {
+    value_ = value;
+    WaitQueue::Node* const next = waiting_.pop_front();
+    if (next == nullptr) [[unlikely]] {
+        ++units_;
+        return;
+    }
+    auto& waiter = *static_cast<Suspended*>(next);
+    waiter.value = value;
+    waiter.go_on();
+}
+
+[[gnu::always_inline]] inline void Executor::take(const system::Delivery& delivery) {
+    Pending& pending = pending_[abi::request_slot(delivery.request)];
+    pending.delivery = delivery;
+    if (Requests* requests = place_of(delivery).requests) [[likely]] {
+        return requests->arrive(pending);
+    }
+    Incoming(pending).reply(Error::closed);
+}
+
+// Errors, close notices, the ends of sources, and requests whose reply half has an outcome.
+Result<void> Executor::take_other(system::Delivery delivery) {
+    const Status status = delivery.status;
+    if (!status.ok()) {
+        const bool harmless =
+            status.code() == Error::timed_out || status.code() == Error::try_again;
+        return harmless ? Result<void>() : status;
+    }
+    if ((status.detail() & abi::delivery_event_closed) != 0) {
+        source_of(delivery).end();
+    } else if ((status.detail() & abi::delivery_event) != 0) {
+        source_of(delivery).arrive(delivery.words[0]);
+    } else if ((status.detail() & abi::delivery_close) != 0) {
+        object_closed(place_of(delivery));
+    } else {
+        take(delivery);
+    }
+    return {};
+}
+
+[[gnu::always_inline]] inline Result<void> Executor::sleep(uint64_t deadline) {
+    const system::Delivery delivery = system::reply_and_wait(
+        server_.table().value(), std::exchange(answered_, 0), answer_.reply(), deadline);
+    if (delivery.status == plain_request) [[likely]] {
+        take(delivery);
+    } else if (delivery.status == plain_event) [[likely]] {
+        source_of(delivery).arrive(delivery.words[0]);
+    } else {
+        return take_other(delivery);
+    }
+    return {};
 }
 
 Result<void> Executor::run() {
     stopping_ = false;
-    while (!stopping_) {
-        const uint64_t deadline =
-            deadlines_.empty() ? abi::deadline_never : deadlines_.earliest()->at();
-        const uint64_t answered = std::exchange(answered_, 0);
-        const system::Delivery delivery =
-            system::reply_and_wait(server_.table().value(), answered, answer_.reply(), deadline);
-        if (delivery.status.ok()) [[likely]] {
-            dispatch(delivery);
-        } else if (delivery.status.code() != Error::timed_out &&
-                   delivery.status.code() != Error::try_again) {
-            return delivery.status;
+    for (;;) {
+        if (!beside_) [[likely]] {
+            TRY(sleep(abi::deadline_never));
+            continue;
         }
+        if (stopping_) break;
+        beside_ = !deadlines_.empty();
+        if (!beside_) continue;
+        // One that has passed waits for one look at what came before it.
+        const uint64_t deadline = deadlines_.earliest()->at();
+        TRY(sleep(deadline > turn_ + 1 ? deadline : abi::deadline_poll));
         wake_due();
     }
     if (answered_ != 0) flush();
@@ -161,38 +208,56 @@ Result<void> Executor::run() {
 // --- requests
 
 Requests::~Requests() {
-    while (Pending* pending = pending_.pop_front()) {
-        const Request unwanted(pending->delivery, {});  // closes what came with it
-        executor_.reply(pending->delivery.request, Error::closed);
-    }
-    if (cookie_ != 0) executor_.unregister_requests(cookie_);
+    while (kept_ != nullptr) Incoming(*take_kept()).reply(Error::closed);
+    if (place_ == nullptr) return;
+    place_->requests = nullptr;
+    if (place_->objects == 0) end_place(*place_);
 }
 
 Result<Served> Requests::make_object(abi::Rights rights, uint64_t payer) {
-    if (cookie_ == 0) cookie_ = TRY(executor_.register_requests(*this));
-    Served object = TRY(executor_.server_.table().create_object(cookie_, rights, payer));
-    ++objects_;
+    if (place_ == nullptr) {
+        place_ = new (std::nothrow) Place;
+        if (place_ == nullptr) return Error::no_memory;
+        place_->requests = this;
+        executor_.places_.push_back(*place_);
+    }
+    const auto cookie = reinterpret_cast<uint64_t>(place_);
+    Served object = TRY(executor_.server_.table().create_object(cookie, rights, payer));
+    ++place_->objects;
     closed_ = false;
+    at_once_ = kept_ != nullptr;
     return object;
 }
 
-void Requests::arrive(Pending& pending) {
-    pending_.push_back(pending);
-    if (Suspended* next = waiting_.front()) next->wake();
+void Requests::keep(Pending& pending) {
+    at_once_ = true;
+    pending.next = nullptr;
+    (kept_ == nullptr ? kept_ : kept_last_->next) = &pending;
+    kept_last_ = &pending;
 }
 
-void Requests::object_closed() {
-    if (--objects_ > 0) return;
-    closed_ = true;
-    wake_all(waiting_);
+Pending* Requests::take_kept() {
+    Pending* const oldest = std::exchange(kept_, kept_->next);
+    oldest->executor = &executor_;
+    at_once_ = kept_ != nullptr || closed_;
+    return oldest;
 }
 
-Result<Incoming> Requests::Next::await_resume() {
-    if (Pending* pending = requests_.pending_.pop_front()) {
-        return Incoming(executor_, pending->delivery,
-                        executor_.server_.block_of(pending->delivery.request));
-    }
-    return timed_out_ ? Error::timed_out : Error::closed;
+void executor_detail::Waiter<Requests::Next>::answer_at_once(Requests& requests) {
+    if (requests.kept_ == nullptr) return end_now();
+    request = requests.take_kept();
+    serve_now();
+}
+
+void Executor::object_closed(Place& place) {
+    if (--place.objects > 0) return;
+    if (place.requests != nullptr) return place.requests->all_closed();
+    end_place(place);
+}
+
+void Requests::all_closed() {
+    closed_ = at_once_ = true;
+    tell_end(waiting_);
 }
 
 // --- events
@@ -212,15 +277,10 @@ void EventSource::detach() {
     semaphore_ = ObjectReference();
 }
 
-void EventSource::arrive(uint64_t value, bool closed) {
-    if (closed) {
-        closed_ = true;
-        semaphore_ = ObjectReference();
-        return wake_all(waiting_);
-    }
-    ++units_;
-    value_ = value;
-    if (Suspended* next = waiting_.front()) next->wake();
+void EventSource::end() {
+    closed_ = true;
+    semaphore_ = ObjectReference();
+    tell_end(waiting_);
 }
 
 }  // namespace annulus

@@ -23,11 +23,17 @@
 // what it waited for forgets it. An answer leaves with the next sleep, so a request costs two
 // kernel entries in all; a second answer before that costs one of its own.
 // Everything here belongs to one thread.
+//
+// The way of a request: reply_and_wait -> its slot's place in `pending_` -> the cookie names who
+// takes it -> the coroutine that waits there is resumed and answers -> reply_and_wait. It has a
+// budget of instructions (tests/budgets.json), so what it needs stands in this header. Requests
+// and units that nobody waits for are kept; deadlines cost something only when they are used.
 #pragma once
 
 #include "base/intrusive_list.h"
 #include "runtime/coroutine/deadline_queue.h"
 #include "runtime/coroutine/task_scope.h"
+#include "runtime/coroutine/wait_queue.h"
 #include "runtime/server.h"
 
 #include <memory>
@@ -40,58 +46,98 @@ class Requests;
 
 namespace executor_detail {
 
-struct WaitLink;
-struct PendingLink;
+struct PlaceLink;
 
-// A coroutine that waits: in the list of what it waits for, and maybe for a deadline.
-class Suspended : public ListNode<WaitLink>, public DeadlineQueue::Entry {
+// A slot of the table, and the request in it. 128 bytes: a slot's place is found by a shift.
+struct Pending : TakenRequest {
+    union {
+        Executor* executor;  // while a task has it
+        Pending* next;       // until it is asked for
+    };
+};
+static_assert(sizeof(Pending) == 128);
+
+// What a cookie names: it stays until its objects have ended, and its Requests.
+struct Place : ListNode<PlaceLink> {
+    Requests* requests = nullptr;  // null: they are gone
+    uint64_t objects = 0;
+};
+
+// A coroutine that waits: in the queue of what it waits for, and maybe for a deadline. It is made
+// where the coroutine says co_await, and destroyed when that is done or the coroutine is.
+class Suspended : public WaitQueue::Node, public DeadlineQueue::Entry {
 public:
-    explicit Suspended(Executor& executor) : executor_(executor) {}
-    ~Suspended() { forget(); }
+    Suspended() = default;
+    ~Suspended() {
+        if (waits()) [[unlikely]]
+            forget();
+    }
+    bool await_ready() const { return !waits(); }
+    void await_suspend(std::coroutine_handle<> handle) { handle_ = handle.address(); }
 
-    // Out of both, and on its way.
-    void wake() {
-        forget();
-        handle_.resume();
+    // What it waited for is there, and it is out of the queue: it goes on.
+    [[gnu::always_inline]] void go_on() {
+        if (state_ == State::waits_until) [[unlikely]]
+            DeadlineQueue::leave(*this);
+        state_ = State::served;
+        resume();
     }
-    void time_out() {
-        timed_out_ = true;
-        wake();
-    }
+    // It goes on without what it waited for.
+    void time_out() { give_up(State::timed_out); }
+    void hear_end() { give_up(State::closed); }
+
+    // What it waited for; whoever serves it sets that.
+    union {
+        Pending* request;
+        uint64_t value;
+    };
 
 protected:
-    void suspend(std::coroutine_handle<> handle, Deadline deadline);
-    void forget();
+    void wait(WaitQueue& queue, Executor& executor, Deadline deadline);
+    void serve_now() { state_ = State::served; }
+    void end_now() { state_ = State::closed; }
+    bool served() const { return state_ == State::served; }
+    // Why it was not.
+    Error error() const { return state_ == State::timed_out ? Error::timed_out : Error::closed; }
 
-    Executor& executor_;
-    std::coroutine_handle<> handle_;
-    bool timed_out_ = false;
+private:
+    enum class State : uint8_t { served, timed_out, closed, waits, waits_until };
+
+    bool waits() const { return state_ >= State::waits; }
+    // Without the checks of std::coroutine_handle: who waits is suspended.
+    void resume() const { __builtin_coro_resume(handle_); }
+    void give_up(State why);
+    [[gnu::cold, clang::preserve_most]] void forget();
+
+    State state_;
+    void* handle_;  // while it waits
 };
 
-// A request that was taken and not yet asked for.
-struct Pending : ListNode<PendingLink> {
-    system::Delivery delivery;
-};
+// What an awaitable is awaited through.
+template <typename Awaitable>
+class Waiter;
 
 }  // namespace executor_detail
 
 // A request in a task's hands. One that is dropped without an answer is answered with cancelled.
 class Incoming : public Request {
 public:
-    Incoming(Executor& executor, const system::Delivery& delivery, std::span<std::byte> block)
-        : Request(delivery, block), executor_(&executor) {}
-    // NOLINTBEGIN(bugprone-use-after-move): only the Request in it was moved
-    Incoming(Incoming&& other)
-        : Request(std::move(other)), executor_(std::exchange(other.executor_, nullptr)) {}
-    // NOLINTEND(bugprone-use-after-move)
+    explicit Incoming(executor_detail::Pending& pending) : Request(pending) {}
+    Incoming(Incoming&&) = default;
     Incoming& operator=(Incoming&&) = delete;
-    ~Incoming();
+    ~Incoming() {
+        if (taken_ != nullptr) [[unlikely]]
+            drop(*std::exchange(taken_, nullptr));
+    }
 
-    // Answers it, once. The client may have left: that is no error.
+    // Answers it, once; nothing of it may be looked at afterwards. The client may have left: that
+    // is no error. Answer::later() changes nothing.
     void reply(const Answer& answer);
 
 private:
-    Executor* executor_;  // null: answered, or moved away
+    // Those are rare. They keep the caller's registers, as Request::close_arrived does.
+    [[gnu::cold, clang::preserve_most]] static void reply_apart(TakenRequest& taken, Answer answer);
+    [[gnu::cold, clang::preserve_most]] static void drop(TakenRequest& taken);
 };
 
 // The requests for the objects that one task serves.
@@ -107,37 +153,30 @@ public:
     // by the client of the taken request `payer`. no_memory, no_budget.
     Result<Served> make_object(abi::Rights rights = abi::all_rights, uint64_t payer = 0);
 
-    class Next;
     // co_await: the next request. closed: nobody holds any of the objects any more. timed_out.
-    Next next(Deadline deadline = Deadline::never());
+    struct [[nodiscard]] Next {
+        executor_detail::Waiter<Next> operator co_await() const;
+        Requests& requests;
+        Deadline deadline;
+    };
+    Next next(Deadline deadline = Deadline::never()) { return {*this, deadline}; }
 
 private:
     friend class Executor;
+    friend class executor_detail::Waiter<Next>;
     void arrive(executor_detail::Pending& pending);
-    void object_closed();
+    [[gnu::cold]] void keep(executor_detail::Pending& pending);
+    executor_detail::Pending* take_kept();
+    void all_closed();
 
     Executor& executor_;
-    IntrusiveList<executor_detail::Pending, executor_detail::PendingLink> pending_;
-    IntrusiveList<executor_detail::Suspended, executor_detail::WaitLink> waiting_;
-    uint64_t cookie_ = 0;  // 0: not registered
-    uint64_t objects_ = 0;
+    WaitQueue waiting_;
+    // Requests that nobody has asked for, from the oldest on; none while anybody waits.
+    executor_detail::Pending* kept_ = nullptr;
+    executor_detail::Pending* kept_last_ = nullptr;  // if there is any
+    executor_detail::Place* place_ = nullptr;        // null until there is an object
     bool closed_ = false;
-};
-
-class [[nodiscard]] Requests::Next : public executor_detail::Suspended {
-public:
-    Next(Requests& requests, Deadline deadline)
-        : Suspended(requests.executor_), requests_(requests), deadline_(deadline) {}
-    bool await_ready() const { return !requests_.pending_.empty() || requests_.closed_; }
-    void await_suspend(std::coroutine_handle<> handle) {
-        requests_.waiting_.push_back(*this);
-        suspend(handle, deadline_);
-    }
-    Result<Incoming> await_resume();
-
-private:
-    Requests& requests_;
-    Deadline deadline_;
+    bool at_once_ = false;  // a request is kept, or closed: nobody has to wait
 };
 
 // A semaphore or the end of a channel, for tasks to wait for.
@@ -153,42 +192,26 @@ public:
     Result<void> attach(ObjectReference semaphore, uint64_t seen = 0);
     void detach();
 
-    class Wait;
     // co_await: one unit; in sequence mode the new value. timed_out, closed.
-    Wait wait(Deadline deadline = Deadline::never());
+    struct [[nodiscard]] Wait {
+        executor_detail::Waiter<Wait> operator co_await() const;
+        EventSource& source;
+        Deadline deadline;
+    };
+    Wait wait(Deadline deadline = Deadline::never()) { return {*this, deadline}; }
 
 private:
     friend class Executor;
-    void arrive(uint64_t value, bool closed);
+    friend class executor_detail::Waiter<Wait>;
+    void arrive(uint64_t value);
+    void end();
 
     Executor& executor_;
     ObjectReference semaphore_;
-    IntrusiveList<executor_detail::Suspended, executor_detail::WaitLink> waiting_;
-    uint64_t units_ = 0;  // that nobody has asked for yet
+    WaitQueue waiting_;
+    uint64_t units_ = 0;  // that nobody has asked for yet; 0 while anybody waits
     uint64_t value_ = 0;
     bool closed_ = false;
-};
-
-class [[nodiscard]] EventSource::Wait : public executor_detail::Suspended {
-public:
-    Wait(EventSource& source, Deadline deadline)
-        : Suspended(source.executor_), source_(source), deadline_(deadline) {}
-    bool await_ready() const { return source_.units_ > 0 || source_.closed_; }
-    void await_suspend(std::coroutine_handle<> handle) {
-        source_.waiting_.push_back(*this);
-        suspend(handle, deadline_);
-    }
-    Result<uint64_t> await_resume() {
-        if (source_.units_ > 0) {
-            --source_.units_;
-            return source_.value_;
-        }
-        return timed_out_ ? Error::timed_out : Error::closed;
-    }
-
-private:
-    EventSource& source_;
-    Deadline deadline_;
 };
 
 struct ExecutorOptions {
@@ -209,77 +232,138 @@ public:
     // Runs tasks until stop() or an error of the table.
     Result<void> run();
     // From inside a task: run() returns when the task waits.
-    void stop() { stopping_ = true; }
+    void stop() { stopping_ = beside_ = true; }
 
-    class Sleep;
     // co_await: until that time.
-    Sleep sleep_until(Deadline deadline);
+    struct [[nodiscard]] Sleep {
+        executor_detail::Waiter<Sleep> operator co_await() const;
+        Executor& executor;
+        Deadline deadline;
+    };
+    Sleep sleep_until(Deadline deadline) { return {*this, deadline}; }
 
 private:
     friend class EventSource;
     friend class Incoming;
     friend class Requests;
     friend class executor_detail::Suspended;
-
-    // What a cookie names. A place that was given up has another generation.
-    struct Place {
-        Requests* requests = nullptr;
-        uint32_t generation = 1;
-        uint32_t next_free = 0;  // index + 1
-    };
+    friend class executor_detail::Waiter<Sleep>;
 
     Executor(Server server, Set set) : server_(std::move(server)), set_(std::move(set)) {}
 
-    Result<uint64_t> register_requests(Requests& requests);
-    void unregister_requests(uint64_t cookie);
-    Requests* requests_of(uint64_t cookie) const;
-    bool more_places();
-
-    void reply(uint64_t request, const Answer& answer);
-    void flush();
-    void dispatch(const system::Delivery& delivery);
-    void dispatch_request(const system::Delivery& delivery);
+    // At most one answer is kept; it leaves with the next sleep.
+    void reply(uint64_t request, const Answer& answer) {
+        if (answered_ != 0) [[unlikely]]
+            flush();
+        answered_ = request;
+        answer_ = answer;
+    }
+    [[gnu::cold, clang::preserve_most]] void flush();
+    void take(const system::Delivery& delivery);
+    Result<void> sleep(uint64_t deadline);
+    [[gnu::cold]] Result<void> take_other(system::Delivery delivery);
+    static void object_closed(executor_detail::Place& place);
+    [[gnu::cold, clang::preserve_most]] void add_deadline(executor_detail::Suspended& who,
+                                                          Deadline deadline);
     void wake_due();
 
     Server server_;
     Set set_;
     std::unique_ptr<executor_detail::Pending[]> pending_;  // one for each slot
-    std::unique_ptr<Place[]> places_;
-    uint32_t place_count_ = 0;
-    uint32_t free_place_ = 0;  // index + 1
+    IntrusiveList<executor_detail::Place, executor_detail::PlaceLink> places_;
     DeadlineQueue deadlines_;
+    WaitQueue sleeping_;
+    uint64_t turn_ = 0;      // what is due by then has had its turn
     uint64_t answered_ = 0;  // the request that `answer_` answers; 0: none
     Answer answer_;
     bool stopping_ = false;
+    bool beside_ = false;  // there are deadlines, or stop() was called
 };
-
-class [[nodiscard]] Executor::Sleep : public executor_detail::Suspended {
-public:
-    Sleep(Executor& executor, Deadline deadline) : Suspended(executor), deadline_(deadline) {}
-    bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> handle) { suspend(handle, deadline_); }
-    void await_resume() const {}
-
-private:
-    Deadline deadline_;
-};
-
-inline Executor::Sleep Executor::sleep_until(Deadline deadline) { return {*this, deadline}; }
-inline Requests::Next Requests::next(Deadline deadline) { return {*this, deadline}; }
-inline EventSource::Wait EventSource::wait(Deadline deadline) { return {*this, deadline}; }
 
 namespace executor_detail {
 
-inline void Suspended::suspend(std::coroutine_handle<> handle, Deadline deadline) {
-    handle_ = handle;
-    if (deadline < Deadline::never()) executor_.deadlines_.add(*this, deadline.at);
+inline void Suspended::wait(WaitQueue& queue, Executor& executor, Deadline deadline) {
+    queue.push_back(*this);
+    if (deadline < Deadline::never()) {
+        executor.add_deadline(*this, deadline);
+        state_ = State::waits_until;
+    } else {
+        state_ = State::waits;
+    }
 }
 
-inline void Suspended::forget() {
-    if (linked()) IntrusiveList<Suspended, WaitLink>::remove(*this);
-    if (queued()) executor_.deadlines_.remove(*this);
-}
+template <>
+class Waiter<Requests::Next> : public Suspended {
+public:
+    Waiter(Requests& requests, Deadline deadline) {
+        if (requests.at_once_) [[unlikely]] {
+            answer_at_once(requests);
+        } else {
+            wait(requests.waiting_, requests.executor_, deadline);
+        }
+    }
+    Result<Incoming> await_resume() {
+        if (served()) [[likely]] {
+            [[assume(request != nullptr)]];
+            return Incoming(*request);
+        }
+        return error();
+    }
+
+private:
+    [[gnu::cold, clang::preserve_most]] void answer_at_once(Requests& requests);
+};
+
+template <>
+class Waiter<EventSource::Wait> : public Suspended {
+public:
+    Waiter(EventSource& source, Deadline deadline) {
+        if (source.units_ > 0) {
+            --source.units_;
+            value = source.value_;
+            serve_now();
+        } else if (source.closed_) [[unlikely]] {
+            end_now();
+        } else {
+            wait(source.waiting_, source.executor_, deadline);
+        }
+    }
+    Result<uint64_t> await_resume() {
+        if (served()) [[likely]]
+            return value;
+        return error();
+    }
+};
+
+template <>
+class Waiter<Executor::Sleep> : public Suspended {
+public:
+    Waiter(Executor& executor, Deadline deadline) { wait(executor.sleeping_, executor, deadline); }
+    void await_resume() {}
+};
 
 }  // namespace executor_detail
+
+inline executor_detail::Waiter<Requests::Next> Requests::Next::operator co_await() const {
+    return {requests, deadline};
+}
+inline executor_detail::Waiter<EventSource::Wait> EventSource::Wait::operator co_await() const {
+    return {source, deadline};
+}
+inline executor_detail::Waiter<Executor::Sleep> Executor::Sleep::operator co_await() const {
+    return {executor, deadline};
+}
+
+inline void Incoming::reply(const Answer& answer) {
+    if (taken_ == nullptr) [[unlikely]]
+        return;
+    if (!answer.plain() || !has_space_for(answer)) [[unlikely]] {
+        if (!answer.is_later()) reply_apart(*std::exchange(taken_, nullptr), answer);
+        return;
+    }
+    auto& pending = static_cast<executor_detail::Pending&>(*std::exchange(taken_, nullptr));
+    close_rest(pending);
+    pending.executor->reply(pending.delivery.request, answer);
+}
 
 }  // namespace annulus

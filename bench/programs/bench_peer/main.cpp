@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The other side of a measured round trip, in a process of its own.
 //
-// With `home`: all of it as tasks of an executor; the object that they serve goes to `home`.
+// With `home`: a Server answers every request for an object that goes to `home`; with `mine` and
+// `yours` beside it all of this is done by tasks of an executor.
 // With `table`: answers every request at once; with `blocks`, too, reads 512 bytes of each before.
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
@@ -58,6 +59,22 @@ namespace {
     for (;;) system::signal_and_wait(yours, set, 0, abi::deadline_never);
 }
 
+class AnswersAll final : public ServedByThis {
+    Answer handle(Request& /*request*/) override { return {}; }
+};
+
+Result<void> send_home(abi::Handle home, Served&& object) {
+    constexpr uint64_t share = abi::operation_word(abi::Verb::share, 0, 1);
+    return system::call_words(home, share, object.release()).status;
+}
+
+Result<void> run_server(abi::Handle home) {
+    Server server = TRY(Server::create(4, 0));
+    AnswersAll object;
+    TRY(send_home(home, TRY(server.make_object(object))));
+    return server.run();
+}
+
 Task<void> answer_all(Requests& requests) {
     for (;;) {
         Incoming request = CO_TRY(co_await requests.next());
@@ -77,9 +94,7 @@ Result<void> run_executor(abi::Handle home, ObjectReference mine, abi::Handle yo
     Requests requests(*executor);
     EventSource source(*executor);
     TRY(source.attach(mine));
-    Served object = TRY(requests.make_object());
-    constexpr uint64_t share = abi::operation_word(abi::Verb::share, 0, 1);
-    TRY(Result<void>(system::call_words(home, share, object.release()).status));
+    TRY(send_home(home, TRY(requests.make_object())));
     TaskScope scope;
     TRY(scope.spawn(answer_all(requests)));
     TRY(scope.spawn(give_for_each(source, yours)));
@@ -141,14 +156,15 @@ Result<void> annulus::program_main(Environment& environment) {
     if (auto end = environment.take<Channel>("mirror"); end.ok()) {
         return answer_messages(std::move(*end), environment.argument(0));
     }
+    const auto home = environment.handle<Object>("home");
+    const bool events = environment.handle<Semaphore>("yours").ok();
+    if (home.ok() && !events) return run_server(home->value());
     const auto yours = TRY(environment.handle<Semaphore>("yours"));
     if (auto set = environment.handle<Set>("set"); set.ok()) {
         answer_events(set->value(), yours.value());
     }
     const auto mine = TRY(environment.handle<Semaphore>("mine"));
-    if (auto home = environment.handle<Object>("home"); home.ok()) {
-        return run_executor(home->value(), mine, yours.value());
-    }
+    if (home.ok()) return run_executor(home->value(), mine, yours.value());
     if (environment.argument_count() > 0) answer_in_two_calls(mine.value(), yours.value());
     answer_in_one_call(mine.value(), yours.value());
 }

@@ -20,6 +20,15 @@ namespace {
 
 constexpr uint64_t operation = abi::operation_word(abi::Verb::get, 1);
 
+// Receives the object that the peer makes and sends to an object of this table, cookie 7.
+Object object_of_peer(test::Context& test, const Table& table) {
+    const auto request = system::reply_and_wait(table.value(), 0, {}, abi::deadline_never);
+    EXPECT_OK(request.status);
+    EXPECT_OK(
+        system::reply_and_wait(table.value(), request.request, {}, 0, abi::reply_only).status);
+    return Object(request.words[0]);
+}
+
 }  // namespace
 
 TEST(null_call, "a system call that checks a handle and does nothing stays in its budget") {
@@ -100,7 +109,6 @@ TEST(set_wait, "waiting on a set costs the same, however many members it has") {
 
 TEST(executor_round_trip, "a call to a server that is a coroutine stays in its budget") {
     const auto image = MUST(Peer::image(test));
-    // The peer makes its object itself and hands it here.
     const auto table = MUST(test.budget().create_table(4, 0, {}, 0));
     const auto home = MUST(table.create_object(7, abi::all_rights, 0));
     const auto units = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
@@ -108,16 +116,25 @@ TEST(executor_round_trip, "a call to a server that is a coroutine stays in its b
     const Grant grants[] = {
         {"home", home}, {"mine", units}, {"yours", back}, {"budget", test.budget()}};
     const auto child = MUST(Peer::start(test, image, grants));
-    const auto request = system::reply_and_wait(table.value(), 0, {}, abi::deadline_never);
-    EXPECT_OK(request.status);
-    const Object object(request.words[0]);
-    EXPECT_OK(
-        system::reply_and_wait(table.value(), request.request, {}, 0, abi::reply_only).status);
+    const Object object = object_of_peer(test, table);
     EXPECT_OK(system::call_words(object.value(), operation).status);
     measure(test, "2x", "call and reply, executor",
             [&] { system::call_words(object.value(), operation); });
     measure(test, "10x", "set event, executor",
             [&] { system::signal_and_wait(units.value(), back.value(), abi::deadline_never); });
+    Peer::stop(test, child);
+}
+
+TEST(server_round_trip, "a call to a server with a loop over objects stays in its budget") {
+    const auto image = MUST(Peer::image(test));
+    const auto table = MUST(test.budget().create_table(4, 0, {}, 0));
+    const auto home = MUST(table.create_object(7, abi::all_rights, 0));
+    const Grant grants[] = {{"home", home}, {"budget", test.budget()}};
+    const auto child = MUST(Peer::start(test, image, grants));
+    const Object object = object_of_peer(test, table);
+    EXPECT_OK(system::call_words(object.value(), operation).status);
+    measure(test, "2s", "call and reply, Server::run",
+            [&] { system::call_words(object.value(), operation); });
     Peer::stop(test, child);
 }
 

@@ -93,7 +93,9 @@ TEST(out_of_order, "requests are answered later, in any order, by the task that 
         Incoming first = CO_TRY(co_await requests.next());
         Incoming second = CO_TRY(co_await requests.next());
         Incoming third = CO_TRY(co_await requests.next());
+        first.reply(Answer::later());  // it is still in hand
         third.reply(Answer::with_words(3));
+        third.reply(Answer::with_words(99));  // it is answered already
         first.reply(Answer::with_words(1));
         executor.stop();
         co_return {};  // the second one is dropped
@@ -142,6 +144,115 @@ TEST(late_handles, "a handle that a killed client was to get is closed without a
     EXPECT_OK(executor->run());
     EXPECT_OK(scope.failure());
     EXPECT_ERROR(seen, Error::closed);
+}
+
+TEST(untaken_handles, "a handle that a task does not take is closed with its answer, once") {
+    // One slot: the second request lies where the first one lay.
+    auto executor = MUST(Executor::create({.slots = 1}));
+    Requests requests(*executor);
+    const Served object = MUST(requests.make_object());
+    Semaphore first = MUST(make_semaphore(test));
+    Semaphore second = MUST(make_semaphore(test));
+    EventSource first_ended(*executor);
+    EXPECT_OK(first_ended.attach(first));
+    const auto serve = [&]() -> Task<void> {
+        Incoming one = CO_TRY(co_await requests.next());
+        one.reply({});
+        EXPECT_ERROR(co_await first_ended.wait(Deadline::after(seconds(2))), Error::closed);
+        Incoming two = CO_TRY(co_await requests.next());
+        {
+            const Incoming gone = std::move(one);
+        }
+        const Semaphore taken = two.take_handle<Semaphore>(0);
+        two.reply({});
+        EXPECT_OK(taken.get_state());
+        executor->stop();
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(serve()));
+    auto client = MUST(start_thread([&] {
+        constexpr uint64_t share = abi::operation_word(abi::Verb::share, 0, 1);
+        EXPECT_OK(system::call_words(object.value(), share, first.release()).status);
+        EXPECT_OK(system::call_words(object.value(), share, second.release()).status);
+    }));
+    EXPECT_OK(executor->run());
+    EXPECT_OK(client.join());
+    EXPECT_OK(scope.failure());
+}
+
+TEST(kept, "requests that nobody waits for are kept, and told before the end of their objects") {
+    auto executor = MUST(Executor::create({.slots = 4}));
+    Requests requests(*executor);
+    Served object = MUST(requests.make_object());
+    uint64_t sum = 0;
+    const auto serve = [&]() -> Task<void> {
+        co_await executor->sleep_until(Deadline::after(milliseconds(20)));
+        for (unsigned i = 0; i < 3; ++i) {
+            Incoming request = CO_TRY(co_await requests.next());
+            sum += request.word(0);
+            request.reply({});
+        }
+        EXPECT_ERROR(co_await requests.next(), Error::closed);
+        EXPECT_ERROR(co_await requests.next(), Error::closed);
+        // The next object is a new beginning.
+        Served again = CO_TRY(requests.make_object());
+        EXPECT_ERROR(co_await requests.next(Deadline::poll()), Error::timed_out);
+        again.close();
+        EXPECT_ERROR(co_await requests.next(), Error::closed);
+        executor->stop();
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(serve()));
+    Crew<3> clients;
+    std::atomic<unsigned> left = 3;
+    for (uint64_t i = 0; i < 3; ++i) {
+        EXPECT_OK(clients.add([&, i] {
+            EXPECT_OK(system::call_words(object.value(), op_get, uint64_t{1} << 8 * i).status);
+            // Acquire and release: the others are done with the handle.
+            if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) object.close();
+        }));
+    }
+    EXPECT_OK(executor->run());
+    EXPECT_OK(clients.join());
+    EXPECT_EQ(sum, 0x10101);
+    EXPECT_OK(scope.failure());
+}
+
+TEST(no_time, "a task that asks for no time again and again keeps nobody else waiting") {
+    EXPECT_OK(on_one_cpu([&] {
+        auto executor = MUST(Executor::create());
+        std::optional<Requests> requests;
+        requests.emplace(*executor);
+        Served object = MUST(requests->make_object());
+        const uint64_t too_late = now() + seconds(4).nanoseconds;
+        uint64_t turns = 0;
+        const auto busy = [&]() -> Task<void> {
+            for (; now() < too_late; ++turns) co_await executor->sleep_until(Deadline::poll());
+            executor->stop();
+            co_return {};
+        };
+        TaskScope scope;
+        EXPECT_OK(scope.spawn(busy()));
+        EXPECT_OK(scope.spawn(add_one(*executor, *requests)));
+        const auto call = [&] {
+            for (uint64_t i = 0; i < 100; ++i) {
+                const auto answer = system::call_words(object.value(), op_get, i);
+                if (!answer.status.ok()) return;
+                EXPECT_EQ(answer.words[0], i + 1);
+            }
+            object.close();
+        };
+        auto client = MUST(start_thread(call, eager));
+        EXPECT_OK(executor->run());
+        EXPECT(now() < too_late);
+        EXPECT(turns > 0);
+        scope.cancel();
+        requests.reset();
+        executor.reset();  // a client that still waits hears it
+        EXPECT_OK(client.join());
+    }));
 }
 
 TEST(bytes, "a task reads a request's bytes and answers with bytes") {
@@ -325,6 +436,38 @@ TEST(closed_source, "a task hears of the end of what it waits for") {
     EXPECT_EQ(scope.running(), 0);
 }
 
+TEST(closed_and_cancelled, "who hears an end may end another task that waits for the same") {
+    auto executor = MUST(Executor::create());
+    Semaphore semaphore = MUST(make_semaphore(test));
+    EventSource source(*executor);
+    EXPECT_OK(source.attach(semaphore));
+    unsigned ended = 0;
+    bool told = false;
+    std::optional<TaskScope> others;
+    const auto first = [&]() -> Task<void> {
+        EXPECT_ERROR(co_await source.wait(), Error::closed);
+        others.reset();
+        EXPECT_EQ(ended, 2);
+        executor->stop();
+        co_return {};
+    };
+    const auto other = [&](Deadline deadline) -> Task<void> {
+        const Mark mark(ended);
+        static_cast<void>(co_await source.wait(deadline));
+        told = true;
+        co_return {};
+    };
+    TaskScope scope;
+    EXPECT_OK(scope.spawn(first()));
+    others.emplace();
+    EXPECT_OK(others->spawn(other(Deadline::never())));
+    EXPECT_OK(others->spawn(other(Deadline::after(seconds(100)))));
+    semaphore.close();
+    EXPECT_OK(executor->run());
+    EXPECT_EQ(ended, 2);
+    EXPECT(!told);
+}
+
 TEST(dropped, "a request whose task is cancelled is answered with cancelled") {
     auto executor = MUST(Executor::create({.slots = 4}));
     std::optional<Requests> requests;
@@ -355,7 +498,7 @@ TEST(stale_requests, "requests for a task that is gone are answered with closed"
     auto executor = MUST(Executor::create({.slots = 4}));
     std::optional<Requests> gone;
     gone.emplace(*executor);
-    const Served object = MUST(gone->make_object());
+    Served object = MUST(gone->make_object());
     Requests requests(*executor);
     const Served other = MUST(requests.make_object());
     TaskScope scope;
@@ -372,6 +515,7 @@ TEST(stale_requests, "requests for a task that is gone are answered with closed"
     auto client = MUST(start_thread([&] {
         EXPECT_OK(system::call_words(other.value(), op_get).status);
         EXPECT_ERROR(system::call_words(object.value(), op_get).status, Error::closed);
+        object.close();  // the last of it
         EXPECT_OK(system::call_words(other.value(), op_get).status);
     }));
     EXPECT_OK(executor->run());

@@ -242,7 +242,7 @@ TEST(killed, "a client killed at any moment with operations in flight leaves not
     EXPECT_OK(crew.add([&] {
         serve(server.table.value(), [&](const system::Delivery& delivery) {
             const uint64_t number = served.fetch_add(1);
-            const uint32_t count = delivery.capacity_out;
+            const uint32_t count = delivery.capacity_out();
             return system::Reply{.status = number % 7 == 0 ? Status(Error::refused) : Status(),
                                  .words = {},
                                  .bytes_out = count,

@@ -137,7 +137,7 @@ TEST(random_entries, "random entries complete once each, whatever is in them, wh
         serve(server.table.value(), [](const system::Delivery& delivery) {
             return system::Reply{.status = {},
                                  .words = delivery.words,
-                                 .bytes_out = delivery.capacity_out,
+                                 .bytes_out = delivery.capacity_out(),
                                  .moved_mask = 0};
         });
     }));

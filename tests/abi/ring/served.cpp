@@ -20,8 +20,8 @@ abi::SubmissionEntry linked(abi::SubmissionEntry entry) {
 
 // Adds one to word 0, and answers the bytes that it got, inverted.
 system::Reply echo(const TableBench& server, const system::Delivery& delivery) {
-    const uint32_t count =
-        delivery.bytes_in < delivery.capacity_out ? delivery.bytes_in : delivery.capacity_out;
+    const uint32_t count = delivery.bytes_in() < delivery.capacity_out() ? delivery.bytes_in()
+                                                                         : delivery.capacity_out();
     for (uint32_t i = 0; i < count; ++i) {
         std::byte& byte = server.block(delivery.request)[i];
         byte = ~byte;

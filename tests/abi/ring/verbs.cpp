@@ -51,7 +51,7 @@ TEST(served_verbs,
         serve(server.table.value(), [](const system::Delivery& delivery) {
             return system::Reply{.status = {},
                                  .words = {{static_cast<uint64_t>(delivery.header.verb())}},
-                                 .bytes_out = delivery.capacity_out,
+                                 .bytes_out = delivery.capacity_out(),
                                  .moved_mask = 0};
         });
     }));

@@ -256,7 +256,7 @@ TEST(door_table, "events that a client hands to a table's server keep its slots 
                 ++events;
                 if (delivery.cookie != key || request != 0 || delivery.header.bits != 0) ++wrong;
                 for (const uint64_t word : delivery.words.at) wrong += word != 0 ? 1 : 0;
-                if (delivery.bytes_in != 0 || delivery.capacity_out != 0) ++wrong;
+                if (delivery.bytes_in() != 0 || delivery.capacity_out() != 0) ++wrong;
                 if (delivery.deadline != 0 || delivery.client != 0) ++wrong;
                 if (!signal(pair.back).ok()) ++wrong;
             }

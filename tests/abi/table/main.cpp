@@ -14,7 +14,7 @@ struct EchoServer {
     explicit EchoServer(TableBench& bench) : bench_(bench) {}
     system::Reply operator()(const system::Delivery& delivery) const {
         const auto count = static_cast<uint32_t>(delivery.words[1]);
-        for (uint32_t i = 0; i < delivery.bytes_in; ++i) {
+        for (uint32_t i = 0; i < delivery.bytes_in(); ++i) {
             std::byte& byte = bench_.block(delivery.request)[i];
             byte = static_cast<std::byte>(~static_cast<unsigned>(byte));
         }
@@ -62,7 +62,7 @@ TEST(words,
         EXPECT_EQ(seen.header.hops(), 1);
         EXPECT_EQ(seen.header.handle_mask(), 0);
         EXPECT_EQ(seen.deadline, deadline);
-        EXPECT_EQ(seen.bytes_in, 0);
+        EXPECT_EQ(seen.bytes_in(), 0);
         EXPECT(seen.client != 0);
         EXPECT_OK(bench.table.shutdown_fault(0));
     }));
@@ -285,11 +285,11 @@ TEST(many_servers, "several server threads and several clients: every call gets 
             serve(bench.table.value(), [&](const system::Delivery& delivery) {
                 served.fetch_add(1);
                 uint64_t number = 0;
-                memcpy(&number, bench.block(delivery.request), delivery.bytes_in);
-                if (delivery.bytes_in != 0 && number != delivery.words[0]) wrong.fetch_add(1);
+                memcpy(&number, bench.block(delivery.request), delivery.bytes_in());
+                if (delivery.bytes_in() != 0 && number != delivery.words[0]) wrong.fetch_add(1);
                 return system::Reply{.status = {},
                                      .words = {{delivery.words[0] + 1}},
-                                     .bytes_out = delivery.bytes_in,
+                                     .bytes_out = delivery.bytes_in(),
                                      .moved_mask = 0};
             });
         }));

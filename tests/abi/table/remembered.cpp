@@ -121,7 +121,7 @@ TEST(room_of_others, "room for bytes that one request had is not the next one's 
         const auto first = take_next(bench.table);
         const auto next =
             system::reply_and_wait(bench.table.value(), first.request, {}, abi::deadline_never);
-        EXPECT_EQ(next.capacity_out, 0);
+        EXPECT_EQ(next.capacity_out(), 0);
         EXPECT_ERROR(
             answer(bench.table, next.request, {.status = {}, .words = {}, .bytes_out = 8}).status,
             Error::faulted);
@@ -167,13 +167,13 @@ TEST(short_bytes, "bytes that are copied on the way arrive whole, or the call sa
                     serve(bench.table.value(), [&](const system::Delivery& delivery) {
                         ++requests;
                         uint64_t wrong = 0;
-                        for (uint32_t i = 0; i < delivery.bytes_in; ++i) {
+                        for (uint32_t i = 0; i < delivery.bytes_in(); ++i) {
                             const auto sent = static_cast<std::byte>(delivery.words[0] + i);
                             wrong += bench.block(delivery.request)[i] != sent;
                         }
                         return system::Reply{
                             .status = {},
-                            .words = {{wrong, delivery.bytes_in, delivery.header.rights()}}};
+                            .words = {{wrong, delivery.bytes_in(), delivery.header.rights()}}};
                     });
                 },
                 eager));

@@ -45,7 +45,7 @@ void serve_for_ever(Child::Word* words) {
         words[calls].fetch_add(1);
         return system::Reply{.status = {},
                              .words = delivery.words,
-                             .bytes_out = delivery.capacity_out,
+                             .bytes_out = delivery.capacity_out(),
                              .moved_mask = 0};
     });
 }
@@ -256,7 +256,7 @@ TEST(killed_clients, "clients killed anywhere in their calls leave a table with 
         EXPECT_OK(servers.add([&] {
             serve(bench.table.value(), [&](const system::Delivery& delivery) {
                 system::Reply reply = {
-                    .status = {}, .words = {}, .bytes_out = delivery.bytes_in, .moved_mask = 0};
+                    .status = {}, .words = {}, .bytes_out = delivery.bytes_in(), .moved_mask = 0};
                 if (delivery.words[0] % 4 == 0) {
                     auto token = make_semaphore(test);
                     if (token.ok()) {

@@ -148,14 +148,17 @@ TEST(DeadlineQueue, GivesEntriesInOrder) {
         const unsigned count = 1 + random() % 200;
         const auto entries = std::make_unique<DeadlineQueue::Entry[]>(count);
         std::vector<uint64_t> times;
+        std::vector<bool> removed(count);
         DeadlineQueue queue;
         for (unsigned i = 0; i < count; ++i) {
             queue.add(entries[i], random() % 100);
             times.push_back(entries[i].at());
         }
         for (unsigned i = 0; i < count / 3; ++i) {
-            DeadlineQueue::Entry& gone = entries[random() % count];
-            if (!gone.queued()) continue;
+            const unsigned which = random() % count;
+            if (removed[which]) continue;
+            removed[which] = true;
+            DeadlineQueue::Entry& gone = entries[which];
             times.erase(std::find(times.begin(), times.end(), gone.at()));
             queue.remove(gone);
         }
