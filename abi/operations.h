@@ -390,7 +390,8 @@ inline constexpr Operation operations[] = {
      {{OperandKind::moved, "interrupt", "with all rights", ObjectType::interrupt},
       {OperandKind::word, "address", "physical, that the device is to write to"},
       {OperandKind::word, "data", "32 bits that it is to write there"}},
-     Transfer::nothing, "", true, "no_budget, no_room, limit, out_of_range"},
+     Transfer::nothing, "", true,
+     "no_budget, no_memory, no_room, limit, out_of_range, wrong_state"},
 
     // ---- ports
     {ObjectType::ports, Verb::read, 0, "value", "Reads one port.",

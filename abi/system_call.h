@@ -61,7 +61,7 @@ inline constexpr uint64_t system_call_first = 0x1000;
 inline constexpr uint64_t system_call_count = 8;
 
 // The operation word of a call: verb 0-15 | selector 16-31 | moved-handle mask 32-37 | flags 38-39
-// | zero. Bit i of the mask says that word i is a handle which moves to the server with the request.
+// | zero. Bit i of the mask says that word i is a handle that moves to the server with the request.
 constexpr uint64_t operation_word(Verb verb, uint16_t selector, unsigned moved_mask = 0) {
     return static_cast<uint64_t>(verb) | uint64_t{selector} << 16 | uint64_t{moved_mask} << 32;
 }

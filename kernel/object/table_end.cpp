@@ -38,8 +38,8 @@ void set_message_status(Thread& thread, Status status) {
 
 }  // namespace
 
-// Each pointer to a table is cleared before the table's memory goes, which lasts until the kernel is
-// left; so one that was found may be followed, and says under the lock whether the thread still
+// Each pointer to a table is cleared before the table's memory goes, which lasts until the kernel
+// is left; so one that was found may be followed, and says under the lock whether the thread still
 // waits. Acquire: pairs with the lock's or door's release after the pointer was set.
 bool Table::cancel(Thread& thread, Error error) {
     if (RequestSlot* slot = thread.request.load(std::memory_order_acquire)) {

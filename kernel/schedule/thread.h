@@ -208,8 +208,8 @@ struct Thread final : Object,
     std::atomic<SemaphoreSet*> waits_on_set{nullptr};
     WaitLink* any_links = nullptr;  // abi::wait_any_max of them, made at the first wait_any
     uint32_t any_count = 0;
-    uint64_t reply_outcome = 0;      // of the reply half: status bits to be delivered
-    ServedObject* calls = nullptr;   // waiting for a slot: holds a reference
+    uint64_t reply_outcome = 0;     // of the reply half: status bits to be delivered
+    ServedObject* calls = nullptr;  // waiting for a slot: holds a reference
     uint32_t calls_rights = 0;
     Status cancelled;  // what it sees when `table` was taken away from it
     uint64_t affinity = ~uint64_t{0};

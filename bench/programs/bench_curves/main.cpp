@@ -133,7 +133,7 @@ TEST(batches, "entries of a ring that check a handle, so many at once") {
     uint64_t failed = 0;
     for (uint32_t batch = 1; batch <= batch_max; batch *= 2) {
         const auto round = [&] {
-            for (uint32_t i = 0; i < batch; ++i) ring.prepare()->handle = semaphore.value();
+            for (uint32_t i = 0; i < batch; ++i) ring.queues().prepare_nop(i, semaphore.value());
             failed += ring.submit().ok() ? 0 : 1;
             abi::CompletionEntry done;
             while (ring.next(done)) failed += done.ok() ? 0 : 1;

@@ -10,9 +10,9 @@
 extern "C" {
 #endif
 
-// Freestanding code has no built-in functions: without these, eight bytes would be a call. Where the
-// compiler does not replace them by moves it calls the function of the same name. Two steps, since a
-// memcpy that is its own built-in looks to the compiler like an endless recursion.
+// Freestanding code has no built-in functions: without these, eight bytes would be a call. Where
+// the compiler does not replace them by moves it calls the function of the same name. Two steps,
+// since a memcpy that is its own built-in looks to the compiler like an endless recursion.
 #define ANNULUS_ALWAYS static inline __attribute__((__always_inline__))
 #define ANNULUS_INSTEAD extern inline __attribute__((__gnu_inline__, __always_inline__))
 ANNULUS_ALWAYS void* annulus_copy(void* to, const void* from, size_t count) {
