@@ -38,7 +38,7 @@ public:
         auto channel =
             ConnectionChannel::attach(connection_, Deadline::after(file_time), channel_log2);
         if (channel.ok()) channel_.emplace(std::move(channel).value());
-        return channel.ok();
+        return channel_.has_value();
     }
     Result<std::span<std::byte>> place(uint64_t deadline) override {
         auto& writer = channel_->writer();
