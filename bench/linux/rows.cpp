@@ -80,11 +80,12 @@ void eventfd_round_trip() {
             eventfd_read(theirs, &units);
             eventfd_write(mine, 1);
         });
-        report("5", "eventfd", cost([&] {
-                   eventfd_t units;
-                   eventfd_write(theirs, 1);
-                   eventfd_read(mine, &units);
-               }));
+        const uint64_t each = cost([&] {
+            eventfd_t units;
+            eventfd_write(theirs, 1);
+            eventfd_read(mine, &units);
+        });
+        for (const char* row : {"2", "5", "6"}) report(row, "eventfd", each);
     }
     close(mine);
     close(theirs);

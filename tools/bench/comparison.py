@@ -20,7 +20,10 @@ notes = {
     "1": "Annulus checks a handle; getppid() checks nothing.",
     "2": "Linux blocks on words in memory that both share, so it checks no right; pipes and "
          "sockets carry one byte.",
+    "2s": "The server is the runtime's Server::run. Linux: as row 2.",
     "2x": "The server is a coroutine. Linux: as row 2.",
+    "5e": "As row 5 through a channel's doorbells.",
+    "6e": "As row 6 through a channel's doorbells.",
     "3": "512 bytes to the server, a short answer.",
     "4": "No kernel in between, on either side, for the futex word.",
     "5": "Two semaphores, four calls a round.",
@@ -28,7 +31,8 @@ notes = {
     "10": "One side sleeps on a set. Linux also reads the eventfd, which takes its unit.",
     "10x": "The peer is a coroutine. Linux: as row 10.",
     "12": "Annulus checks a handle for each entry; an io_uring NOP checks nothing.",
-    "13": "Both sides, with the wake. Linux: the batch in one write to a pipe, answered by a byte.",
+    "13": "To a running receiver: the sender alone. In batches: both sides, with the wake. Linux, for "
+          "either: a batch of 32 in one write to a pipe, answered by a byte.",
     "15": "Control alone: a channel's buffers are passed on, and nobody writes or reads the "
           "bytes in them; a pipe copies them in and out. The curve of messages has the copies on "
           "both sides.",
@@ -44,7 +48,7 @@ linux_counts = {
     "epoll of 1 eventfd": (5, 2), "epoll of 1000 eventfds": (5, 2), "io_uring NOP, alone": (1, 0),
     "io_uring NOP, 128 at once": (0, 0), "eventfd + close": (2, 0), "pipe + 2 close": (3, 0),
 }
-_other_row = {"2x": "2", "10x": "10", "3x": "3"}
+_other_row = {"2x": "2", "2s": "2", "10x": "10", "5e": "5", "6e": "6"}
 
 
 @dataclasses.dataclass
