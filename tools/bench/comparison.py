@@ -31,8 +31,8 @@ notes = {
     "10": "One side sleeps on a set. Linux also reads the eventfd, which takes its unit.",
     "10x": "The peer is a coroutine. Linux: as row 10.",
     "12": "Annulus checks a handle for each entry; an io_uring NOP checks nothing.",
-    "13": "To a running receiver: the sender alone. In batches: both sides, with the wake. Linux, for "
-          "either: a batch of 32 in one write to a pipe, answered by a byte.",
+    "13": "To a running receiver: the sender alone. In batches: both sides, with the wake. Linux, "
+          "for either: a batch of 32 in one write to a pipe, answered by a byte.",
     "15": "Control alone: a channel's buffers are passed on, and nobody writes or reads the "
           "bytes in them; a pipe copies them in and out. The curve of messages has the copies on "
           "both sides.",
