@@ -182,6 +182,18 @@ void survive(Context& test, typename Kind::Made made, unsigned& faults) {
     }
 }
 
+// Four channels, of which at least one must have been caught lying.
+template <typename Kind>
+void survive_four(Context& test, uint8_t size_log2, std::string_view counter) {
+    unsigned faults = 0;
+    for (unsigned trial = 0; trial < 4; ++trial) {
+        auto made = MUST(Kind::create(size_log2));
+        survive<Kind>(test, std::move(made), faults);
+    }
+    EXPECT(faults > 0);
+    report_count(counter, faults);
+}
+
 }  // namespace
 }  // namespace annulus::test::cases
 
@@ -282,21 +294,9 @@ TEST(scribbled_packets, "a peer that writes over all the memory faults the chann
 }
 
 TEST(scribbled_messages, "the same for message queues") {
-    unsigned faults = 0;
-    for (unsigned trial = 0; trial < 4; ++trial) {
-        auto made = MUST(MessageChannel::create(3));
-        cases::survive<MessageChannel>(test, std::move(made), faults);
-    }
-    EXPECT(faults > 0);
-    report_count("faulted_message_channels", faults);
+    cases::survive_four<MessageChannel>(test, 3, "faulted_message_channels");
 }
 
 TEST(scribbled_bytes, "the same for byte streams") {
-    unsigned faults = 0;
-    for (unsigned trial = 0; trial < 4; ++trial) {
-        auto made = MUST(ByteChannel::create(8));
-        cases::survive<ByteChannel>(test, std::move(made), faults);
-    }
-    EXPECT(faults > 0);
-    report_count("faulted_byte_channels", faults);
+    cases::survive_four<ByteChannel>(test, 8, "faulted_byte_channels");
 }
