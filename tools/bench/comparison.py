@@ -24,7 +24,9 @@ notes = {
     "2x": "The server is a coroutine. Linux: as row 2.",
     "5e": "As row 5 through a channel's doorbells.",
     "6e": "As row 6 through a channel's doorbells.",
-    "3": "512 bytes to the server, a short answer.",
+    "3": "512 bytes into the server's memory, a short answer; neither server looks at them.",
+    "3r": "As row 3, and the server of Annulus reads each byte in place; those of Linux do not.",
+    "3x": "The server is a coroutine. Linux: as row 3.",
     "4": "No kernel in between, on either side, for the futex word.",
     "5": "Two semaphores, four calls a round.",
     "6": "Linux has no call that wakes and waits; the round trip of row 5 stands for it.",
@@ -48,7 +50,7 @@ linux_counts = {
     "epoll of 1 eventfd": (5, 2), "epoll of 1000 eventfds": (5, 2), "io_uring NOP, alone": (1, 0),
     "io_uring NOP, 128 at once": (0, 0), "eventfd + close": (2, 0), "pipe + 2 close": (3, 0),
 }
-_other_row = {"2x": "2", "2s": "2", "10x": "10", "5e": "5", "6e": "6"}
+_other_row = {"3r": "3", "3x": "3", "2x": "2", "2s": "2", "10x": "10", "5e": "5", "6e": "6"}
 
 
 @dataclasses.dataclass

@@ -90,7 +90,7 @@ Task<void> give_for_each(EventSource& mine, abi::Handle yours) {
 }
 
 Result<void> run_executor(abi::Handle home, ObjectReference mine, abi::Handle yours) {
-    const auto executor = TRY(Executor::create({.slots = 4}));
+    const auto executor = TRY(Executor::create({.slots = 4, .block_bytes = 512}));
     Requests requests(*executor);
     EventSource source(*executor);
     TRY(source.attach(mine));
