@@ -2,8 +2,6 @@
 // The firewall as a network interface.
 #include "proxies/firewall/gateway.h"
 
-#include "abi/operations.h"
-
 #include <new>
 
 namespace annulus::firewall {
@@ -14,9 +12,13 @@ Result<std::unique_ptr<Gateway>> Gateway::create(const Server& server, PacketInt
     auto link_changed =
         TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
     TRY(behind.watch_link(link_changed));
+    constexpr auto members = static_cast<unsigned>(Event::count);
     std::unique_ptr<Gateway> made(new (std::nothrow) Gateway(
-        server, TRY(make_parts(budget)), behind, std::move(link_changed), rules));
+        server, TRY(make_parts(budget)), behind, TRY(SemaphoreSet::create(budget, members)),
+        std::move(link_changed), rules));
     if (made == nullptr) return Error::no_memory;
+    TRY(made->events_.add(made->control(), static_cast<uint64_t>(Event::control)));
+    TRY(made->events_.add(made->link_changed_, static_cast<uint64_t>(Event::link)));
     return made;
 }
 
@@ -37,14 +39,8 @@ abi::PacketStatistics Gateway::statistics() {
     };
 }
 
-Result<Gateway::Event> Gateway::wait_for_event(const Passage* passage) {
-    const abi::WaitEntry entries[] = {{control().value(), 0},
-                                      {link_changed_.value(), 0},
-                                      {passage != nullptr ? passage->client_end().value() : 0, 0},
-                                      {passage != nullptr ? passage->behind_end().value() : 0, 0}};
-    const auto answer = system::wait_any(entries, passage != nullptr ? 4 : 2, abi::deadline_never);
-    if (!answer.status.ok()) return answer.status;
-    const auto event = static_cast<Event>(answer.index);
+Result<Gateway::Event> Gateway::wait_for_event() {
+    const auto event = static_cast<Event>(TRY(events_.wait()).key);
     if (event == Event::link) tell_link_changed();
     return event;
 }
@@ -59,7 +55,7 @@ Result<void> Gateway::serve(Passage& passage, uint64_t session) {
         if (rang == Event::behind && passage.behind_ended()) return Error::server_died;
         rang = Event::control;
         if (passage.prepare_wait()) {
-            rang = TRY(wait_for_event(&passage));
+            rang = TRY(wait_for_event());
         } else if (passage.client_ended()) {
             return {};
         } else if (passage.behind_ended()) {
@@ -74,7 +70,7 @@ Result<void> Gateway::work() {
         uint64_t session = 0;
         const auto passage = take_port(session);
         if (passage == nullptr) {
-            TRY(wait_for_event(nullptr));
+            TRY(wait_for_event());
             continue;
         }
         attachments_.fetch_add(1, std::memory_order_relaxed);

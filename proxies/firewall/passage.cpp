@@ -2,7 +2,6 @@
 // The way of packets through the firewall.
 #include "proxies/firewall/passage.h"
 
-#include "abi/operations.h"
 #include "runtime/clock.h"
 
 #include <new>
@@ -28,7 +27,8 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 }  // namespace
 
 Result<std::unique_ptr<Passage>> Passage::create(Channel end, PacketInterface behind,
-                                                 Filter& filter, Traffic& traffic) {
+                                                 Filter& filter, Traffic& traffic,
+                                                 const Events& events) {
     const auto geometry = TRY(PacketChannel::geometry_of(end));
     if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
     PacketChannel client = TRY(PacketChannel::attach(end));
@@ -37,10 +37,18 @@ Result<std::unique_ptr<Passage>> Passage::create(Channel end, PacketInterface be
         PacketChannel::create(channel::packets_geometry(buffers_log2, buffer_size_log2), place));
     Served attachment =
         TRY(behind.attach(std::move(made.theirs), Deadline::after(attach_patience)));
-    std::unique_ptr<Passage> passage(new (std::nothrow) Passage(
-        std::move(client), std::move(made.mine), std::move(attachment), filter, traffic));
+    std::unique_ptr<Passage> passage(
+        new (std::nothrow) Passage(std::move(client), std::move(made.mine), std::move(attachment),
+                                   filter, traffic, events.set));
     if (passage == nullptr) return Error::no_memory;
+    TRY(events.set.create_member(passage->client_.end().end(), events.client, 0));
+    TRY(events.set.create_member(passage->behind_.end().end(), events.behind, 0));
     return passage;
+}
+
+Passage::~Passage() {
+    static_cast<void>(events_.remove_member(client_.end().end()));
+    static_cast<void>(events_.remove_member(behind_.end().end()));
 }
 
 // Judges a packet, and copies it if it may pass.

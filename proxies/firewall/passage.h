@@ -26,10 +26,22 @@ struct Traffic {
 
 class Passage {
 public:
+    // The set whose members both bells are while the passage lives, and their keys.
+    struct Events {
+        SetReference set;
+        uint64_t client;
+        uint64_t behind;
+    };
+
     // Takes the client's end, and attaches to `behind` with a channel of its own, which this
-    // program pays for. Errors: abi/packet.h.
+    // program pays for. busy: somebody else waits for the client's bell, or is attached to
+    // `behind`. Others: abi/packet.h.
     static Result<std::unique_ptr<Passage>> create(Channel end, PacketInterface behind,
-                                                   Filter& filter, Traffic& traffic);
+                                                   Filter& filter, Traffic& traffic,
+                                                   const Events& events);
+    ~Passage();
+    Passage(const Passage&) = delete;
+    Passage& operator=(const Passage&) = delete;
 
     // Moves some packets each way. False: there was nothing to do.
     bool move();
@@ -42,16 +54,14 @@ public:
     bool behind_ended() { return ended(behind_); }
     void shut_down(uint32_t reason) const { client_.end().shut_down(reason); }
 
-    ChannelReference client_end() const { return client_.end().end(); }
-    ChannelReference behind_end() const { return behind_.end().end(); }
-
     Passage(PacketChannel client, PacketChannel behind, Served attachment, Filter& filter,
-            Traffic& traffic)
+            Traffic& traffic, SetReference events)
         : client_(std::move(client)),
           behind_(std::move(behind)),
           attachment_(std::move(attachment)),
           filter_(filter),
-          traffic_(traffic) {}
+          traffic_(traffic),
+          events_(events) {}
 
 private:
     static bool ended(PacketChannel& side) {
@@ -65,6 +75,7 @@ private:
     Served attachment_;  // its close detaches
     Filter& filter_;
     Traffic& traffic_;
+    SetReference events_;
     std::array<std::byte, abi::packet_buffer_min> private_{};
 };
 

@@ -2,7 +2,6 @@
 // The network interface.
 #include "drivers/network/virtio/interface.h"
 
-#include "abi/operations.h"
 #include "runtime/log.h"
 
 #include <algorithm>
@@ -19,9 +18,17 @@ Result<std::unique_ptr<Interface>> Interface::create(Device& device, const Serve
     auto config = TRY(doorbell());
     TRY(device.interrupt(interrupt_queues).watch_fire(queues));
     TRY(device.interrupt(interrupt_config).watch_fire(config));
+    constexpr auto members = static_cast<unsigned>(Event::count);
     std::unique_ptr<Interface> made(new (std::nothrow) Interface(
-        device, server, TRY(make_parts(budget)), std::move(queues), std::move(config)));
+        device, server, TRY(make_parts(budget)), TRY(SemaphoreSet::create(budget, members)),
+        std::move(queues), std::move(config)));
     if (made == nullptr) return Error::no_memory;
+    const auto add = [&](SemaphoreReference member, Event event) {
+        return made->events_.add(member, static_cast<uint64_t>(event));
+    };
+    TRY(add(made->control(), Event::control));
+    TRY(add(made->queues_fired_, Event::queues));
+    TRY(add(made->config_fired_, Event::config));
     return made;
 }
 
@@ -48,14 +55,8 @@ abi::PacketStatistics Interface::statistics() {
     };
 }
 
-Result<Interface::Event> Interface::wait_for_event(const Port* port) {
-    const abi::WaitEntry entries[] = {{control().value(), 0},
-                                      {queues_fired_.value(), 0},
-                                      {config_fired_.value(), 0},
-                                      {port != nullptr ? port->end().value() : 0, 0}};
-    const auto answer = system::wait_any(entries, port != nullptr ? 4 : 3, abi::deadline_never);
-    if (!answer.status.ok()) return answer.status;
-    const auto event = static_cast<Event>(answer.index);
+Result<Interface::Event> Interface::wait_for_event() {
+    const auto event = static_cast<Event>(TRY(events_.wait()).key);
     if (event == Event::queues) {
         counters_.interrupts.fetch_add(1, std::memory_order_relaxed);
         TRY(device_.interrupt(interrupt_queues).set_acknowledge());
@@ -81,7 +82,7 @@ Result<void> Interface::serve(Port& port, uint64_t session) {
         if (bell_rang && port.ended()) return {};
         bell_rang = false;
         if (!port.prepare_wait(device_)) continue;
-        bell_rang = TRY(wait_for_event(&port)) == Event::bell;
+        bell_rang = TRY(wait_for_event()) == Event::bell;
     }
 }
 
@@ -90,7 +91,7 @@ Result<void> Interface::work() {
         uint64_t session = 0;
         auto port = take_port(session);
         if (port == nullptr) {
-            TRY(wait_for_event(nullptr));
+            TRY(wait_for_event());
             continue;
         }
         counters_.attachments.fetch_add(1, std::memory_order_relaxed);

@@ -12,6 +12,7 @@
 
 #include "drivers/network/virtio/port.h"
 #include "runtime/packet_server.h"
+#include "runtime/semaphore_set.h"
 
 namespace annulus::virtio {
 
@@ -23,27 +24,30 @@ public:
     // The worker's loop. Returns only with an error: the device cannot be trusted any more.
     Result<void> work();
 
-    Interface(Device& device, const Server& server, Parts parts, Semaphore queues_fired,
-              Semaphore config_fired)
+    Interface(Device& device, const Server& server, Parts parts, SemaphoreSet events,
+              Semaphore queues_fired, Semaphore config_fired)
         : PacketServer(server, std::move(parts)),
           device_(device),
+          events_(std::move(events)),
           queues_fired_(std::move(queues_fired)),
           config_fired_(std::move(config_fired)) {}
 
 private:
-    // What the worker waits for.
-    enum class Event : uint8_t { control, queues, config, bell };
+    // What the worker waits for: keys of `events_`.
+    enum class Event : uint8_t { control, queues, config, bell, count };
 
     Result<abi::PacketInterfaceInfo> info() override;
     abi::PacketStatistics statistics() override;
     Result<std::unique_ptr<Port>> make_port(Channel end) override {
-        return Port::create(std::move(end), device_.pci(), counters_);
+        return Port::create(std::move(end), device_.pci(), counters_, events_.handle(),
+                            static_cast<uint64_t>(Event::bell));
     }
 
     Result<void> serve(Port& port, uint64_t session);
-    Result<Event> wait_for_event(const Port* port);
+    Result<Event> wait_for_event();
 
     Device& device_;
+    SemaphoreSet events_;
     Semaphore queues_fired_;
     Semaphore config_fired_;
     Counters counters_;

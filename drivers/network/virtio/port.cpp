@@ -2,6 +2,7 @@
 // The client's buffers between its channel and the device's queues.
 #include "drivers/network/virtio/port.h"
 
+#include <algorithm>
 #include <new>
 
 namespace annulus::virtio {
@@ -17,23 +18,31 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 
 }  // namespace
 
-Result<std::unique_ptr<Port>> Port::create(Channel end, PciDeviceReference pci,
-                                           Counters& counters) {
+Result<std::unique_ptr<Port>> Port::create(Channel end, PciDeviceReference pci, Counters& counters,
+                                           SetReference events, uint64_t key) {
     const auto geometry = TRY(PacketChannel::geometry_of(end));
     if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
     // It holds exactly the channel's part, and the device may reach nothing else.
     const Memory memory = TRY(end.get_memory());
     PacketChannel channel = TRY(PacketChannel::attach(end));
     const PciShared shared = TRY(pci.share_memory(memory));
-    std::unique_ptr<Port> port(new (std::nothrow) Port(std::move(channel), pci, shared, counters));
-    if (port != nullptr) return port;
-    static_cast<void>(pci.remove_memory(shared.key));
-    return Error::no_memory;
+    std::unique_ptr<Port> port(new (std::nothrow)
+                                   Port(std::move(channel), pci, shared, counters, events));
+    if (port == nullptr) {
+        static_cast<void>(pci.remove_memory(shared.key));
+        return Error::no_memory;
+    }
+    TRY(events.create_member(port->channel_.end().end(), key, 0));
+    return port;
 }
 
 Port::Port(PacketChannel channel, PciDeviceReference pci, const PciShared& shared,
-           Counters& counters)
-    : channel_(std::move(channel)), pci_(pci), shared_(shared), counters_(counters) {
+           Counters& counters, SetReference events)
+    : channel_(std::move(channel)),
+      pci_(pci),
+      shared_(shared),
+      counters_(counters),
+      events_(events) {
     const auto layout = channel::packets_layout(channel_.end().geometry());
     // The client made the channel or was handed it; the driver is the other side.
     const bool second = channel_.end().side() == channel::Side::second;
@@ -41,7 +50,10 @@ Port::Port(PacketChannel channel, PciDeviceReference pci, const PciShared& share
     transmit_base_ = shared.address + layout.buffers[second ? 0 : 1];
 }
 
-Port::~Port() { static_cast<void>(pci_.remove_memory(shared_.key)); }
+Port::~Port() {
+    static_cast<void>(events_.remove_member(channel_.end().end()));
+    static_cast<void>(pci_.remove_memory(shared_.key));
+}
 
 bool Port::take_received(SplitQueue& queue) {
     auto& sender = channel_.sender();
@@ -133,7 +145,15 @@ bool Port::prepare_wait(Device& device) {
     SplitQueue& received = device.queue(receive_queue);
     SplitQueue& sent = device.queue(transmit_queue);
     bool sleep = received.prepare_wait();
-    sleep = sent.prepare_wait() && sleep;
+    // Buffers that were sent are taken back with the next work. Only when the client could run out
+    // of them is an interrupt worth its price.
+    const uint32_t in_flight = sent.in_flight();
+    const uint32_t most = std::min(sent.slots(), channel_.receiver().buffer_count());
+    if (in_flight * 2 <= most) {
+        sent.prepare_no_wake();
+    } else {
+        sleep = sent.prepare_wait(in_flight / 2) && sleep;
+    }
     // Where there is no room the client's side changes nothing.
     if (sent.free_slots() != 0) {
         sleep = channel_.receiver().prepare_wait() == channel::Wait::sleep && sleep;

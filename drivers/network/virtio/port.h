@@ -35,9 +35,11 @@ struct Counters {
 class Port {
 public:
     // Takes the client's end. wrong_version: its geometry; wrong_state: its memory is not
-    // contiguous. Others: see PacketChannel::attach and abi/pci.h.
+    // contiguous; busy: somebody else waits for its bell. Others: see PacketChannel::attach and
+    // abi/pci.h. Until the Port goes the bell is a member of `events` under `key`.
     static Result<std::unique_ptr<Port>> create(Channel end, PciDeviceReference pci,
-                                                Counters& counters);
+                                                Counters& counters, SetReference events,
+                                                uint64_t key);
     // The device was reset.
     ~Port();
     Port(const Port&) = delete;
@@ -54,10 +56,8 @@ public:
     bool ended() const { return !channel_.end().state().ok(); }
     void shut_down(uint32_t reason) const { channel_.end().shut_down(reason); }
 
-    ChannelReference end() const { return channel_.end().end(); }
-
-    Port(PacketChannel channel, PciDeviceReference pci, const PciShared& shared,
-         Counters& counters);
+    Port(PacketChannel channel, PciDeviceReference pci, const PciShared& shared, Counters& counters,
+         SetReference events);
 
 private:
     bool take_received(SplitQueue& queue);
@@ -71,6 +71,7 @@ private:
     uint64_t receive_base_;   // physical address of the buffers that the device fills
     uint64_t transmit_base_;  // and of those that it sends
     Counters& counters_;
+    SetReference events_;
 };
 
 }  // namespace annulus::virtio

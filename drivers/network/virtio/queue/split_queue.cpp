@@ -123,4 +123,9 @@ bool SplitQueue::prepare_wait(uint32_t wanted) {
     return static_cast<uint16_t>(seen() - used_) == 0;
 }
 
+// The index that was passed last comes again after 65536 buffers.
+void SplitQueue::prepare_no_wake() {
+    words_.wake_us.store_relaxed(static_cast<uint16_t>(used_ - 1));
+}
+
 }  // namespace annulus::virtio

@@ -77,6 +77,8 @@ public:
 
     // Asks for an interrupt when `wanted` more buffers are done. True: none is done now, sleep.
     [[nodiscard]] bool prepare_wait(uint32_t wanted = 1);
+    // Asks for no interrupt until the next prepare_wait(). Without the event index some may come.
+    void prepare_no_wake();
 
 private:
     struct Descriptor {
