@@ -53,10 +53,15 @@ Result<void> run(Environment& environment) {
     const Set events = TRY(budget.create_set(Service::events_max));
     const Semaphore link_changed =
         TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
+    const Semaphore alarm_rang =
+        TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
+    Timer alarm = TRY(budget.create_timer(alarm_rang));
+    TRY(events.create_member(alarm_rang, Service::alarm_key, 0));
     TRY(server.table().set_events(events));
     // There is no better source of chance yet.
     const uint64_t seed = environment.address_seed() ^ read_cycles();
-    const std::unique_ptr<Service> service(new (std::nothrow) Service(server, events, seed));
+    const std::unique_ptr<Service> service(new (std::nothrow)
+                                               Service(server, events, std::move(alarm), seed));
     if (service == nullptr) return Error::no_memory;
     if (const auto driver = environment.handle<PacketInterface>("interface"); driver.ok()) {
         TRY(start_interface(environment, *driver, events, link_changed, *service));

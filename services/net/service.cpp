@@ -128,12 +128,23 @@ void Service::event(uint64_t key, bool /*closed*/) {
     if (streams_.event(key)) return;
     if (key == frames_key) rang_ = true;
     if (key == link_key) link_changed_ = true;
+    if (key == alarm_key) alarm_at_ = abi::deadline_never;
+}
+
+// The next turn is due at `next`. Most waits are short and end long before it: arming one timer now
+// and then costs less than a deadline on each of them. One that is too early stays, and is heard.
+Deadline Service::wait_until(uint64_t next) {
+    if (next >= alarm_at_) return Deadline::never();
+    if (next <= now()) return Deadline::poll();
+    if (!alarm_.set_arm(next, 0).ok()) return {next};
+    alarm_at_ = next;
+    return Deadline::never();
 }
 
 Deadline Service::turn() {
     if (link_ == nullptr) {
         network_.turn(now());
-        return {network_.next_turn()};
+        return wait_until(network_.next_turn());
     }
     Interface& interface = network_.interface();
     if (std::exchange(link_changed_, false)) {
@@ -146,7 +157,7 @@ Deadline Service::turn() {
     if (std::exchange(rang_, false)) leave_if_broken();
     if (more) return Deadline::poll();
     switch (link_->prepare_wait(interface)) {
-        case channel::Wait::sleep: return {network_.next_turn()};
+        case channel::Wait::sleep: return wait_until(network_.next_turn());
         case channel::Wait::faulted: leave_if_broken(); break;
         case channel::Wait::ready: break;
     }

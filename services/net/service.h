@@ -11,9 +11,13 @@ namespace annulus::net {
 
 class Service final : public BesideRequests, private Answers {
 public:
-    // Bells of `events`, which is bound to the server's table, come with the keys below.
-    Service(const Server& server, SetReference events, uint64_t seed)
-        : server_(server), streams_(events, first_stream_key), network_(*this, seed) {}
+    // Bells of `events`, which is bound to the server's table, come with the keys below. `alarm`
+    // signals a member of it, with alarm_key.
+    Service(const Server& server, SetReference events, Timer alarm, uint64_t seed)
+        : server_(server),
+          streams_(events, first_stream_key),
+          network_(*this, seed),
+          alarm_(std::move(alarm)) {}
 
     // A handle to the network itself.
     Result<Served> make_root();
@@ -26,8 +30,9 @@ public:
 
     static constexpr uint64_t frames_key = 1;  // the link's end has rung
     static constexpr uint64_t link_key = 2;    // the cable was plugged or pulled
+    static constexpr uint64_t alarm_key = 3;   // it is time for the next turn
     static constexpr uint64_t first_stream_key = 16;
-    static constexpr unsigned events_max = 2 + Streams::most;
+    static constexpr unsigned events_max = 3 + Streams::most;
 
     Deadline turn() override;
     void event(uint64_t key, bool closed) override;
@@ -49,13 +54,16 @@ private:
     static Answer give(const Outcome& outcome, Prepared& prepared);
     Answer handle(Node& node, Request& request);
     void leave_if_broken();
+    Deadline wait_until(uint64_t next);
 
     const Server& server_;
     Streams streams_;
     std::array<Prepared, server_slots> prepared_;  // by the slot of the request
     Network network_;
     std::unique_ptr<DriverLink> link_;  // null: there is no interface
-    bool rang_ = false;                 // the driver has rung, or has gone
+    Timer alarm_;
+    uint64_t alarm_at_ = abi::deadline_never;  // never: it is not armed
+    bool rang_ = false;                        // the driver has rung, or has gone
     bool link_changed_ = false;
 };
 

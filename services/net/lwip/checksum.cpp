@@ -13,11 +13,9 @@ Word word_at(const unsigned char* from) {
     return word;
 }
 
-// Ones' complement: what is carried out at the top comes in at the bottom.
-uint64_t add(uint64_t sum, uint64_t word) {
-    uint64_t total = 0;
-    const bool carry = __builtin_add_overflow(sum, word, &total);
-    return total + (carry ? 1 : 0);
+// Adds `word` and the carry of the addition before: whole chains become one instruction a word.
+uint64_t add(uint64_t sum, uint64_t word, unsigned long long& carry) {
+    return __builtin_addcll(sum, word, carry, &carry);
 }
 
 }  // namespace
@@ -28,15 +26,23 @@ extern "C" unsigned short annulus_lwip_sum(const void* bytes, int count) {
     const auto* from = static_cast<const unsigned char*>(bytes);
     auto left = static_cast<unsigned>(count);
     uint64_t sum = 0;
-    uint64_t other = 0;
-    constexpr unsigned step = 2 * sizeof(uint64_t);
+    unsigned long long carry = 0;
+    constexpr unsigned step = 8 * sizeof(uint64_t);
     for (; left >= step; left -= step, from += step) {
-        sum = add(sum, word_at<uint64_t>(from));
-        other = add(other, word_at<uint64_t>(from + sizeof(uint64_t)));
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < step; i += sizeof(uint64_t)) {
+            sum = add(sum, word_at<uint64_t>(from + i), carry);
+        }
     }
-    sum = add(sum, other);
-    for (; left >= 2; left -= 2, from += 2) sum = add(sum, word_at<uint16_t>(from));
-    if (left != 0) sum = add(sum, *from);
+    for (; left >= sizeof(uint64_t); left -= sizeof(uint64_t), from += sizeof(uint64_t)) {
+        sum = add(sum, word_at<uint64_t>(from), carry);
+    }
+    for (; left >= 2; left -= 2, from += 2) sum = add(sum, word_at<uint16_t>(from), carry);
+    if (left != 0) sum = add(sum, *from, carry);
+    // Ones' complement: what is carried out at the top comes in at the bottom, twice if all were
+    // set.
+    sum = add(sum, 0, carry);
+    sum += carry;
     sum = (sum >> 32) + (sum & 0xffffffff);
     sum = (sum >> 32) + (sum & 0xffffffff);
     sum = (sum >> 16) + (sum & 0xffff);

@@ -198,9 +198,14 @@ Outcome Connection::write(const Call& call) {
     if (send_ended_) return Error::closed;
     if (call.bytes.empty()) return Outcome::with_word(0);
     if (writes_.full()) return Error::limit;
+    if (const size_t count = writes_.empty() ? send_some(call.bytes) : 0; count != 0) {
+        tcp_output(pcb_);
+        return Outcome::with_word(count);
+    }
     writes_.add(call);
     owner_.note_deadline(call.deadline);
-    answer_writes();
+    // Nothing on its way means that no acknowledgement will give the next try.
+    if (unacknowledged_ == 0) owner_.want_retry();
     return Outcome::later();
 }
 

@@ -183,10 +183,9 @@ TEST_F(ConnectionTest, bytes_for_a_client_that_left_stay_for_the_next) {
     connect();
     static_cast<void>(loop_.ask(*server_, Verb::read));
     loop_.client_gone = true;
-    const uint64_t write = loop_.ask(*client_, Verb::write, "kept");
+    static_cast<void>(loop_.ask(*client_, Verb::write, "kept"));
     loop_.run();
     loop_.client_gone = false;
-    EXPECT_FALSE(loop_.asked(write).answered);
     EXPECT_EQ(loop_.wait(loop_.ask(*server_, Verb::read)).bytes, "kept");
 }
 
