@@ -33,8 +33,8 @@ Result<void> run(Environment& environment) {
     const auto budget = TRY(environment.handle<Budget>(names::budget));
     const Semaphore pause =
         TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
-    const std::unique_ptr<Workers> workers(
-        new (std::nothrow) Workers(listener, files, pause, TRY(worker_count(environment))));
+    const std::unique_ptr<Workers> workers(new (std::nothrow) Workers(
+        listener, files, pause, TRY(Mutex::create()), TRY(worker_count(environment))));
     const std::unique_ptr<std::optional<RunningThread>[]> threads(
         new (std::nothrow) std::optional<RunningThread>[workers_max]);
     if (workers == nullptr || threads == nullptr) return Error::no_memory;

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "runtime/clock.h"
-#include "runtime/file.h"
 #include "runtime/semaphore.h"
+#include "services/http/folder_site.h"
 #include "services/http/session/session.h"
 
 namespace annulus::http {
@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t idle_time_free = 15'000'000'000;
 constexpr uint64_t idle_time_crowded = 1'000'000'000;
-constexpr Duration file_time = seconds(10);
+constexpr Duration channel_time = seconds(10);
 // Bodies from this size on go through a channel; see README.md for the figures.
 constexpr uint64_t channel_from = 128 * 1024;
 constexpr uint8_t channel_log2 = 16;
@@ -36,7 +36,7 @@ public:
         if (channel_.has_value()) return true;
         // Without a channel everything goes on by calls.
         auto channel =
-            ConnectionChannel::attach(connection_, Deadline::after(file_time), channel_log2);
+            ConnectionChannel::attach(connection_, Deadline::after(channel_time), channel_log2);
         if (channel.ok()) channel_.emplace(std::move(channel).value());
         return channel_.has_value();
     }
@@ -86,40 +86,6 @@ private:
     const Workers& workers_;
 };
 
-class FolderSite final : public Site {
-public:
-    explicit FolderSite(Directory folder) : folder_(folder) {}
-
-    Result<Found> open(std::string_view path) override {
-        auto opened = folder_.open<File>(path, abi::open_read, Deadline::after(file_time));
-        if (!opened.ok()) return note(opened.status());
-        file_ = std::move(opened).value();
-        const auto state = file_.state(Deadline::after(file_time));
-        if (!state.ok()) return note(state.status());
-        if (state->kind == abi::EntryKind::object) return Error::not_found;
-        return Found{state->kind == abi::EntryKind::directory, state->size};
-    }
-    Result<size_t> read(uint64_t offset, std::span<std::byte> space) override {
-        const auto count = file_.read_at(offset, space, Deadline::after(file_time));
-        if (!count.ok()) return note(count.status());
-        return *count;
-    }
-    void close() override { file_.close(); }
-
-    // Ok, or that the files' server is gone.
-    [[nodiscard]] Status end() const { return end_; }
-
-private:
-    Status note(Status status) {
-        if (status.code() == Error::server_died) end_ = status;
-        return status;
-    }
-
-    Directory folder_;
-    Owned<File> file_;
-    Status end_;
-};
-
 // After these another accept may succeed.
 bool is_passing(Error error) {
     return error == Error::limit || error == Error::no_memory || error == Error::no_budget ||
@@ -130,7 +96,7 @@ bool is_passing(Error error) {
 
 Result<void> Workers::serve(Connection connection) {
     ConnectionPeer peer(connection, *this);
-    FolderSite site(files_);
+    FolderSite site(files_, recent_);
     Session session(peer, site);
     // Without it the last part of a response would wait for an acknowledgement.
     static_cast<void>(connection.set_option(abi::ConnectionOption::no_delay, 1));

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "runtime/network.h"
+#include "services/http/folder_site.h"
 
 namespace annulus::http {
 
@@ -16,8 +17,13 @@ inline constexpr unsigned workers_max = 96;
 class Workers {
 public:
     // `count` workers, 1..workers_max. `pause` is a semaphore that nobody signals.
-    Workers(Listener listener, Directory files, SemaphoreReference pause, unsigned count)
-        : listener_(listener), files_(files), pause_(pause), count_(count) {}
+    Workers(Listener listener, Directory files, SemaphoreReference pause, Mutex mutex,
+            unsigned count)
+        : listener_(listener),
+          files_(files),
+          pause_(pause),
+          recent_(std::move(mutex)),
+          count_(count) {}
 
     // One worker's life. Ends with the error that makes serving impossible: the network or the
     // files are gone.
@@ -37,6 +43,7 @@ private:
     Listener listener_;
     Directory files_;
     SemaphoreReference pause_;
+    RecentFiles recent_;
     unsigned count_;
     std::atomic<unsigned> taken_ = 0;
     std::atomic<uint64_t> served_ = 0;

@@ -3,18 +3,26 @@
 #include "services/http/message/request.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace annulus::http {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 // RFC 9110, 5.6.2.
-bool is_token_byte(char c) {
-    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-    return is_digit(c) || is_letter(c) || marks.find(c) != std::string_view::npos;
-}
+constexpr auto token_bytes = [] {
+    std::array<bool, 256> known{};
+    for (unsigned byte = 0; byte < known.size(); byte++) {
+        const char c = static_cast<char>(byte);
+        constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+        known[byte] = is_digit(c) || is_letter(c) || marks.find(c) != std::string_view::npos;
+    }
+    return known;
+}();
+
+bool is_token_byte(char c) { return token_bytes[static_cast<unsigned char>(c)]; }
 
 bool is_token(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte);
@@ -30,6 +38,8 @@ bool same_word(std::string_view text, std::string_view wanted) {
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
+bool has_blank(std::string_view text) { return std::any_of(text.begin(), text.end(), is_blank); }
+
 std::string_view without_blanks(std::string_view text) {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
     while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
@@ -40,6 +50,25 @@ std::string_view without_blanks(std::string_view text) {
 bool is_control(char c) {
     const auto byte = static_cast<unsigned char>(c);
     return (byte < 0x20 && c != '\t') || byte == 0x7f;
+}
+
+// How many bytes at the begin are no control bytes; a tab counts as one here. Eight at a time: the
+// lowest byte that a subtraction marks is one that it was to find, and only higher ones may be
+// marked by its carry.
+size_t plain_run(std::string_view text) {
+    constexpr uint64_t each = 0x0101010101010101;
+    constexpr uint64_t tops = each * 0x80;
+    size_t at = 0;
+    for (; at + sizeof(uint64_t) <= text.size(); at += sizeof(uint64_t)) {
+        uint64_t word;
+        __builtin_memcpy(&word, text.data() + at, sizeof(word));
+        const uint64_t last = word ^ each * 0x7f;
+        const uint64_t marks =
+            ((word - each * 0x20) & ~word & tops) | ((last - each) & ~last & tops);
+        if (marks != 0) return at + static_cast<unsigned>(std::countr_zero(marks)) / 8;
+    }
+    while (at < text.size() && !is_control(text[at]) && text[at] != '\t') at++;
+    return at;
 }
 
 Method method_of(std::string_view text) {
@@ -69,8 +98,32 @@ void RequestParser::fail(unsigned status) {
 
 size_t RequestParser::feed(std::string_view bytes) {
     size_t taken = 0;
-    while (taken < bytes.size() && state_ == State::reading) take(bytes[taken++]);
+    while (taken < bytes.size() && state_ == State::reading) {
+        const size_t run = plain_run(bytes.substr(taken));
+        if (run != 0) {
+            taken += take_plain(bytes.substr(taken, run));
+        } else {
+            take(bytes[taken++]);
+        }
+    }
     return taken;
+}
+
+// Bytes that are no control bytes: all of them, or those up to the one that is wrong.
+size_t RequestParser::take_plain(std::string_view bytes) {
+    const bool behind_return = line_size_ > 0 && line_[line_size_ - 1] == '\r';
+    const size_t room = std::min(header_bytes_max - bytes_, line_.size() - line_size_);
+    // One that does not fit, and one behind a CR, is looked at alone: it fails.
+    if (behind_return || room == 0) {
+        take(bytes.front());
+        return 1;
+    }
+    begun_ = true;
+    const size_t count = std::min(room, bytes.size());
+    std::copy_n(bytes.begin(), count, line_.begin() + static_cast<ptrdiff_t>(line_size_));
+    line_size_ += count;
+    bytes_ += count;
+    return count;
 }
 
 void RequestParser::take(char byte) {
@@ -111,7 +164,7 @@ void RequestParser::read_request_line(std::string_view line) {
     const std::string_view method = line.substr(0, first);
     const std::string_view target = line.substr(first + 1, last - first - 1);
     if (!is_token(method)) return fail(status::bad_request);
-    if (target.find_first_of(" \t") != std::string_view::npos) return fail(status::bad_request);
+    if (has_blank(target)) return fail(status::bad_request);
     request_.method = method_of(method);
     read_version(line.substr(last + 1));
     if (state_ == State::reading) read_target(target);
@@ -161,7 +214,8 @@ void RequestParser::read_header(std::string_view line) {
     const std::string_view value = without_blanks(line.substr(colon + 1));
     if (same_word(name, "host")) {
         hosts_++;
-        if (value.find_first_of(" \t/@") != std::string_view::npos) fail(status::bad_request);
+        const auto is_foreign = [](char c) { return is_blank(c) || c == '/' || c == '@'; };
+        if (std::any_of(value.begin(), value.end(), is_foreign)) fail(status::bad_request);
     } else if (same_word(name, "content-length")) {
         read_length(value);
     } else if (same_word(name, "transfer-encoding")) {

@@ -77,6 +77,7 @@ public:
 
 private:
     void take(char byte);
+    size_t take_plain(std::string_view bytes);
     void fail(unsigned status);
     void end_line(std::string_view line);
     void read_request_line(std::string_view line);

@@ -2,10 +2,48 @@
 // The heads of responses.
 #include "services/http/message/response.h"
 
-#include "base/format.h"
+#include <algorithm>
+#include <array>
+
 #include "services/http/message/request.h"
 
 namespace annulus::http {
+namespace {
+
+// Puts pieces together; what does not fit is dropped. Each response has one, and base/format.h goes
+// byte by byte.
+class HeadText {
+public:
+    explicit HeadText(std::span<char> space) : space_(space) {}
+
+    // Of a literal the length is known when this is compiled.
+    template <size_t size>
+    HeadText& add(const char (&literal)[size]) {
+        return add(std::string_view(literal, size - 1));
+    }
+    HeadText& add(std::string_view text) {
+        const size_t count = std::min(text.size(), space_.size() - size_);
+        std::copy_n(text.begin(), count, space_.begin() + static_cast<ptrdiff_t>(size_));
+        size_ += count;
+        return *this;
+    }
+    HeadText& add_number(uint64_t number) {
+        std::array<char, 20> digits;
+        size_t first = digits.size();
+        do {
+            digits[--first] = static_cast<char>('0' + number % 10);
+            number /= 10;
+        } while (number != 0);
+        return add({digits.data() + first, digits.size() - first});
+    }
+    [[nodiscard]] std::string_view text() const { return {space_.data(), size_}; }
+
+private:
+    std::span<char> space_;
+    size_t size_ = 0;
+};
+
+}  // namespace
 
 std::string_view reason_of(unsigned status) {
     switch (status) {
@@ -27,14 +65,19 @@ std::string_view reason_of(unsigned status) {
 }
 
 std::string_view format_head(std::span<char> buffer, const ResponseHead& head) {
-    TextBuffer out(buffer);
-    format_to(out, "HTTP/1.1 {} {}\r\nServer: Annulus\r\n", head.status, reason_of(head.status));
-    format_to(out, "Content-Length: {}\r\nContent-Type: {}\r\nX-Content-Type-Options: nosniff\r\n",
-              head.content_length, head.content_type);
-    if (head.status == status::wrong_method) out.append("Allow: GET, HEAD\r\n");
+    HeadText out(buffer);
+    out.add("HTTP/1.1 ").add_number(head.status).add(" ").add(reason_of(head.status));
+    out.add("\r\nServer: Annulus\r\nContent-Length: ").add_number(head.content_length);
+    out.add("\r\nContent-Type: ").add(head.content_type);
+    out.add("\r\nX-Content-Type-Options: nosniff\r\n");
+    if (head.status == status::wrong_method) out.add("Allow: GET, HEAD\r\n");
     // The target's bytes are visible or escaped: they were checked as a request's.
-    if (!head.location.empty()) format_to(out, "Location: {}/\r\n", head.location);
-    out.append(head.closes ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
+    if (!head.location.empty()) out.add("Location: ").add(head.location).add("/\r\n");
+    if (head.closes) {
+        out.add("Connection: close\r\n\r\n");
+    } else {
+        out.add("Connection: keep-alive\r\n\r\n");
+    }
     return out.text();
 }
 

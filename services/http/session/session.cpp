@@ -148,8 +148,11 @@ Session::Next Session::respond_status(unsigned status, bool with_body, bool clos
 // Writes the head, which lies at the begin of the output buffer, and `size` bytes of the open file.
 // False: it did not come to its end, so the connection cannot be used any more.
 bool Session::send(std::string_view head, uint64_t size) {
-    if (size != 0 && peer_.takes_in_place(size)) return send_in_place(head, size);
     size_t filled = head.size();
+    if (const auto bytes = site_.contents(); size != 0 && !bytes.empty()) {
+        return send_contents(filled, bytes);
+    }
+    if (size != 0 && peer_.takes_in_place(size)) return send_in_place(head, size);
     uint64_t offset = 0;
     while (offset < size) {
         const auto room = std::span(output_).subspan(filled);
@@ -165,7 +168,21 @@ bool Session::send(std::string_view head, uint64_t size) {
     return filled == 0 || write(std::span(output_).first(filled));
 }
 
-// The same, through memory that the peer gives.
+// The same for bytes that are at hand: those that fit go with the head.
+bool Session::send_contents(size_t head, std::span<const std::byte> bytes) {
+    const size_t first = std::min(output_.size() - head, bytes.size());
+    std::copy_n(bytes.begin(), first, output_.begin() + static_cast<ptrdiff_t>(head));
+    if (!write(std::span(output_).first(head + first))) return false;
+    bytes = bytes.subspan(first);
+    while (!bytes.empty()) {
+        const size_t part = std::min(output_.size(), bytes.size());
+        if (!write(bytes.first(part))) return false;
+        bytes = bytes.subspan(part);
+    }
+    return true;
+}
+
+// The bytes through memory that the peer gives.
 bool Session::send_in_place(std::string_view head, uint64_t size) {
     if (!write(std::as_bytes(std::span(head)))) return false;
     for (uint64_t offset = 0; offset < size;) {

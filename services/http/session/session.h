@@ -46,6 +46,8 @@ public:
 
     // Opens `path`, which was checked. not_found, wrong_type (no folder on the way), no_right.
     virtual Result<Found> open(std::string_view path) = 0;
+    // All bytes of the open file, if they are at hand; else nothing, and read() has them.
+    virtual std::span<const std::byte> contents() { return {}; }
     // Of the open file; 0 at its end.
     virtual Result<size_t> read(uint64_t offset, std::span<std::byte> space) = 0;
     virtual void close() = 0;
@@ -87,6 +89,7 @@ private:
                         std::string_view location = {});
     unsigned find(FilePath& path, Site::Found& found);
     bool send(std::string_view head, uint64_t size);
+    bool send_contents(size_t head, std::span<const std::byte> bytes);
     bool send_in_place(std::string_view head, uint64_t size);
     bool drop_body(uint64_t bytes);
     bool write(std::span<const std::byte> bytes);

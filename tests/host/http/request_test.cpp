@@ -93,6 +93,25 @@ TEST(request_parser, what_is_not_offered_is_said) {
     EXPECT_EQ(outcome_of(with("Transfer-Encoding: chunked\r\n")), status::not_implemented);
 }
 
+TEST(request_parser, every_byte_means_the_same_alone_and_among_others) {
+    // Taken eight at a time, wherever it stands among them, and one by one.
+    for (unsigned value = 0; value < 256; value++) {
+        for (size_t place = 0; place < 17; place++) {
+            std::string text = with("Name: value-of-twenty-bytes\r\n");
+            text[text.find("value") + place] = static_cast<char>(value);
+            RequestParser whole;
+            RequestParser single;
+            size_t taken = 0;
+            for (const char c : text) taken += single.feed({&c, 1});
+            EXPECT_EQ(whole.feed(text), taken) << value << " at " << place;
+            EXPECT_EQ(whole.state(), single.state()) << value << " at " << place;
+            EXPECT_EQ(whole.error(), single.error()) << value << " at " << place;
+            const bool is_control = (value < 0x20 && value != '\t') || value == 0x7f;
+            EXPECT_EQ(whole.error(), is_control ? status::bad_request : 0) << value;
+        }
+    }
+}
+
 TEST(request_parser, each_limit_holds_at_it_and_fails_one_above) {
     const auto line = [](size_t target) {
         return "GET /" + std::string(target - 1, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n";

@@ -237,6 +237,24 @@ TEST_F(SessionTest, a_large_body_is_put_in_place_and_arrives_the_same) {
     EXPECT_EQ(count_of(run(), "HTTP/1.1"), 1u);
 }
 
+TEST_F(SessionTest, files_that_are_at_hand_arrive_the_same) {
+    const std::vector<std::string> paths = {"/", "/empty", "/big", "/none", "/docs"};
+    std::vector<std::string> answers;
+    for (const bool at_hand : {false, true}) {
+        site_.at_hand = at_hand;
+        for (const std::string& path : paths) {
+            peer_.heard.clear();
+            peer_.says = {"GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n"};
+            answers.push_back(run());
+        }
+    }
+    for (size_t i = 0; i < paths.size(); i++) EXPECT_TRUE(answers[i] == answers[i + paths.size()]);
+    peer_.heard.clear();
+    peer_.takes_at_most = 5000;
+    peer_.says = {"GET /big HTTP/1.1\r\nHost: h\r\n\r\n"};
+    EXPECT_EQ(count_of(run(), "HTTP/1.1"), 0u);
+}
+
 TEST_F(SessionTest, a_body_that_waits_for_permission_ends_the_connection) {
     peer_.says = {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"};
