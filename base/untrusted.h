@@ -309,12 +309,14 @@ inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
     std::byte* const tail = words + align_down(static_cast<size_t>(end - words), sizeof(uint64_t));
     while (to != words) store_byte(to++, *from++);
 #if __STDC_HOSTED__ == 0
-    auto count_left = static_cast<size_t>(tail - to) / sizeof(uint64_t);
-    // Safety: `to` is aligned, and the words lie in both ranges; the direction flag is clear by the
-    // ABI. Order: the words may become visible in any order, and do so before later stores (Intel
-    // SDM vol. 3, "Fast-String Operation and Out-of-Order Stores"), so a release works as it does
-    // after single stores.
-    asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count_left) : : "memory");
+    // Safety: the words lie in both ranges. The program's own memcpy stores each word once and
+    // reads none of them back (runtime/memory_functions.cpp, kernel/arch); a release behind it
+    // works as it does behind single stores (Intel SDM vol. 3, "Fast-String Operation and
+    // Out-of-Order Stores").
+    const auto whole = static_cast<size_t>(tail - to);
+    __builtin_memcpy(to, from, whole);
+    to = tail;
+    from += whole;
 #else  // What sanitizers can see.
 #pragma GCC unroll 8
     for (; to != tail; to += sizeof(uint64_t), from += sizeof(uint64_t)) {
