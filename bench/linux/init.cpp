@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -61,7 +62,9 @@ int main() {
     const rlimit files = {20'000, 20'000};
     must("setrlimit", setrlimit(RLIMIT_NOFILE, &files));
     measure_rows();
-    measure_curves();
+    // The kernel hands words of its command line that it does not know to its first program.
+    const char* wanted = getenv("bench");
+    if (wanted == nullptr || strcmp(wanted, "rows") != 0) measure_curves();
     printf("LINUX END\n");
     fflush(stdout);
     power_off();

@@ -3,15 +3,22 @@
 
 import pathlib
 import sys
+import tempfile
 import unittest
 
 import support  # noqa: F401
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "bench"))
+import baseline
 import comparison
 import document
+import flame
 import linux
 import machines
+import nginx
+import profiling
+import serving
+import serving_report
 from transcript import Measurement
 
 budgets = [{"row": "2", "name": "call", "instructions": 100},
@@ -69,6 +76,131 @@ class Comparisons(unittest.TestCase):
         self.assertEqual(document.data(rows(), [curve], "a machine").count('"target"'), 3)
 
 
+def spread(median):
+    return {"least": median - 1.0, "median": median, "most": median + 1.0}
+
+
+def load(size, own, other):
+    return {"size": size, "connections": 8, "keep_alive": True,
+            "annulus": {"by_cpu": spread(own), "by_wall": spread(own)},
+            "linux": {"by_cpu": spread(other), "by_wall": spread(other)}}
+
+
+started = {"first_answer_ms": spread(300.0), "memory_mib": 20.0, "image_mib": 2.0}
+http = {"runs": 3, "loads": [load(0, 900.0, 600.0), load(1024, 500.0, 600.0),
+                             load(65536, 100.0, 101.0)],
+        "instructions": [{"size": 1024, "annulus": 90, "linux": 100},
+                         {"size": 65536, "annulus": 110, "linux": 100}],
+        "start": {"annulus": started, "linux": started}}
+
+
+class Serving(unittest.TestCase):
+    def test_what_wrk_says_is_read(self):
+        said = "  1109 requests in 2.01s, 1.33MB read\n"
+        self.assertEqual(serving.parse_wrk(said), (1109, 2.01, None))
+        self.assertEqual(serving.parse_wrk("  9 requests in 500.00ms, 1.33MB read\n")[1], 0.5)
+
+    def test_an_answer_that_is_none_is_an_error(self):
+        said = "  9 requests in 2.01s, 1.33MB read\n  Non-2xx or 3xx responses: 9\n"
+        self.assertIsNotNone(serving.parse_wrk(said)[2])
+        self.assertIsNotNone(serving.parse_wrk("unable to connect")[2])
+
+    def test_a_load_under_which_linux_serves_more_is_a_loss(self):
+        lines = serving_report.losses(http)
+        self.assertEqual(len(lines), 3)
+        self.assertIn("64 KiB, kept alive: 110 guest instructions", lines[2])
+        self.assertIn("1 KiB", lines[0])
+        self.assertNotIn("overlap", lines[0])
+        self.assertIn("overlap", lines[1])
+
+    def test_losses_come_first_in_the_report_too(self):
+        text = document.text(rows(), [], "a machine", http)
+        self.assertLess(text.index("- HTTP, 1 KiB"), text.index("## Rows"))
+        self.assertIn("| 1.50 |", text)
+
+    def test_the_page_and_the_data_have_them(self):
+        self.assertIn("HTTP requests", document.page(rows(), [], "a machine", http))
+        self.assertIn('"connections": 8', document.data(rows(), [], "a machine", http))
+
+    def test_modules_come_behind_what_they_need(self):
+        modules = {"card": b"x\0depends=ring,bus\0", "ring": b"\0depends=bus\0",
+                   "bus": b"depends=\0"}
+        self.assertEqual(nginx.in_order(["card"], modules.get), ["bus", "ring", "card"])
+
+
+def stored(instructions, entries=2, row="2"):
+    return {"row": row, "name": "call", "instructions": instructions, "entries": entries,
+            "cr3_writes": 2}
+
+
+class Baselines(unittest.TestCase):
+    def test_one_more_of_anything_is_worse(self):
+        for now in (stored(101), stored(100, entries=3), stored(90, entries=3)):
+            lines, worse = baseline.compare([stored(100)], [now])
+            self.assertTrue(worse)
+            self.assertTrue(lines[0].startswith("WORSE"))
+
+    def test_the_same_and_fewer_are_not(self):
+        lines, worse = baseline.compare([stored(100)], [stored(100)])
+        self.assertEqual((lines[0][:4], worse), ("same", False))
+        lines, worse = baseline.compare([stored(100)], [stored(99)])
+        self.assertEqual((lines[0][:6], worse), ("better", False))
+        self.assertIn("100 -> 99", lines[0])
+
+    def test_a_row_that_is_gone_is_worse_and_a_new_one_is_not(self):
+        lines, worse = baseline.compare([stored(100)], [stored(100, row="3")])
+        self.assertTrue(worse)
+        self.assertEqual([line.split()[0] for line in lines], ["GONE", "new"])
+        self.assertFalse(baseline.compare([], [stored(1)])[1])
+
+    def test_what_was_stored_is_read_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = pathlib.Path(folder) / "baseline.json"
+            rows_ = baseline.record(released, counted)
+            baseline.store(place, rows_)
+            self.assertEqual(baseline.load(place), rows_)
+        self.assertEqual(rows_[0], {"row": "2", "name": "call", "instructions": 120, "entries": 2,
+                                    "cr3_writes": 2})
+
+
+class Profiles(unittest.TestCase):
+    kernel = profiling.Symbols([(0xffffffff80000000, "enter"), (0xffffffff80000100, "leave")])
+    program = profiling.Symbols([(0x1230, "main"), (0x2340, "send(int)"), (0x2f50, "close")])
+
+    def attributed(self):
+        base = 0x7f1234560000
+        counts = {(base >> 21, base + 0x1230): 10, (base >> 21, base + 0x2340): 20,
+                  (base >> 21, base + 0x2348): 5, (base >> 21, base + 0x2f50): 1,
+                  (base >> 21, 0xffffffff80000104): 7, (1, 0xffffffff80000000): 3}
+        return profiling.attribute(counts, self.kernel, {"net": self.program})
+
+    def test_code_is_named_by_program_and_function(self):
+        profile = self.attributed()
+        self.assertEqual(profile["net", "program", "send(int)"], 25)
+        self.assertEqual(profile["net", "program", "main"], 10)
+
+    def test_the_kernel_is_charged_to_who_ran_last(self):
+        profile = self.attributed()
+        self.assertEqual(profile["net", "kernel", "leave"], 7)
+        self.assertEqual(profile["others", "kernel", "enter"], 3)
+
+    def test_the_program_that_explains_most_is_taken(self):
+        other = profiling.Symbols([(0x1230, "x"), (0x9999, "y")])
+        placed = profiling.place({"other": other, "net": self.program},
+                                 [0x7f0000001230, 0x7f0000002340, 0x7f0000002f50])
+        self.assertEqual([one[2:] for one in placed], [("net", 0x7f0000000000)])
+
+    def test_names_lose_their_arguments(self):
+        self.assertEqual(profiling.short("annulus::(anonymous namespace)::f<a(b)>::g(int, char)"),
+                         "f<a(b)>::g")
+
+    def test_a_flame_graph_has_a_box_for_each_part(self):
+        graph = flame.svg("t", {("a", "b"): 3, ("a", "c<d>"): 1}, "instructions")
+        self.assertIn("<title>a: 4 instructions", graph)
+        self.assertIn("c&lt;d&gt;: 1", graph)
+        self.assertEqual(graph.count("<rect"), 4)
+
+
 class Linux(unittest.TestCase):
     def test_what_does_not_end_is_no_result(self):
         with self.assertRaises(machines.Failure):
@@ -83,6 +215,11 @@ class Linux(unittest.TestCase):
         self.assertEqual(len(data) % 4, 0)
         self.assertEqual(data.count(b"070701"), 3)
         self.assertTrue(data.rstrip(b"\0").endswith(b"TRAILER!!!"))
+
+    def test_folders_are_made_once_and_before_what_is_in_them(self):
+        data = linux.pack([("a/b/c", 0o100644, b"1"), ("a/b/d", 0o100644, b"2")])
+        self.assertEqual(data.count(b"070701"), 5)
+        self.assertLess(data.index(b"a/b\0"), data.index(b"a/b/c\0"))
 
 
 unittest.main()

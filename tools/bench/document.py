@@ -5,6 +5,7 @@ import html
 import json
 
 import plots
+import serving_report
 
 _head = """# Annulus against Linux in the same virtual machine
 
@@ -27,11 +28,12 @@ def _ratio(row):
     return "-" if row.ratio is None else f"{row.ratio:.1f}x"
 
 
-def _losses(rows):
+def _losses(rows, http):
     missed = [row for row in rows if not row.met]
     slower = [row for row in rows if row.ratio is not None and row.ratio < 1]
     lines = ["## Where Annulus loses", ""]
-    if not missed and not slower:
+    slower_paths = serving_report.losses(http)
+    if not missed and not slower and not slower_paths:
         return [*lines, "No row is above its target or above Linux.", ""]
     for row in slower:
         lines.append(f"- Row {row.row}, {row.name}: {_number(row.annulus.instructions)} against "
@@ -39,7 +41,7 @@ def _losses(rows):
     for row in missed:
         lines.append(f"- Row {row.row}, {row.name}: {_number(row.annulus.instructions)}, the "
                      f"target is {_number(row.target)}.")
-    return [*lines, ""]
+    return [*lines, *slower_paths, ""]
 
 
 def _table(rows):
@@ -89,17 +91,17 @@ def _curves(curves):
     return lines
 
 
-def text(rows, curves, machine):
-    return "\n".join([_head.format(machine=machine), *_losses(rows), *_table(rows), *_notes(rows),
-                      *_curves(curves)])
+def text(rows, curves, machine, http=None):
+    return "\n".join([_head.format(machine=machine), *_losses(rows, http), *_table(rows),
+                      *_notes(rows), *serving_report.text(http), *_curves(curves)])
 
 
-def data(rows, curves, machine):
+def data(rows, curves, machine, http=None):
     return json.dumps({"machine": machine, "rows": [row.record() for row in rows],
-                       "curves": curves, "http": []}, indent=1) + "\n"
+                       "curves": curves, "http": http}, indent=1) + "\n"
 
 
-def page(rows, curves, machine):
+def page(rows, curves, machine, http=None):
     """A page of its own: no script, no other file."""
     parts = [plots.bars("Instructions for one operation",
                         [(f"{row.row} {row.name}",
@@ -107,6 +109,7 @@ def page(rows, curves, machine):
                            *((f"Linux: {one.way}", one.instructions) for one in row.linux[:1])])
                          for row in rows])]
     parts += [plots.lines(curve["title"], curve["x"], curve["ways"]) for curve in curves]
+    parts += serving_report.plots_of(http)
     return (f"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
             f"<title>Annulus against Linux</title>\n<style>body{{font:16px sans-serif;margin:2em;"
             f"max-width:70em}}</style>\n<h1>Annulus against Linux</h1>\n"

@@ -5,6 +5,7 @@ The kernel comes from the package that linux-image-cloud-amd64 names; it is unpa
 not installed. The program is bench/linux, linked statically, in an initial file system of one file.
 """
 
+import pathlib
 import re
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ append = "console=ttyS0 quiet mitigations=off nokaslr panic=-1"
 _package = "linux-image-cloud-amd64"
 
 
-def _output(*command, cwd=None):
+def output(*command, cwd=None):
+    """What a program said; that it failed is a failure of the measurement."""
     result = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, errors="replace", timeout=300)
     if result.returncode != 0:
@@ -25,8 +27,9 @@ def _output(*command, cwd=None):
     return result.stdout
 
 
-def _download(package, to):
-    _output("apt-get", "-q", "-o", "APT::Sandbox::User=", "download", package, cwd=to)
+def download(package, to):
+    """The file of a Debian package, fetched into a folder."""
+    output("apt-get", "-q", "-o", "APT::Sandbox::User=", "download", package, cwd=to)
     found = sorted(to.glob(f"{package}_*.deb"))
     if not found:
         raise machines.Failure(f"apt-get download left no {package}_*.deb")
@@ -41,14 +44,14 @@ def kernel():
         return images[0], stamp.read_text().strip()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    meta = _download(_package, folder)
-    depends = _output("dpkg", "-f", str(meta), "Depends")
+    meta = download(_package, folder)
+    depends = output("dpkg", "-f", str(meta), "Depends")
     name = re.match(r"(linux-image-\S+)", depends)
     if name is None:
         raise machines.Failure(f"{_package} depends on no kernel: {depends!r}")
-    package = _download(name[1], folder)
-    _output("dpkg-deb", "-x", str(package), str(folder / "unpacked"))
-    version = _output("dpkg", "-f", str(package), "Version").strip()
+    package = download(name[1], folder)
+    output("dpkg-deb", "-x", str(package), str(folder / "unpacked"))
+    version = output("dpkg", "-f", str(package), "Version").strip()
     stamp.write_text(f"{name[1]} {version}\n")
     package.unlink()
     images = sorted((folder / "unpacked" / "boot").glob("vmlinuz-*"))
@@ -66,19 +69,40 @@ def _entry(number, name, mode, data):
     return record + b"\0" * (-len(record) % 4)
 
 
+def pack(files):
+    """An initial file system of (path, mode, bytes); the folders they need are made."""
+    made, records = set(), []
+
+    def add(name, mode, data):
+        records.append(_entry(len(records) + 1, name, mode, data))
+
+    for name, mode, data in files:
+        for parent in reversed(pathlib.PurePosixPath(name).parents[:-1]):
+            if parent not in made:
+                made.add(parent)
+                add(str(parent), 0o40755, b"")
+        made.add(pathlib.PurePosixPath(name))
+        add(name, mode, data)
+    return b"".join(records) + _entry(0, "TRAILER!!!", 0, b"")
+
+
 def archive(program):
-    return (_entry(1, "dev", 0o40755, b"") + _entry(2, "init", 0o100755, program) +
-            _entry(0, "TRAILER!!!", 0, b""))
+    return pack([("dev", 0o40755, b""), ("init", 0o100755, program)])
+
+
+def build(sources, program):
+    """Links a static program from a folder of bench/, when a source is newer than it."""
+    folder_ = project.root / "bench" / sources
+    newest = max(path.stat().st_mtime for path in folder_.iterdir())
+    if not program.exists() or program.stat().st_mtime < newest:
+        output("clang++-19", "-std=c++23", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
+               f"-I{project.root}", *map(str, sorted(folder_.glob("*.cpp"))), "-o", str(program))
+    return program
 
 
 def image():
     """The initial file system, built anew when the program changed."""
-    program = folder / "init"
-    sources = sorted((project.root / "bench" / "linux").glob("*.cpp"))
-    newest = max(path.stat().st_mtime for path in (project.root / "bench" / "linux").iterdir())
-    if not program.exists() or program.stat().st_mtime < newest:
-        _output("clang++-19", "-std=c++23", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
-                f"-I{project.root}", *map(str, sources), "-o", str(program))
+    program = build("linux", folder / "init")
     place = folder / "initrd.cpio"
     place.write_bytes(archive(program.read_bytes()))
     return place
@@ -103,10 +127,11 @@ def parse(lines):
     return rows, curves
 
 
-def measure():
+def measure(curves=True):
     """(rows, curves) in instructions, and the kernel's package."""
     image_file, package = kernel()
-    lines = machines.boot_twice("Linux", image_file, image(), append, ("LINUX ",))
+    wanted = append if curves else f"{append} bench=rows"
+    lines = machines.boot_twice("Linux", image_file, image(), wanted, ("LINUX ",))
     return parse(lines), package
 
 
