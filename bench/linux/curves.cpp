@@ -77,6 +77,9 @@ void wait_sets() {
     for (unsigned members = 1; members <= 10'000; members *= 10) {
         report_point("set", "epoll", members, epoll_round_trip(members));
     }
+    for (unsigned words = 1; words <= 128; words *= 2) {
+        report_point("set", "futex_waitv", words, waitv_round_trip(words));
+    }
 }
 
 void batches_of_nops() {

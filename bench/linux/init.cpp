@@ -62,6 +62,7 @@ int main() {
     const rlimit files = {20'000, 20'000};
     must("setrlimit", setrlimit(RLIMIT_NOFILE, &files));
     measure_rows();
+    measure_resources();
     // The kernel hands words of its command line that it does not know to its first program.
     const char* wanted = getenv("bench");
     if (wanted == nullptr || strcmp(wanted, "rows") != 0) measure_curves();

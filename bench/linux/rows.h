@@ -5,6 +5,7 @@
 namespace annulus::bench {
 
 void measure_rows();
+void measure_resources();
 void measure_curves();
 
 }  // namespace annulus::bench

@@ -9,9 +9,14 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <time.h>
+
+#include <array>
 #include <vector>
 
 namespace annulus::bench {
+
+constexpr unsigned waitv_max = 128;
 
 // Blocks on one of `members` eventfds, of which the last is signalled by a peer, which waits for
 // an answer: the same exchange as in row 5, one side through epoll.
@@ -43,6 +48,31 @@ uint64_t epoll_round_trip(unsigned members) {
     close(theirs);
     close(set);
     return each;
+}
+
+uint64_t waitv_round_trip(unsigned words) {
+    struct Words {
+        Turn theirs;
+        std::array<std::atomic<uint32_t>, waitv_max> mine;
+    };
+    auto& shared_words = shared<Words>();
+    std::atomic<uint32_t>& last = shared_words.mine[words - 1];
+    std::array<futex_waitv, waitv_max> waiters = {};
+    for (unsigned i = 0; i < words; ++i) {
+        waiters[i].uaddr = reinterpret_cast<uint64_t>(&shared_words.mine[i]);
+        waiters[i].flags = FUTEX_32;
+    }
+    const Peer peer([&] {
+        shared_words.theirs.take();
+        last.store(1, std::memory_order_release);
+        futex_wake(last);
+    });
+    return cost([&] {
+        shared_words.theirs.give();
+        while (last.exchange(0, std::memory_order_acquire) == 0) {
+            syscall(SYS_futex_waitv, waiters.data(), words, 0, nullptr, CLOCK_MONOTONIC);
+        }
+    });
 }
 
 uint64_t uring_nop(unsigned batch) {

@@ -9,6 +9,9 @@ namespace annulus::bench {
 // Instructions of a round trip in which the peer blocks on one of so many eventfds by epoll.
 uint64_t epoll_round_trip(unsigned members);
 
+// The same with futex_waitv on so many words, of which the peer wakes the last.
+uint64_t waitv_round_trip(unsigned words);
+
 // Instructions of one no-operation through io_uring, with so many at a time.
 uint64_t uring_nop(unsigned batch);
 

@@ -7,6 +7,7 @@
 #include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,15 @@ public:
     Uring(const Uring&) = delete;
     Uring& operator=(const Uring&) = delete;
     ~Uring() { close(ring_); }
+
+    // File 0 and buffer 0 of the entries that name them by number.
+    void fix(int file, void* memory, size_t size) const {
+        must("io_uring_register",
+             syscall(SYS_io_uring_register, ring_, IORING_REGISTER_FILES, &file, 1));
+        const iovec buffer = {memory, size};
+        must("io_uring_register",
+             syscall(SYS_io_uring_register, ring_, IORING_REGISTER_BUFFERS, &buffer, 1));
+    }
 
     // The next entry, zeroed. The caller fills it in before submit().
     io_uring_sqe& prepare() {

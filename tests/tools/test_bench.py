@@ -13,6 +13,7 @@ import baseline
 import comparison
 import document
 import flame
+import further
 import linux
 import machines
 import nginx
@@ -133,6 +134,38 @@ def stored(instructions, entries=2, row="2"):
             "cr3_writes": 2}
 
 
+class Further(unittest.TestCase):
+    figures = {(entry.row, entry.figure): 1000 + number
+               for number, entry in enumerate(further.catalogue) if entry.figure}
+    linux_ways = {"8": [("futex_waitv of 1", 11), ("futex_waitv of 8", 88),
+                        ("futex_waitv of 128", 128)],
+                  "14": [("pipe, 4 KiB", 40), ("pipe, 64 KiB", 640)],
+                  "24": [("UDP echo of 64 B", 5)]}
+
+    def rows(self):
+        return further.compare(self.figures, self.linux_ways)
+
+    def test_each_row_meets_its_own_equivalent(self):
+        found = {row.name: [one.instructions for one in row.linux] for row in self.rows()}
+        self.assertEqual(found["wait_any of 8, block and wake"], [88])
+        self.assertEqual(found["wait_any of 128, block and wake"], [128])
+        self.assertEqual(found["4 KiB handed over and back"], [40])
+        self.assertEqual(found["64 B there and back by UDP, loopback"], [5])
+        self.assertEqual(found["64 B there and back by TCP, loopback"], [])
+
+    def test_what_annulus_has_not_is_said_and_is_no_win(self):
+        text = document.text(self.rows(), [], "a machine")
+        self.assertIn("Without a figure on Annulus: 11 (", text)
+        self.assertIn("| 14 | 4 KiB handed over and back | - |", text)
+        absent = next(row for row in self.rows() if row.row == "14")
+        self.assertFalse(absent.met)
+        self.assertIsNone(absent.record()["annulus"])
+
+    def test_a_row_that_was_not_measured_is_an_error(self):
+        with self.assertRaises(KeyError):
+            further.compare({}, {})
+
+
 class Baselines(unittest.TestCase):
     def test_one_more_of_anything_is_worse(self):
         for now in (stored(101), stored(100, entries=3), stored(90, entries=3)):
@@ -211,9 +244,9 @@ class Linux(unittest.TestCase):
             linux.parse(["LINUX FAIL mmap: no memory", "LINUX END"])
 
     def test_the_archive_is_one_that_linux_reads(self):
-        data = linux.archive(b"program")
+        data = linux.archive(b"program", b"end")
         self.assertEqual(len(data) % 4, 0)
-        self.assertEqual(data.count(b"070701"), 3)
+        self.assertEqual(data.count(b"070701"), 4)
         self.assertTrue(data.rstrip(b"\0").endswith(b"TRAILER!!!"))
 
     def test_folders_are_made_once_and_before_what_is_in_them(self):

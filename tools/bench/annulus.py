@@ -9,7 +9,7 @@ import transcript
 
 _image = project.target / "images" / "test_budgets.img"
 _curves_image = project.target / "images" / "bench_curves.img"
-_marks = ("BUDGET ", "POINT ", "TEST ")
+_marks = ("BUDGET ", "POINT ", "FIGURE ", "TEST ")
 
 
 def _kernel(variant):
@@ -38,15 +38,18 @@ def measure():
 
 
 def measure_curves():
-    """curve -> way -> [(x, instructions)]."""
+    """(curves, figures): curve -> way -> [(x, instructions)], (row, name) -> instructions."""
     lines = machines.boot_twice("Annulus's curves", _kernel("release"), _curves_image, "", _marks)
-    parse([line for line in lines if not line.startswith("POINT ")], "curves")
-    curves = {}
+    parse([line for line in lines if not line.startswith(("POINT ", "FIGURE "))], "curves")
+    curves, figures = {}, {}
     for line in lines:
         if line.startswith("POINT "):
             curve, way, x, figure = line.removeprefix("POINT ").split(" | ")
             curves.setdefault(curve, {}).setdefault(way, []).append((int(x), int(figure)))
-    return curves
+        elif line.startswith("FIGURE "):
+            row, name, figure = line.removeprefix("FIGURE ").split(" | ")
+            figures[row, name] = int(figure)
+    return curves, figures
 
 
 def measure_time():

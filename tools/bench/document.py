@@ -4,6 +4,7 @@
 import html
 import json
 
+import comparison
 import plots
 import serving_report
 
@@ -29,7 +30,7 @@ def _ratio(row):
 
 
 def _losses(rows, http):
-    missed = [row for row in rows if not row.met]
+    missed = [row for row in rows if not row.met and row.annulus.instructions is not None]
     slower = [row for row in rows if row.ratio is not None and row.ratio < 1]
     lines = ["## Where Annulus loses", ""]
     slower_paths = serving_report.losses(http)
@@ -41,6 +42,9 @@ def _losses(rows, http):
     for row in missed:
         lines.append(f"- Row {row.row}, {row.name}: {_number(row.annulus.instructions)}, the "
                      f"target is {_number(row.target)}.")
+    absent = [f"{row.row} ({row.name})" for row in rows if row.annulus.instructions is None]
+    if absent:
+        lines.append(f"- Without a figure on Annulus: {'; '.join(absent)}.")
     return [*lines, *slower_paths, ""]
 
 
@@ -56,7 +60,8 @@ def _table(rows):
             first = number == 0
             cells = [row.row, row.name, _number(own.instructions), _number(own.adjusted),
                      _number(own.wall_ns), _number(own.entries), _number(own.cr3_writes),
-                     _number(row.target) + ("" if row.met else " (missed)")]
+                     _number(row.target) +
+                     ("" if row.met or own.instructions is None else " (missed)")]
             cells = cells if first else [""] * len(cells)
             if other is None:
                 cells += ["-"] * 4
@@ -71,9 +76,20 @@ def _notes(rows):
     lines = ["## What a row holds", ""]
     seen = set()
     for row in rows:
-        if row.note and row.row not in seen:
-            seen.add(row.row)
+        if row.note and (row.row, row.note) not in seen:
+            seen.add((row.row, row.note))
             lines.append(f"- Row {row.row}: {row.note}")
+    return [*lines, ""]
+
+
+def _sel4():
+    lines = ["## seL4 beside them", "",
+             "Constants, measured once by the same protocol (release, fast path on, without the "
+             "page-table split): one CPU, with scheduling contexts (MCS), built for several CPUs.",
+             "", "| row | one CPU | MCS | SMP | what |", "|---|---|---|---|---|"]
+    for row, figures in comparison.sel4.items():
+        lines.append(f"| {row} | {' | '.join(f'{one:,}' for one in figures)} | "
+                     f"{comparison.sel4_notes[row]} |")
     return [*lines, ""]
 
 
@@ -93,7 +109,7 @@ def _curves(curves):
 
 def text(rows, curves, machine, http=None):
     return "\n".join([_head.format(machine=machine), *_losses(rows, http), *_table(rows),
-                      *_notes(rows), *serving_report.text(http), *_curves(curves)])
+                      *_notes(rows), *_sel4(), *serving_report.text(http), *_curves(curves)])
 
 
 def data(rows, curves, machine, http=None):
@@ -105,7 +121,7 @@ def page(rows, curves, machine, http=None):
     """A page of its own: no script, no other file."""
     parts = [plots.bars("Instructions for one operation",
                         [(f"{row.row} {row.name}",
-                          [("Annulus", row.annulus.instructions),
+                          [("Annulus", row.annulus.instructions or 0),
                            *((f"Linux: {one.way}", one.instructions) for one in row.linux[:1])])
                          for row in rows])]
     parts += [plots.lines(curve["title"], curve["x"], curve["ways"]) for curve in curves]

@@ -86,16 +86,16 @@ def pack(files):
     return b"".join(records) + _entry(0, "TRAILER!!!", 0, b"")
 
 
-def archive(program):
-    return pack([("dev", 0o40755, b""), ("init", 0o100755, program)])
+def archive(program, end):
+    return pack([("dev", 0o40755, b""), ("init", 0o100755, program), ("end", 0o100755, end)])
 
 
-def build(sources, program):
+def build(sources, program, *flags):
     """Links a static program from a folder of bench/, when a source is newer than it."""
     folder_ = project.root / "bench" / sources
     newest = max(path.stat().st_mtime for path in folder_.iterdir())
     if not program.exists() or program.stat().st_mtime < newest:
-        output("clang++-19", "-std=c++23", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
+        output("clang++-19", "-std=c++23", "-O2", "-Wall", "-Wextra", "-Werror", "-static", *flags,
                f"-I{project.root}", *map(str, sorted(folder_.glob("*.cpp"))), "-o", str(program))
     return program
 
@@ -104,7 +104,8 @@ def image():
     """The initial file system, built anew when the program changed."""
     program = build("linux", folder / "init")
     place = folder / "initrd.cpio"
-    place.write_bytes(archive(program.read_bytes()))
+    end = build("linux_end", folder / "end", "-nostdlib")
+    place.write_bytes(archive(program.read_bytes(), end.read_bytes()))
     return place
 
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Rows without a budget: what operations cost whose paths were not tuned. Each is a line of its
+// own:
+//
+//     FIGURE <row> | <name> | <instructions>
+//
+// The same work as bench/linux/resources.cpp does on Linux.
+#include "runtime/file.h"
+#include "tests/abi/budgets/measure.h"
+
+#include <array>
+
+namespace annulus::test::cases {
+namespace {
+
+constexpr uint64_t few = 100;  // rounds
+
+template <typename Operation>
+uint64_t figure(Context& test, std::string_view row, std::string_view name, Operation operation) {
+    for (uint64_t i = 0; i < 10; ++i) operation();
+    settle(test);
+    operation();
+    const uint64_t begin = cycles();
+    for (uint64_t i = 0; i < few; ++i) operation();
+    const uint64_t spent = cycles() - begin;
+    log("FIGURE {} | {} | {}", row, name, spent / few);
+    return spent / few;
+}
+
+}  // namespace
+}  // namespace annulus::test::cases
+
+TEST(several, "waiting for the last of several semaphores") {
+    const auto image = MUST(Peer::image(test));
+    const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    std::array<Semaphore, abi::wait_any_max> semaphores;
+    std::array<abi::WaitEntry, abi::wait_any_max> entries = {};
+    for (size_t i = 0; i < entries.size(); ++i) {
+        semaphores[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+        entries[i].semaphore = semaphores[i].value();
+    }
+    for (size_t count = 1; count <= entries.size(); count *= 2) {
+        const Grant grants[] = {{"mine", there}, {"yours", semaphores[count - 1]}};
+        const std::string_view arguments[] = {"two"};
+        const auto child = MUST(Peer::start(test, image, grants, arguments));
+        char name[32];
+        const uint64_t cost = figure(test, "8", format(name, "wait_any of {}", count), [&] {
+            system::signal(there.value());
+            system::wait_any(entries.data(), count, abi::deadline_never);
+        });
+        log("POINT set | wait_any | {} | {}", count, cost);
+        Peer::stop(test, child);
+    }
+}
+
+TEST(mapping, "a page is mapped, touched and unmapped") {
+    const auto memory = MUST(test.budget().create_memory(1, 0));
+    const ProcessReference process = test.process();
+    uint64_t failed = 0;
+    figure(test, "16", "map + touch + unmap of a page", [&] {
+        const auto at = process.map(memory, 0, abi::page_size, 0, abi::map_read | abi::map_write);
+        if (!at.ok()) {
+            ++failed;
+            return;
+        }
+        // Safety: just mapped there, and nobody else uses it.
+        *reinterpret_cast<volatile char*>(*at) = 1;
+        failed += process.map_unmap(*at, abi::page_size).ok() ? 0 : 1;
+    });
+    EXPECT_EQ(failed, 0u);
+}
+
+TEST(second_handles, "a second handle is made and closed") {
+    const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    uint64_t failed = 0;
+    figure(test, "19", "duplicate + close",
+           [&] { failed += semaphore.get_duplicate(abi::all_rights, 0).ok() ? 0 : 1; });
+    EXPECT_EQ(failed, 0u);
+}
+
+TEST(threads, "a thread is started and joined") {
+    uint64_t failed = 0;
+    figure(test, "20", "start_thread + join", [&] {
+        auto thread = start_thread([] {});
+        failed += thread.ok() && thread->join().ok() ? 0 : 1;
+    });
+    EXPECT_EQ(failed, 0u);
+}
+
+TEST(processes, "a process is started from a prepared image, ends, and is waited for") {
+    const auto image = MUST(Peer::image(test));
+    uint64_t failed = 0;
+    figure(test, "21", "spawn + exit + wait", [&] {
+        // Without a handle that it knows, the program ends at once.
+        const auto child = Peer::start(test, image, {});
+        failed +=
+            child.ok() && system::wait(child->ended.value(), abi::deadline_never).ok() ? 0 : 1;
+    });
+    EXPECT_EQ(failed, 0u);
+}
+
+TEST(reading, "a file of the in-memory file service is read") {
+    const auto files = MUST(test.environment().handle<Directory>("files"));
+    const auto file = MUST(files.open<File>(
+        "file", abi::open_read | abi::open_write | abi::open_create | abi::open_exclusive));
+    static std::array<std::byte, 4096> bytes;
+    EXPECT_OK(file.write_at(0, bytes));
+    uint64_t failed = 0;
+    for (const size_t size : {64, 4096}) {
+        char name[32];
+        figure(test, "22", format(name, "read of {} B by a call", size),
+               [&] { failed += file.read_at(0, std::span(bytes).first(size)).ok() ? 0 : 1; });
+    }
+    EXPECT_EQ(failed, 0u);
+}

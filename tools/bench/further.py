@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Rows without a budget in tests/budgets.json: paths not tuned yet, and what is not there yet.
+
+A row's name on Annulus is that of its FIGURE (bench/programs/bench_curves); None: it has none yet.
+"""
+
+import dataclasses
+
+import comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    row: str
+    name: str
+    figure: str | None
+    target: int
+    linux: str  # what the name of a way on Linux holds
+    note: str
+
+
+_several = "The peer wakes the last of them; both sides block. As row 5, one side by wait_any."
+_files = ("From the file service in a process of its own, copied; Linux: tmpfs in its kernel. "
+          "The target is for a file whose cache the client maps.")
+_none = "Not there yet."
+catalogue = (
+    Entry("8", "wait_any of 1, block and wake", "wait_any of 1", 330, " of 1", _several),
+    Entry("8", "wait_any of 8, block and wake", "wait_any of 8", 540, " of 8", _several),
+    Entry("8", "wait_any of 128, block and wake", "wait_any of 128", 4140, " of 128", _several),
+    Entry("11", "an event of a set of which 64 are ready", None, 120, "", _none),
+    Entry("14", "4 KiB handed over and back", None, 320, " 4 KiB", _none),
+    Entry("14", "64 KiB handed over and back", None, 320, " 64 KiB", _none),
+    Entry("16", "a page mapped, touched and unmapped", "map + touch + unmap of a page", 700, "",
+          "The page exists before; on Linux with memfd, too."),
+    Entry("17", "fault of a page that is there on demand", None, 900, "", "Not measured yet."),
+    Entry("19", "a second handle made and closed", "duplicate + close", 150, "",
+          "Annulus also chooses its rights."),
+    Entry("20", "a thread started and joined", "start_thread + join", 2500, "",
+          "With a stack of its own each time; Linux's library keeps stacks."),
+    Entry("21", "a process started, ended and waited for", "spawn + exit + wait", 20000, "",
+          "Annulus: from a prepared image, with the runtime's start. Linux executes two "
+          "instructions without any library; fork starts no other program."),
+    Entry("22", "64 B read from a file", "read of 64 B by a call", 300, "64 B", _files),
+    Entry("22", "4 KiB read from a file", "read of 4096 B by a call", 320, " 4 KiB", _files),
+    Entry("23", "4 KiB read from a file, 32 at once", None, 90, "", "Not measured yet."),
+    Entry("24", "64 B there and back by UDP, loopback", None, 2500, "UDP", "Not measured yet."),
+    Entry("24", "64 B there and back by TCP, loopback", None, 4500, "TCP", "Not measured yet."),
+)
+
+
+def compare(figures, linux):
+    """The rows; `figures`: (row, name) -> instructions on Annulus."""
+    rows = []
+    for entry in catalogue:
+        instructions = None
+        if entry.figure is not None:
+            instructions = figures[entry.row, entry.figure]
+        ways = sorted((comparison.Figures(cost, way=way)
+                       for way, cost in linux.get(entry.row, [])
+                       if way.endswith(entry.linux) or
+                       (entry.row != "8" and entry.linux in way)),
+                      key=lambda one: one.instructions)
+        rows.append(comparison.Row(entry.row, entry.name, comparison.Figures(instructions), ways,
+                                   entry.target, entry.note))
+    return rows
