@@ -197,6 +197,35 @@ TEST(reply_epoch, "a reply with an old or a future epoch faults the table") {
         return uint64_t{abi::request_slot(second)};
     });
 }
+TEST(request_ids, "the next request in a slot has another id, however the one before it ended") {
+    EXPECT_OK(on_one_cpu([&] {
+        const auto bench = MUST(TableBench::create(test, 1, 64));
+        uint64_t before = 0;
+        // Answered without bytes, with bytes, and after the client's death; the last is still open.
+        for (unsigned i = 0; i < 4; ++i) {
+            Crew<1> crew;
+            EXPECT_OK(crew.add(
+                [&] {
+                    char buffer[8];
+                    static_cast<void>(
+                        system::call_buffer(bench.object.value(), op_get, {buffer, 0, 8}));
+                },
+                eager));
+            const auto request = take(bench.table);
+            EXPECT_OK(request.status);
+            EXPECT(request.request != before);
+            if (i == 2) EXPECT_OK(crew[0].remove_kill(0));
+            const system::Reply reply = {.status = {}, .words = {}, .bytes_out = i == 1 ? 8u : 0u};
+            if (i == 3) {
+                EXPECT_ERROR(answer(bench.table, before).status, Error::faulted);
+            } else {
+                EXPECT_OK(answer(bench.table, request.request, reply).status);
+            }
+            before = request.request;
+            EXPECT_OK(crew.join());
+        }
+    }));
+}
 TEST(reply_twice, "a second reply to the same request faults the table; the first one counts") {
     lie(test, [](const TableBench& bench, uint64_t first, uint64_t) {
         static_cast<void>(answer(bench.table, first));

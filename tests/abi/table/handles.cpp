@@ -45,6 +45,13 @@ void hoard(Child::Word* words) {
     });
 }
 
+// A client in a process with few handle slots: keeps every handle that an answer brings.
+void collect(Child::Word* words) {
+    const ServedReference object(words[0].load());
+    while (call(object, op_get).status.ok()) {
+    }
+}
+
 Result<Budget> doomed_budget(const Context& test) {
     abi::BudgetLimits limits = {};
     limits.amount[static_cast<unsigned>(abi::Resource::kernel_bytes)] = 1 << 16;
@@ -188,6 +195,35 @@ TEST(replied_handles, "1 to 4 handles move with a reply; what cannot leaves the 
         }
         EXPECT_EQ(bench.free(), 2);
     }));
+}
+
+TEST(reply_no_room, "handles of a reply that find no room with the client stay with the server") {
+    auto child = MUST(Child::create(test.budget(), test.process(), test.budget(), 16));
+    const auto bench = MUST(TableBench::create(test, 2));
+    child.words()[0] = MUST(child.lend(bench.object));
+    EXPECT_OK(child.start(collect));
+    bool refused = false;
+    for (unsigned i = 0; i < 4 && !refused; ++i) {
+        auto tokens = MUST(Tokens::create(test));
+        system::Reply reply = {.status = {}, .words = {}, .bytes_out = 0, .moved_mask = 0xf};
+        for (unsigned j = 0; j < 6; ++j) reply.words[j] = tokens.words[j];
+        const auto request = take_next(bench.table);
+        EXPECT_OK(request.status);
+        const Status outcome = answer(bench.table, request.request, reply).status;
+        refused = outcome.detail() == abi::delivery_reply_failed;
+        if (refused) {
+            EXPECT_EQ(static_cast<Error>(outcome.extra()), Error::no_room);
+            EXPECT(tokens.all_here());
+            EXPECT_EQ(answer(bench.table, request.request).status.bits, 0);
+        } else {
+            EXPECT_EQ(outcome.bits, 0);
+            for (unsigned j = 0; j < abi::moved_handles_max; ++j) {
+                static_cast<void>(tokens.semaphores[j].release());
+            }
+        }
+    }
+    EXPECT(refused);
+    EXPECT_OK(child.kill());
 }
 
 TEST(busy, "a handle in a request that waits is busy: no use, no close; a time-out frees it") {
