@@ -172,9 +172,10 @@ private:
     const HandleEntry& entry = entries_[slot];
     // Acquire: pairs with the release in insert(): object and lease are seen as they were entered.
     const uint64_t word = entry.word.load(std::memory_order_acquire);
-    if (word >> 32 != abi::generation_of(handle) || type_in(word) == abi::ObjectType::none) {
+    if (word >> 32 != abi::generation_of(handle)) [[unlikely]]
         return {Error::bad_handle};
-    }
+    if (type_in(word) == abi::ObjectType::none) [[unlikely]]
+        return {Error::bad_handle};
     Object* object = entry.object.load(std::memory_order_acquire);
     const uint64_t lease = entry.lease.load(std::memory_order_acquire);
     // The entry was not changed meanwhile; the acquire loads above keep this one last.

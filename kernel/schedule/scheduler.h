@@ -10,6 +10,9 @@
 #include "kernel/assert.h"
 #include "kernel/schedule/cpu.h"
 #include "kernel/schedule/grace_period.h"
+#include "kernel/schedule/thread.h"
+
+#include "arch/switch.h"
 
 namespace annulus::kernel {
 
@@ -30,6 +33,12 @@ void make_ready(Thread& thread);
 
 // The end of switch_to and of a system call that goes on: by thread.resume.
 [[noreturn]] void return_to_thread(Thread& thread);
+
+// Where it was in user mode, as the ways back take it.
+inline const arch::ReturnState& return_state(const Thread& thread) {
+    // Safety: a ReturnState is these three words and nothing else.
+    return reinterpret_cast<const arch::ReturnState&>(thread.user_rip);
+}
 
 // Keeps the registers of a preempted thread, and gives it back a clean vector state.
 void save_preempted(Thread& thread, const arch::TrapFrame& frame);

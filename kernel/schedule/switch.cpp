@@ -37,12 +37,13 @@ void load_bases(Cpu& cpu, const Thread& thread) {
 }  // namespace
 
 void return_to_thread(Thread& thread) {
-    const auto& state = reinterpret_cast<const arch::ReturnState&>(thread.user_rip);
+    const arch::ReturnState& state = return_state(thread);
     if (thread.resume == Resume::message) [[likely]] {
         arch::return_with_message(&thread.message, &state);
     }
     switch (thread.resume) {
         case Resume::message: break;
+        case Resume::results: arch::return_with_results(&thread.message, &state);
         case Resume::unit: thread.message.rax = 0; [[fallthrough]];
         case Resume::status: arch::return_with_status(&thread.message, &state);
         case Resume::frame:

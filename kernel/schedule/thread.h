@@ -76,6 +76,7 @@ inline uint64_t (&words_of(Message& message))[abi::message_words] {
 // How a thread gets back to user mode.
 enum class Resume : uint8_t {
     message = 0,       // all 13 message registers from `message`, by SYSRET
+    results = 5,       // as message, but rdi, r14, r15 and rbp zero: a kernel object's answer
     status = 1,        // rax, rdx and rbp from `message`, the others zero, by SYSRET
     frame = 2,         // all registers from `frame`, vector state restored, by IRET
     unit = 4,          // as status, with rax zero: it was given a unit, or a set's event

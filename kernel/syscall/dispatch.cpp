@@ -19,95 +19,87 @@ namespace annulus::kernel {
 
 namespace {
 
-constexpr unsigned selectors_max = 16;  // of one verb of one object, below selector_universal
-constexpr uint8_t no_operation = 0xff;
+constexpr uint64_t call_flags = abi::call_deadline | abi::call_buffer;
 
-// Where in abi::operations an operation is described, by type, verb and selector.
-struct OperationIndex {
-    uint8_t kernel[abi::object_type_count][abi::verb_count][selectors_max];
-    uint8_t universal[abi::verb_count][2];
-    uint8_t universal_served[abi::verb_count];
-};
-
-consteval OperationIndex make_index() {
-    OperationIndex index{};
-    for (auto& type : index.kernel) {
-        for (auto& verb : type) {
-            for (uint8_t& selector : verb) selector = no_operation;
-        }
-    }
-    for (auto& verb : index.universal) verb[0] = verb[1] = no_operation;
-    for (uint8_t& verb : index.universal_served) verb = no_operation;
-    for (unsigned i = 0; i < abi::operation_count; ++i) {
-        const abi::Operation& operation = abi::operations[i];
-        const auto verb = static_cast<unsigned>(operation.verb);
-        if (operation.object == abi::ObjectType::any) {
-            index.universal[verb][operation.selector - abi::selector_universal] =
-                static_cast<uint8_t>(i);
-        } else if (operation.selector >= abi::selector_universal) {
-            index.universal_served[verb] = static_cast<uint8_t>(i);
-        } else {
-            index.kernel[static_cast<unsigned>(operation.object)][verb][operation.selector] =
-                static_cast<uint8_t>(i);
-        }
-    }
-    return index;
-}
-
-constexpr OperationIndex operation_index = make_index();
-static_assert(abi::operation_count < no_operation);
-
-// The operation's place in abi::operations, or no_operation.
-unsigned find_operation(abi::ObjectType type, unsigned verb, unsigned selector) {
-    if (selector >= abi::selector_universal) {
-        const unsigned which = selector - abi::selector_universal;
-        if (which < 2 && operation_index.universal[verb][which] != no_operation) {
-            return operation_index.universal[verb][which];
-        }
-        if (which == 0 && type == abi::ObjectType::served) {
-            return operation_index.universal_served[verb];
-        }
-        return no_operation;
-    }
-    if (selector >= selectors_max) return no_operation;
-    return operation_index.kernel[static_cast<unsigned>(type)][verb][selector];
-}
-
-// What the dispatcher looks at in an operation, made from its description.
+// A plan is what the dispatcher looks at in an operation, made from its description.
 struct Plan {
     Handler handler;
-    uint8_t operands;    // words from here on are zero
-    uint8_t moved_mask;  // words that are moved handles
-    bool takes_bytes;
-    bool needs_right;
+    uint64_t operation;   // as in rsi, without flags: verb, selector, words that are moved handles
+    abi::Rights right;    // that the handle must have
+    uint32_t bytes_mask;  // of the size of the bytes for the object: must be zero
+    uint8_t operands;     // words from here on are zero
 };
+static_assert(sizeof(Plan) == 32);
+
+// Nobody asks for this one: its operation has flags, which the dispatcher takes off first, and
+// below them reserved bits, which it refuses.
+constexpr Plan no_plan = {.handler = nullptr,
+                          .operation = call_flags | 0xfff0,
+                          .right = 0,
+                          .bytes_mask = 0,
+                          .operands = 0};
+static_assert((abi::operation_word_reserved & 0xfff0) == 0xfff0);
 
 consteval Plan make_plan(unsigned index) {
     const abi::Operation& operation = abi::operations[index];
-    Plan plan{.handler = operation_handlers[index],
-              .operands = 0,
-              .moved_mask = 0,
-              .takes_bytes = operation.transfer == abi::Transfer::bytes_in,
-              .needs_right = operation.needs_right};
+    Plan plan = {.handler = operation_handlers[index],
+                 .operation = static_cast<uint64_t>(operation.verb) |
+                              static_cast<uint64_t>(operation.selector) << 16,
+                 .right = operation.needs_right ? abi::right_of(operation.verb) : 0,
+                 .bytes_mask = operation.transfer == abi::Transfer::bytes_in ? 0 : ~0u,
+                 .operands = 0};
     for (uint8_t i = 0; i < abi::message_words; ++i) {
         if (operation.in[i].kind == abi::OperandKind::absent) continue;
         if (plan.operands != i) __builtin_unreachable();  // an absent word is before another one
         plan.operands = i + 1;
-        if (operation.in[i].kind == abi::OperandKind::moved) plan.moved_mask |= uint8_t(1 << i);
+        if (operation.in[i].kind == abi::OperandKind::moved) {
+            plan.operation |= uint64_t{1} << (32 + i);
+        }
     }
     return plan;
 }
 
+// In the order of abi::operations, and then the one of no operation.
 consteval auto make_plans() {
-    std::array<Plan, abi::operation_count> plans{};
+    std::array<Plan, abi::operation_count + 1> plans{};
     for (unsigned i = 0; i < abi::operation_count; ++i) plans[i] = make_plan(i);
+    plans[abi::operation_count] = no_plan;
     return plans;
 }
+constexpr auto plans = make_plans();
 
-constexpr std::array<Plan, abi::operation_count> plans = make_plans();
+// Where the plan is, by type, verb and four bits made of the selector. Every place has one, which
+// is the right one if its operation is the one asked for.
+constexpr unsigned place_of(abi::ObjectType type, uint64_t operation) {
+    const auto low = static_cast<uint32_t>(operation);
+    return static_cast<unsigned>(type) << 8 | ((low >> 24 ^ low >> 12) & 0xf0) | (low & 0xf);
+}
+
+consteval auto make_index() {
+    std::array<uint8_t, (abi::object_type_count << 8)> index{};
+    for (uint8_t& place : index) place = abi::operation_count;
+    for (unsigned i = 0; i < abi::operation_count; ++i) {
+        for (unsigned type = 0; type < abi::object_type_count; ++type) {
+            const abi::ObjectType object = abi::operations[i].object;
+            if (object != abi::ObjectType::any && static_cast<unsigned>(object) != type) continue;
+            uint8_t& place =
+                index[place_of(static_cast<abi::ObjectType>(type), plans[i].operation)];
+            if (place != abi::operation_count) __builtin_unreachable();  // two in one place
+            place = static_cast<uint8_t>(i);
+        }
+    }
+    return index;
+}
+constexpr auto plan_index = make_index();
+static_assert(abi::operation_count < 0xff);
+
+[[gnu::always_inline]] inline unsigned find_plan(abi::ObjectType type, uint64_t operation) {
+    return plan_index.data()[place_of(type, operation)];
+}
 
 // Whether a word that the operation does not have is zero.
-bool absent_are_zero(const uint64_t (&words)[abi::message_words], unsigned operands) {
+[[gnu::always_inline]] inline bool absent_are_zero(const uint64_t (&words)[abi::message_words],
+                                                   unsigned operands) {
     uint64_t bits = 0;
     switch (operands) {
         case 0: bits |= words[0]; [[fallthrough]];
@@ -116,23 +108,10 @@ bool absent_are_zero(const uint64_t (&words)[abi::message_words], unsigned opera
         case 3: bits |= words[3]; [[fallthrough]];
         case 4: bits |= words[4]; [[fallthrough]];
         case 5: bits |= words[5]; [[fallthrough]];
-        default: break;
+        case 6: break;
+        default: __builtin_unreachable();
     }
     return bits == 0;
-}
-
-// What the description demands of the message, whatever the operation means.
-Status check_message(const Invocation& invocation, const Plan& plan, unsigned mask) {
-    if (!absent_are_zero(invocation.words, plan.operands)) {
-        unsigned first = plan.operands;
-        while (invocation.words[first] == 0) ++first;
-        return invocation.bad(first);
-    }
-    if (mask != plan.moved_mask) return Status(Error::bad_argument, abi::message_words);
-    if (!plan.takes_bytes && invocation.bytes_in() != 0) {
-        return Status(Error::bad_argument, abi::message_words + 1);
-    }
-    return {};
 }
 
 // In debug builds: a line that fails every test that it appears in (tools/test/transcript.py).
@@ -150,61 +129,85 @@ void fail(Thread& thread, Status status) {
     thread.resume = Resume::message;
 }
 
+// Why `operation` is not to be run by this plan; the first reason counts. Ok if there is none.
+Status check_message(const Invocation& invocation, uint64_t operation, const Plan& plan) {
+    if (static_cast<uint32_t>(operation) != static_cast<uint32_t>(plan.operation)) {
+        return Error::bad_operation;
+    }
+    if ((plan.right & ~invocation.target.rights) != 0) {
+        return Status(Error::no_right, static_cast<uint16_t>(operation & 0xf));
+    }
+    for (unsigned i = plan.operands; i < abi::message_words; ++i) {
+        if (invocation.words[i] != 0) return invocation.bad(i);
+    }
+    if (operation != plan.operation) return invocation.bad(abi::message_words);
+    if ((invocation.bytes_in() & plan.bytes_mask) != 0) {
+        return invocation.bad(abi::message_words + 1);
+    }
+    return {};
+}
+
 // The words of the message are the operands, and then the results.
-[[gnu::always_inline]] inline void invoke(Thread& thread, const Found& target, unsigned index) {
-    const Plan& plan = plans.data()[index];  // the index is from the dispatcher's own table
-    Message& message = thread.message;
-    Invocation invocation(thread, target, abi::operations[index]);
+[[gnu::always_inline]] inline void invoke(Thread& thread, Invocation& invocation, unsigned index) {
+    invocation.operation = static_cast<uint8_t>(index);
     if constexpr (debug_checks) thread.operation_number = static_cast<uint8_t>(index);
-    Status status =
-        check_message(invocation, plan, static_cast<unsigned>(message.rsi >> 32 & 0x3f));
-    if (status.ok()) status = plan.handler(invocation);
+    const Status status = plans.data()[index].handler(invocation);
     check_described(abi::operations[index], status);
+    if (!status.ok()) [[unlikely]]
+        return fail(thread, status);
+    thread.message.rax = status.bits;
+    thread.message.rsi = invocation.arrived_mask;
+    thread.message.rbx = invocation.bytes_out;
+    thread.resume = Resume::results;
+}
+
+// A call that is not plainly an operation of a kernel object: a request to a server, the end of a
+// revoked handle, or an error.
+[[gnu::noinline]] void other_call(Thread& thread, Invocation& invocation, Status looked_up) {
+    Message& in = thread.message;
+    if ((in.rsi & abi::operation_word_reserved) != 0) return fail(thread, Error::not_supported);
+    if ((in.rsi & abi::call_deadline) == 0) in.r14 = abi::deadline_never;
+    in.rsi &= ~call_flags;
+    const auto verb = static_cast<abi::Verb>(in.rsi & 0xf);
+    const auto selector = static_cast<unsigned>(in.rsi >> 16 & 0xffff);
+    Found& target = invocation.target;
+    if (!looked_up.ok()) {
+        // A revoked handle keeps its slot until its holder closes it.
+        const bool closes = verb == abi::Verb::close && selector == abi::selector_universal;
+        if (!closes || looked_up.code() != Error::revoked) return fail(thread, looked_up);
+        target = {.object = nullptr, .type = abi::ObjectType::none, .rights = 0, .lease = 0};
+    } else if (target.type == abi::ObjectType::served && selector < abi::selector_universal) {
+        if ((target.rights & abi::right_of(verb)) == 0) {
+            return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
+        }
+        return Table::call(thread, static_cast<ServedObject&>(*target.object), target.rights);
+    }
+    const unsigned index = find_plan(target.type, in.rsi);
+    const Status status = check_message(invocation, in.rsi, plans.data()[index]);
     if (!status.ok()) return fail(thread, status);
-    message.rax = status.bits;
-    message.rdi = 0;
-    message.rsi = invocation.arrived_mask;
-    message.r14 = 0;
-    message.r15 = 0;
-    message.rbx = invocation.bytes_out;
-    message.rbp = 0;
-    thread.resume = Resume::message;
+    invoke(thread, invocation, index);
 }
 
 }  // namespace
 
+// The right comes after the operation's existence, so that bad_operation is seen first.
 [[gnu::always_inline]] inline void system_call_call(Thread& thread) {
     Message& in = thread.message;
-    if ((in.rsi & abi::operation_word_reserved) != 0) return fail(thread, Error::not_supported);
-    if ((in.rsi & abi::call_deadline) == 0) in.r14 = abi::deadline_never;
     if ((in.rsi & abi::call_buffer) == 0) in.r15 = in.rbx = 0;
-    in.rsi &= ~(abi::call_deadline | abi::call_buffer);
-    const auto verb = static_cast<unsigned>(in.rsi & 0xf);
-    const auto selector = static_cast<unsigned>(in.rsi >> 16 & 0xffff);
-    // The verb's right comes after the operation's existence, so that bad_operation is seen first.
-    Found found;  // set when there is one
-    const Status looked_up = thread.process->handles.look_up(in.rdi, found);
-    unsigned index;
-    if (looked_up.ok()) [[likely]] {
-        const abi::Rights needed = abi::right_of(static_cast<abi::Verb>(verb));
-        const bool lacks = (found.rights & needed) == 0;
-        if (found.type == abi::ObjectType::served && selector < abi::selector_universal) {
-            if (lacks) return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
-            return Table::call(thread, static_cast<ServedObject&>(*found.object), found.rights);
-        }
-        index = find_operation(found.type, verb, selector);
-        if (index == no_operation) return fail(thread, Error::bad_operation);
-        if (lacks && plans.data()[index].needs_right) {
-            return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
-        }
-    } else {
-        const bool closes =
-            verb == static_cast<unsigned>(abi::Verb::close) && selector == abi::selector_universal;
-        // A revoked handle keeps its slot until its holder closes it.
-        if (!closes || looked_up.code() != Error::revoked) return fail(thread, looked_up);
-        index = operation_index.universal[verb][0];
-    }
-    invoke(thread, found, index);
+    const uint64_t operation = in.rsi & ~call_flags;
+    Invocation invocation(thread);
+    const Status looked_up = thread.process->handles.look_up(in.rdi, invocation.target);
+    if (!looked_up.ok()) [[unlikely]]
+        return other_call(thread, invocation, looked_up);
+    const unsigned index = find_plan(invocation.target.type, operation);
+    const Plan& plan = plans.data()[index];
+    const bool plain = operation == plan.operation &&
+                       (plan.right & ~invocation.target.rights) == 0 &&
+                       (invocation.bytes_in() & plan.bytes_mask) == 0 &&
+                       absent_are_zero(invocation.words, plan.operands);
+    if (!plain) [[unlikely]]
+        return other_call(thread, invocation, {});
+    invoke(thread, invocation, index);
 }
 
 void system_call_reply_and_wait(Thread& thread) {
@@ -241,6 +244,8 @@ extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
         other_system_call(thread, number);
     }
     leave_kernel(thread);
+    if (thread.resume == Resume::results) [[likely]]
+        arch::return_with_results(&thread.message, &return_state(thread));
     return_to_thread(thread);
 }
 
@@ -248,7 +253,7 @@ extern "C" [[noreturn]] void kernel_system_call(Thread& thread) {
 // -----------------------------------------------------------------------------------
 
 Result<Found> Invocation::find_operand(unsigned index) const {
-    const abi::Operand& operand = operation.in[index];
+    const abi::Operand& operand = abi::operations[operation].in[index];
     auto found = process.handles.find(words[index], operand.type, operand.needs);
     if (found.ok()) return *found;
     // Extra says which operand, counted from 1: the handle that the call names is 0.
@@ -257,7 +262,7 @@ Result<Found> Invocation::find_operand(unsigned index) const {
 
 Result<Object*> Invocation::find_object(unsigned index) const {
     Found found;  // set when there is one
-    const abi::Operand& operand = operation.in[index];
+    const abi::Operand& operand = abi::operations[operation].in[index];
     const Status status = process.handles.look_up(words[index], found);
     if (status.ok() && operand.type == found.type && (operand.needs & ~found.rights) == 0) {
         return found.object;

@@ -21,12 +21,9 @@ namespace annulus::kernel {
 
 class Invocation {
 public:
-    Invocation(Thread& caller, const Found& target, const abi::Operation& operation)
-        : caller(caller),
-          process(*caller.process),
-          target(target),
-          operation(operation),
-          words(words_of(caller.message)) {}
+    // The dispatcher sets the target and the operation.
+    explicit Invocation(Thread& caller)
+        : caller(caller), process(*caller.process), words(words_of(caller.message)) {}
     Invocation(const Invocation&) = delete;
     Invocation& operator=(const Invocation&) = delete;
     ~Invocation() {
@@ -92,8 +89,8 @@ public:
 
     Thread& caller;
     Process& process;
-    const Found& target;
-    const abi::Operation& operation;
+    Found target;
+    uint8_t operation;  // its place in abi::operations
     // Operands, then results, in the caller's message.
     uint64_t (&words)[abi::message_words];
     unsigned arrived_mask = 0;  // result words that are handles

@@ -6,7 +6,9 @@
 namespace annulus::kernel {
 
 Status any_get_info(Invocation& invocation) {
-    invocation.set_results(static_cast<uint64_t>(invocation.target.type), invocation.target.rights);
+    // It has no operands: the other words are zero.
+    invocation.words[0] = static_cast<uint64_t>(invocation.target.type);
+    invocation.words[1] = invocation.target.rights;
     return {};
 }
 

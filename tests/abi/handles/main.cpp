@@ -361,6 +361,12 @@ TEST(reserved_bits, "reserved bits of the operation word answer not_supported") 
             attempt.message.operation = good | uint64_t{1} << bit;
             checks.refused(attempt, Error::not_supported, "bit", bit);
         }
+        for (const uint64_t base : {good, uint64_t{0}}) {
+            attempt.message.operation = base | abi::operation_word_reserved;
+            checks.refused(attempt, Error::not_supported, "all bits");
+            attempt.message.operation = base | 0xfff0;
+            checks.refused(attempt, Error::not_supported, "the low bits");
+        }
     });
 }
 
@@ -371,9 +377,11 @@ TEST(unknown_operations, "verbs and selectors that an object does not have answe
     Checks checks(test);
     settled_ledger(test.budget());
     const uint64_t before = specimens.digest();
+    // Those above 255 in the last line agree with smaller ones in what a short index is made of.
     constexpr uint16_t selectors[] = {0,      1,      2,      3,      4,      5,      6,
                                       7,      8,      9,      63,     255,    256,    0x7fff,
-                                      0x8000, 0xfeff, 0xff00, 0xff01, 0xff02, 0xff03, 0xffff};
+                                      0x8000, 0xfeff, 0xff00, 0xff01, 0xff02, 0xff03, 0xffff,
+                                      14,     15,     0x1001, 0xe00e, 0xf000, 0xf001, 0xf00f};
     for (const abi::ObjectType type : specimen_types) {
         const Object bare = duplicate(specimens.of(type), 0);
         for (unsigned verb = 0; verb < abi::verb_count; ++verb) {

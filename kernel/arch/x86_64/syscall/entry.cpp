@@ -512,6 +512,28 @@ extern "C" [[gnu::naked]] void return_with_message(const void*, const annulus::a
         "sysretq");
 }
 
+extern "C" [[gnu::naked]] void return_with_results(const void*, const annulus::arch::ReturnState*) {
+    asm volatile(
+        "movq 0(%rsi), %rcx\n\t"
+        "movq 8(%rsi), %r11\n\t"
+        "movq 16(%rsi), %rsp\n\t"
+        "movq 0(%rdi), %rax\n\t"
+        "movq 16(%rdi), %rsi\n\t"
+        "movq 24(%rdi), %rdx\n\t"
+        "movq 32(%rdi), %r8\n\t"
+        "movq 40(%rdi), %r9\n\t"
+        "movq 48(%rdi), %r10\n\t"
+        "movq 56(%rdi), %r12\n\t"
+        "movq 64(%rdi), %r13\n\t"
+        "movq 88(%rdi), %rbx\n\t"
+        "xorl %edi, %edi\n\t"
+        "xorl %r14d, %r14d\n\t"
+        "xorl %r15d, %r15d\n\t"
+        "xorl %ebp, %ebp\n\t"
+        "swapgs\n\t"
+        "sysretq");
+}
+
 extern "C" [[gnu::naked]] void return_with_status(const void*, const annulus::arch::ReturnState*) {
     asm volatile(
         "movq 0(%rdi), %rax\n\t"

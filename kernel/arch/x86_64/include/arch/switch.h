@@ -36,6 +36,8 @@ struct ReturnState {
 // To user mode with the 13 message registers of `message` (kernel::Message's order), all others
 // zero. The instruction pointer is below the user limit (Intel SDM vol. 2, SYSRET).
 extern "C" [[noreturn]] void return_with_message(const void* message, const ReturnState* state);
+// The same but rdi, r14, r15 and rbp zero.
+extern "C" [[noreturn]] void return_with_results(const void* message, const ReturnState* state);
 // The same with rax, rdx and rbp only, and every other register zero.
 extern "C" [[noreturn]] void return_with_status(const void* message, const ReturnState* state);
 
