@@ -23,6 +23,7 @@ enum class Protocol : uint32_t {
     packet = 5,     // abi/packet.h
     pci = 6,        // abi/pci.h: a bus or a slot
     pci_device = 7,
+    source = 8,  // abi/source.h: hands out an object anew
 };
 
 constexpr uint32_t protocol_version(uint16_t major, uint16_t minor) {

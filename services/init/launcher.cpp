@@ -147,6 +147,10 @@ Result<ObjectReference> Launcher::find_provided(const Give& give) {
 // A path is opened now, for this run alone. That is the one request that init makes to a program,
 // so it waits for no longer than open_time.
 Result<void> Launcher::add_provided(const Give& give, Grants& grants) {
+    if (give.renewable) {
+        grants.add_made(give.name, TRY(make_source(server_, shared_, give)), abi::all_rights);
+        return {};
+    }
     const ObjectReference published = TRY(find_provided(give));
     if (give.path.empty()) {
         grants.add(give.name, published, give.rights);

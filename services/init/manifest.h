@@ -107,6 +107,7 @@ struct Give {
     std::string_view source_name;  // as written, for reports
     std::string_view path;         // of a provided object: what is opened there; empty: itself
     abi::Rights rights = abi::all_rights;
+    bool renewable = false;  // of a provided object: handed out is a source of it (abi/source.h)
     // The type that the object must have because a right of that type was named; any if none was.
     abi::ObjectType rights_type = abi::ObjectType::any;
     Place place;         // of the statement: the line that grants the object

@@ -3,6 +3,7 @@
 #include "services/init/served_objects.h"
 
 #include "abi/directory.h"
+#include "abi/source.h"
 #include "abi/stream.h"
 
 #include <memory>
@@ -64,6 +65,40 @@ private:
     uint16_t program_;
 };
 
+class Source final : public ServedByThis {
+public:
+    Source(Shared& shared, const Give& give) : shared_(shared), give_(give) {}
+
+    Answer handle(Request& request) override {
+        if (request.is(abi::Verb::get, abi::get_protocol)) {
+            return Answer::with_words(abi::Protocol::source, abi::source_version,
+                                      request.block_bytes());
+        }
+        if (!request.is(abi::Verb::open, abi::directory_open)) return Error::bad_operation;
+        if (!request.bytes().empty()) return Error::not_found;
+        if (!request.no_words_but(0)) return Error::bad_argument;
+        auto copy = current();
+        if (!copy.ok()) return copy.status();
+        return Answer::with_handle(std::move(*copy));
+    }
+    void closed() override { delete this; }
+
+private:
+    // Under the lock, so that the object is not withdrawn meanwhile.
+    Result<Object> current() {
+        Lock lock(shared_.mutex);
+        const Export& published = shared_.exports.at(give_.index);
+        if (published.object == abi::no_handle) return Error::server_died;
+        if (give_.rights_type != abi::ObjectType::any && give_.rights_type != published.type) {
+            return Error::wrong_type;
+        }
+        return TRY(ObjectReference(published.object).get_duplicate(give_.rights, 0)).handle;
+    }
+
+    Shared& shared_;
+    const Give& give_;
+};
+
 // The object belongs to its handles: it deletes itself when they are closed.
 template <typename Kind>
 Result<Served> serve(const Server& server, std::unique_ptr<Kind> object, abi::Rights rights) {
@@ -81,6 +116,11 @@ Result<Served> make_directory(const Server& server, Shared& shared, uint16_t pro
         server,
         std::unique_ptr<ExportDirectory>(new (std::nothrow) ExportDirectory(shared, program, run)),
         abi::right_of(abi::Verb::share));
+}
+
+Result<Served> make_source(const Server& server, Shared& shared, const Give& give) {
+    return serve(server, std::unique_ptr<Source>(new (std::nothrow) Source(shared, give)),
+                 abi::right_of(abi::Verb::open) | abi::right_of(abi::Verb::get));
 }
 
 Result<Served> make_log(const Server& server, Shared& shared, uint16_t program) {

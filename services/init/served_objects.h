@@ -30,4 +30,7 @@ Result<Served> make_directory(const Server& server, Shared& shared, uint16_t pro
 // A stream that takes lines for the system's log; they get the program's name (abi/stream.h).
 Result<Served> make_log(const Server& server, Shared& shared, uint16_t program);
 
+// What hands out the object that `give`, which is renewable, names (abi/source.h).
+Result<Served> make_source(const Server& server, Shared& shared, const Give& give);
+
 }  // namespace annulus::init

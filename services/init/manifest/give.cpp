@@ -175,8 +175,14 @@ bool Parser::read_source_numbers(Give& give) {
     }
 }
 
-// What is given may be something that the provided object opens.
+// What is given may be something that the provided object opens, or be handed out anew when its
+// provider was restarted. Not both: init opens paths at starts only, where it may wait.
 bool Parser::read_source_path(Give& give) {
+    if (at_word("renewable")) {
+        give.renewable = true;
+        advance();
+        return true;
+    }
     if (token_.kind != TokenKind::string) return true;
     if (token_.text.empty() || !is_path(token_.text)) {
         return fail(ManifestFault::bad_value, token_.place,

@@ -147,6 +147,19 @@ TEST(manifest, layout_is_free_within_lines) {
     expect_good(program("a", "provide x\r\n\t provide y # both") + program("b", "give x x\r"));
 }
 
+TEST(manifest, what_others_provide_may_be_renewable_and_nothing_else) {
+    const Outcome outcome = parse(program("a", "provide x") +
+                                  program("b", "give x x renewable rights get open\ngive y x"));
+    ASSERT_TRUE(outcome.accepted) << outcome.report;
+    const auto gives = outcome.manifest->gives_of(outcome.manifest->programs[1]);
+    EXPECT_TRUE(gives[0].renewable);
+    EXPECT_EQ(gives[0].rights, abi::right_of(abi::Verb::get) | abi::right_of(abi::Verb::open));
+    EXPECT_FALSE(gives[1].renewable);
+    EXPECT_FALSE(
+        parse(program("a", "provide x") + program("b", "give x x 'p' renewable")).accepted);
+    EXPECT_FALSE(parse(program("a", "give x power renewable")).accepted);
+}
+
 TEST(manifest, every_source_and_right) {
     expect_good(program("p",
                         "give a budget\ngive b root.budget rights create spend\n"
