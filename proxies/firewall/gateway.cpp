@@ -5,21 +5,66 @@
 #include <new>
 
 namespace annulus::firewall {
+namespace {
 
-Result<std::unique_ptr<Gateway>> Gateway::create(const Server& server, PacketInterface behind,
+// Between attempts to find the interface behind again.
+constexpr Duration first_pause = milliseconds(5);
+constexpr Duration longest_pause = milliseconds(500);
+
+Duration longer(Duration pause) {
+    const Duration twice = {pause.nanoseconds * 2};
+    return twice.nanoseconds < longest_pause.nanoseconds ? twice : longest_pause;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Gateway>> Gateway::create(const Server& server, Behind behind,
                                                  std::span<const Rule> rules,
                                                  BudgetReference budget) {
     auto link_changed =
         TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
-    TRY(behind.watch_link(link_changed));
-    constexpr auto members = static_cast<unsigned>(Event::count);
+    TRY(behind.object().watch_link(link_changed));
+    // Places of removed members are free only after a moment: clients may come and go faster.
+    constexpr unsigned members = 16;
     std::unique_ptr<Gateway> made(new (std::nothrow) Gateway(
-        server, TRY(make_parts(budget)), behind, TRY(SemaphoreSet::create(budget, members)),
-        std::move(link_changed), rules));
+        server, TRY(make_parts(budget)), TRY(Mutex::create()), std::move(behind),
+        TRY(SemaphoreSet::create(budget, members)), std::move(link_changed), rules));
     if (made == nullptr) return Error::no_memory;
     TRY(made->events_.add(made->control(), static_cast<uint64_t>(Event::control)));
     TRY(made->events_.add(made->link_changed_, static_cast<uint64_t>(Event::link)));
     return made;
+}
+
+// The interface behind was restarted, or answers server_died again.
+Result<void> Gateway::renew() {
+    TRY(behind_.renew());
+    TRY(behind_.object().watch_link(link_changed_));
+    // It may have changed while nobody told.
+    tell_link_changed();
+    return {};
+}
+
+Result<abi::PacketInterfaceInfo> Gateway::info() {
+    Lock lock(behind_mutex_);
+    auto info = behind_.object().info();
+    if (!is_gone(info.error()) || !renew().ok()) return info;
+    return behind_.object().info();
+}
+
+Result<void> Gateway::attach(Passage& passage) {
+    Lock lock(behind_mutex_);
+    const auto attached = passage.attach(behind_.object());
+    if (!is_gone(attached.error())) return attached;
+    TRY(renew());
+    return passage.attach(behind_.object());
+}
+
+Result<std::unique_ptr<Passage>> Gateway::make_port(Channel end) {
+    auto passage = TRY(Passage::create(std::move(end), filter_, traffic_,
+                                       {events_.handle(), static_cast<uint64_t>(Event::client),
+                                        static_cast<uint64_t>(Event::behind)}));
+    TRY(attach(*passage));
+    return passage;
 }
 
 abi::PacketStatistics Gateway::statistics() {
@@ -39,28 +84,52 @@ abi::PacketStatistics Gateway::statistics() {
     };
 }
 
-Result<Gateway::Event> Gateway::wait_for_event() {
-    const auto event = static_cast<Event>(TRY(events_.wait()).key);
+Result<Gateway::Event> Gateway::wait_for_event(Deadline deadline) {
+    const auto event = static_cast<Event>(TRY(events_.wait(deadline)).key);
     if (event == Event::link) tell_link_changed();
     return event;
 }
 
-// Until the client goes or breaks its rules. An error: the interface behind did.
+// The interface behind has gone: attaches to the next one, however long that takes to come. An
+// error: there will be none. The client stays; what it sends waits.
+Result<void> Gateway::reconnect(Passage& passage, uint64_t session) {
+    {
+        Lock lock(behind_mutex_);
+        if (!behind_.can_renew()) return Error::server_died;
+    }
+    for (Duration pause = first_pause;; pause = longer(pause)) {
+        // First, so that one that breaks off again and again does not keep this thread busy. Bells
+        // that ring meanwhile are looked after later, but for a client that leaves.
+        const auto until = Deadline::after(pause);
+        while (wait_for_event(until).ok() && !leaving(session)) {
+        }
+        if (leaving(session) || passage.client_ended() || attach(passage).ok()) return {};
+    }
+}
+
+// Until the client goes or breaks its rules. An error: the interface behind did, and there will be
+// no other.
 Result<void> Gateway::serve(Passage& passage, uint64_t session) {
     // A bell rings, too, when its peer is gone: then there is nothing in the channel.
     auto rang = Event::control;
     while (!leaving(session)) {
+        if (!passage.attached()) {
+            TRY(reconnect(passage, session));
+            if (!passage.attached()) return {};
+        }
         if (passage.move()) continue;
         if (rang == Event::client && passage.client_ended()) return {};
-        if (rang == Event::behind && passage.behind_ended()) return Error::server_died;
+        bool behind_ended = rang == Event::behind && passage.behind_ended();
         rang = Event::control;
-        if (passage.prepare_wait()) {
-            rang = TRY(wait_for_event());
-        } else if (passage.client_ended()) {
-            return {};
-        } else if (passage.behind_ended()) {
-            return Error::server_died;
+        if (!behind_ended) {
+            if (passage.prepare_wait()) {
+                rang = TRY(wait_for_event());
+                continue;
+            }
+            if (passage.client_ended()) return {};
+            behind_ended = passage.behind_ended();
         }
+        if (behind_ended) passage.let_go_of_behind();
     }
     return {};
 }

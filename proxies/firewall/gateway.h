@@ -5,43 +5,49 @@
 
 #include "proxies/firewall/passage.h"
 #include "runtime/packet_server.h"
+#include "runtime/renewable.h"
 #include "runtime/semaphore_set.h"
 
 namespace annulus::firewall {
 
 class Gateway final : public PacketServer<Passage> {
 public:
-    static Result<std::unique_ptr<Gateway>> create(const Server& server, PacketInterface behind,
+    using Behind = Renewable<PacketInterface>;
+
+    static Result<std::unique_ptr<Gateway>> create(const Server& server, Behind behind,
                                                    std::span<const Rule> rules,
                                                    BudgetReference budget);
 
-    // The worker's loop: until the interface behind has died, or the semaphores are gone.
+    // The worker's loop: until the interface behind has died and is not renewable, or the
+    // semaphores are gone.
     Result<void> work();
 
-    Gateway(const Server& server, Parts parts, PacketInterface behind, SemaphoreSet events,
-            Semaphore link_changed, std::span<const Rule> rules)
+    Gateway(const Server& server, Parts parts, Mutex behind_mutex, Behind behind,
+            SemaphoreSet events, Semaphore link_changed, std::span<const Rule> rules)
         : PacketServer(server, std::move(parts)),
-          behind_(behind),
+          behind_mutex_(std::move(behind_mutex)),
+          behind_(std::move(behind)),
           events_(std::move(events)),
           link_changed_(std::move(link_changed)),
           filter_(rules) {}
 
 private:
     // Keys of `events_`.
-    enum class Event : uint8_t { control, link, client, behind, count };
+    enum class Event : uint8_t { control, link, client, behind };
 
-    Result<abi::PacketInterfaceInfo> info() override { return behind_.info(); }
+    Result<abi::PacketInterfaceInfo> info() override;
     abi::PacketStatistics statistics() override;
-    Result<std::unique_ptr<Passage>> make_port(Channel end) override {
-        return Passage::create(std::move(end), behind_, filter_, traffic_,
-                               {events_.handle(), static_cast<uint64_t>(Event::client),
-                                static_cast<uint64_t>(Event::behind)});
-    }
+    Result<std::unique_ptr<Passage>> make_port(Channel end) override;
 
+    Result<void> attach(Passage& passage);
+    Result<void> reconnect(Passage& passage, uint64_t session);
+    Result<void> renew() REQUIRES(behind_mutex_);
     Result<void> serve(Passage& passage, uint64_t session);
-    Result<Event> wait_for_event();
+    Result<Event> wait_for_event(Deadline deadline = Deadline::never());
 
-    PacketInterface behind_;
+    // Held for requests to the interface behind, so that no handle is used after it was renewed.
+    Mutex behind_mutex_;
+    Behind behind_ GUARDED_BY(behind_mutex_);
     SemaphoreSet events_;
     Semaphore link_changed_;
     Filter filter_;  // the worker's

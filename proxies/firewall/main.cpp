@@ -42,13 +42,13 @@ Result<void> read_rules(const Environment& environment, Rules& rules) {
 Result<void> run(const Environment& environment) {
     const auto budget = TRY(environment.handle<Budget>(names::budget));
     const auto exports = TRY(environment.handle<Directory>(names::exports));
-    const auto behind = TRY(environment.handle<PacketInterface>("behind"));
+    auto behind = TRY(Gateway::Behind::of(TRY(environment.handle<Served>("behind"))));
     const std::unique_ptr<Rules> rules(new (std::nothrow) Rules);
     if (rules == nullptr) return Error::no_memory;
     TRY(read_rules(environment, *rules));
     Server server = TRY(Server::create(slots, block_bytes));
-    const auto gateway = TRY(Gateway::create(server, behind, rules->all(), budget));
-    // The interface behind has died: with this process the client learns it, too.
+    const auto gateway = TRY(Gateway::create(server, std::move(behind), rules->all(), budget));
+    // The interface behind has died for good: with this process the client learns it, too.
     const auto worker =
         TRY(start_thread([&gateway] { exit_program(gateway->work().status().bits); }));
     TRY(exports.publish(argument_or(environment, "publish", "firewall"),

@@ -26,29 +26,39 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 
 }  // namespace
 
-Result<std::unique_ptr<Passage>> Passage::create(Channel end, PacketInterface behind,
-                                                 Filter& filter, Traffic& traffic,
+Result<std::unique_ptr<Passage>> Passage::create(Channel end, Filter& filter, Traffic& traffic,
                                                  const Events& events) {
     const auto geometry = TRY(PacketChannel::geometry_of(end));
     if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
     PacketChannel client = TRY(PacketChannel::attach(end));
+    std::unique_ptr<Passage> passage(new (std::nothrow)
+                                         Passage(std::move(client), filter, traffic, events));
+    if (passage == nullptr) return Error::no_memory;
+    TRY(events.set.create_member(passage->client_.end().end(), events.client, 0));
+    return passage;
+}
+
+Passage::~Passage() {
+    static_cast<void>(events_.set.remove_member(client_.end().end()));
+    let_go_of_behind();
+}
+
+void Passage::let_go_of_behind() {
+    if (!behind_.has_value()) return;
+    static_cast<void>(events_.set.remove_member(behind_->packets.end().end()));
+    behind_.reset();
+}
+
+Result<void> Passage::attach(PacketInterface behind) {
+    let_go_of_behind();
     const ChannelPlace place = {.memory_flags = abi::memory_contiguous};
     auto made = TRY(
         PacketChannel::create(channel::packets_geometry(buffers_log2, buffer_size_log2), place));
     Served attachment =
         TRY(behind.attach(std::move(made.theirs), Deadline::after(attach_patience)));
-    std::unique_ptr<Passage> passage(
-        new (std::nothrow) Passage(std::move(client), std::move(made.mine), std::move(attachment),
-                                   filter, traffic, events.set));
-    if (passage == nullptr) return Error::no_memory;
-    TRY(events.set.create_member(passage->client_.end().end(), events.client, 0));
-    TRY(events.set.create_member(passage->behind_.end().end(), events.behind, 0));
-    return passage;
-}
-
-Passage::~Passage() {
-    static_cast<void>(events_.remove_member(client_.end().end()));
-    static_cast<void>(events_.remove_member(behind_.end().end()));
+    TRY(events_.set.create_member(made.mine.end().end(), events_.behind, 0));
+    behind_.emplace(std::move(made.mine), std::move(attachment));
+    return {};
 }
 
 // Judges a packet, and copies it if it may pass.
@@ -100,8 +110,8 @@ bool Passage::forward(Direction direction, PacketChannel& from, PacketChannel& t
 }
 
 bool Passage::move() {
-    const bool in = forward(Direction::in, behind_, client_);
-    return forward(Direction::out, client_, behind_) || in;
+    const bool in = forward(Direction::in, behind_->packets, client_);
+    return forward(Direction::out, client_, behind_->packets) || in;
 }
 
 bool Passage::prepare_wait() {
@@ -117,8 +127,8 @@ bool Passage::prepare_wait() {
             ask(to.sender().prepare_wait());
         }
     };
-    ask_one_way(behind_, client_);
-    ask_one_way(client_, behind_);
+    ask_one_way(behind_->packets, client_);
+    ask_one_way(client_, behind_->packets);
     return sleep;
 }
 

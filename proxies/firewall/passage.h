@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
 
 namespace annulus::firewall {
 
@@ -33,12 +34,17 @@ public:
         uint64_t behind;
     };
 
-    // Takes the client's end, and attaches to `behind` with a channel of its own, which this
-    // program pays for. busy: somebody else waits for the client's bell, or is attached to
-    // `behind`. Others: abi/packet.h.
-    static Result<std::unique_ptr<Passage>> create(Channel end, PacketInterface behind,
-                                                   Filter& filter, Traffic& traffic,
+    // Takes the client's end. busy: somebody else waits for its bell. Others: abi/packet.h.
+    static Result<std::unique_ptr<Passage>> create(Channel end, Filter& filter, Traffic& traffic,
                                                    const Events& events);
+
+    // Lets go of the interface behind, if there is one, and attaches to `behind` with a new
+    // channel, which this program pays for. Before anything else, and again when behind_ended():
+    // the frames that the old one had are lost, as on a wire; the client's others wait. busy:
+    // another client is attached. Others: abi/packet.h.
+    Result<void> attach(PacketInterface behind);
+    void let_go_of_behind();
+    [[nodiscard]] bool attached() const { return behind_.has_value(); }
     ~Passage();
     Passage(const Passage&) = delete;
     Passage& operator=(const Passage&) = delete;
@@ -51,19 +57,18 @@ public:
 
     // True if that side broke its rules (it is told), or is gone. Enters the kernel.
     bool client_ended() { return ended(client_); }
-    bool behind_ended() { return ended(behind_); }
+    bool behind_ended() { return ended(behind_->packets); }
     void shut_down(uint32_t reason) const { client_.end().shut_down(reason); }
 
-    Passage(PacketChannel client, PacketChannel behind, Served attachment, Filter& filter,
-            Traffic& traffic, SetReference events)
-        : client_(std::move(client)),
-          behind_(std::move(behind)),
-          attachment_(std::move(attachment)),
-          filter_(filter),
-          traffic_(traffic),
-          events_(events) {}
+    Passage(PacketChannel client, Filter& filter, Traffic& traffic, const Events& events)
+        : client_(std::move(client)), filter_(filter), traffic_(traffic), events_(events) {}
 
 private:
+    struct Behind {
+        PacketChannel packets;
+        Served attachment;  // its close detaches
+    };
+
     static bool ended(PacketChannel& side) {
         return !side.check().ok() || !side.end().state().ok();
     }
@@ -71,11 +76,10 @@ private:
     bool copy(Direction direction, const channel::Packet& packet, UntrustedBytes into);
 
     PacketChannel client_;
-    PacketChannel behind_;
-    Served attachment_;  // its close detaches
+    std::optional<Behind> behind_;
     Filter& filter_;
     Traffic& traffic_;
-    SetReference events_;
+    Events events_;
     std::array<std::byte, abi::packet_buffer_min> private_{};
 };
 

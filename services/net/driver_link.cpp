@@ -13,19 +13,22 @@ namespace {
 // 256 frames each way: several round trips of all windows of a busy server.
 constexpr auto geometry = channel::packets_geometry(8, 11);
 constexpr unsigned batch_max = 64;
-constexpr Duration attach_time = seconds(5);
 
 }  // namespace
 
-Result<std::unique_ptr<DriverLink>> DriverLink::attach(PacketInterface driver) {
+Result<std::unique_ptr<DriverLink>> DriverLink::attach(PacketInterface driver, Deadline deadline,
+                                                       SetReference events, uint64_t key) {
     const auto info = TRY(driver.info());
     auto made = TRY(PacketChannel::create(geometry, {.memory_flags = abi::memory_contiguous}));
-    Served attachment = TRY(driver.attach(std::move(made.theirs), Deadline::after(attach_time)));
+    Served attachment = TRY(driver.attach(std::move(made.theirs), deadline));
     std::unique_ptr<DriverLink> link(
-        new (std::nothrow) DriverLink(driver, std::move(made.mine), std::move(attachment), info));
+        new (std::nothrow) DriverLink(events, std::move(made.mine), std::move(attachment), info));
     if (link == nullptr) return Error::no_memory;
+    TRY(events.create_member(link->packets_.end().end(), key, 0));
     return link;
 }
+
+DriverLink::~DriverLink() { static_cast<void>(events_.remove_member(packets_.end().end())); }
 
 HardwareAddress DriverLink::hardware_address() const {
     HardwareAddress address;

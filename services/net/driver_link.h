@@ -12,13 +12,18 @@ namespace annulus::net {
 
 class DriverLink final : public PacketLink {
 public:
-    // Makes a channel and hands the driver its other end. Tries for some seconds while the driver
-    // still has an earlier client.
-    static Result<std::unique_ptr<DriverLink>> attach(PacketInterface driver);
+    // Makes a channel and hands the driver its other end. Tries until `deadline` while the driver
+    // still has an earlier client. Until the link goes its bell is a member of `events` under
+    // `key`.
+    static Result<std::unique_ptr<DriverLink>> attach(PacketInterface driver, Deadline deadline,
+                                                      SetReference events, uint64_t key);
+    ~DriverLink();
+    DriverLink(const DriverLink&) = delete;
+    DriverLink& operator=(const DriverLink&) = delete;
 
-    DriverLink(PacketInterface driver, PacketChannel packets, Served attachment,
+    DriverLink(SetReference events, PacketChannel packets, Served attachment,
                const abi::PacketInterfaceInfo& info)
-        : driver_(driver),
+        : events_(events),
           packets_(std::move(packets)),
           attachment_(std::move(attachment)),
           info_(info) {}
@@ -37,14 +42,12 @@ public:
     // closed once the driver is gone, faulted if it broke the queues' rules.
     Result<void> check();
 
-    [[nodiscard]] ChannelReference end() const { return packets_.end().end(); }
-    [[nodiscard]] PacketInterface driver() const { return driver_; }
     [[nodiscard]] HardwareAddress hardware_address() const;
     [[nodiscard]] size_t mtu() const { return info_.mtu; }
     [[nodiscard]] bool link_up() const { return info_.link != 0; }
 
 private:
-    PacketInterface driver_;
+    SetReference events_;
     PacketChannel packets_;
     Served attachment_;
     abi::PacketInterfaceInfo info_;

@@ -35,17 +35,6 @@ Result<std::optional<FixedAddress>> fixed_address(const Environment& environment
     return std::optional(fixed);
 }
 
-// Attaches to the interface, with its bells in `set`. `link_changed` lives as long as the program.
-Result<void> start_interface(const Environment& environment, PacketInterface driver,
-                             SetReference set, SemaphoreReference link_changed, Service& service) {
-    auto link = TRY(DriverLink::attach(driver));
-    TRY(set.create_member(link->end(), Service::frames_key, 0));
-    TRY(set.create_member(link_changed, Service::link_key, 0));
-    TRY(driver.watch_link(link_changed));
-    service.start(std::move(link), TRY(fixed_address(environment)));
-    return {};
-}
-
 Result<void> run(Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     Server server = TRY(Server::create(Service::server_slots, block_bytes));
@@ -63,8 +52,10 @@ Result<void> run(Environment& environment) {
     const std::unique_ptr<Service> service(new (std::nothrow)
                                                Service(server, events, std::move(alarm), seed));
     if (service == nullptr) return Error::no_memory;
-    if (const auto driver = environment.handle<PacketInterface>("interface"); driver.ok()) {
-        TRY(start_interface(environment, *driver, events, link_changed, *service));
+    if (const auto given = environment.handle<Served>("interface"); given.ok()) {
+        TRY(events.create_member(link_changed, Service::link_key, 0));
+        TRY(service->start(TRY(Service::Driver::of(*given)), link_changed,
+                           TRY(fixed_address(environment))));
     }
     TRY(exports.publish("net", TRY(service->make_root())));
     return server.run(*service);

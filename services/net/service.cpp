@@ -2,12 +2,22 @@
 // Serves the network's objects through a table.
 #include "services/net/service.h"
 
+#include <algorithm>
 #include <new>
 
 #include "runtime/clock.h"
 #include "runtime/program.h"
 
 namespace annulus::net {
+namespace {
+
+constexpr Duration attach_time = seconds(5);
+
+// Between attempts to find the driver again.
+constexpr Duration first_pause = milliseconds(5);
+constexpr Duration longest_pause = milliseconds(500);
+
+}  // namespace
 
 // A node as the table knows it: lives until the kernel says that no handle is left.
 class Service::ServedNode final : public ServedByThis {
@@ -118,10 +128,16 @@ Answer Service::handle(Node& node, Request& request) {
     return give(outcome, prepared);
 }
 
-void Service::start(std::unique_ptr<DriverLink> link, const std::optional<FixedAddress>& fixed) {
-    link_ = std::move(link);
+Result<void> Service::start(Driver driver, SemaphoreReference link_bell,
+                            const std::optional<FixedAddress>& fixed) {
+    driver_.emplace(std::move(driver));
+    link_bell_ = link_bell;
+    const PacketInterface interface = driver_->object();
+    link_ = TRY(DriverLink::attach(interface, Deadline::after(attach_time), events_, frames_key));
+    TRY(interface.watch_link(link_bell_));
     network_.interface().start(*link_, link_->hardware_address(), link_->mtu(), link_->link_up(),
                                fixed);
+    return {};
 }
 
 void Service::event(uint64_t key, bool /*closed*/) {
@@ -142,34 +158,60 @@ Deadline Service::wait_until(uint64_t next) {
 }
 
 Deadline Service::turn() {
+    if (driver_.has_value() && link_ == nullptr && now() >= reconnect_at_) reconnect();
     if (link_ == nullptr) {
         network_.turn(now());
-        return wait_until(network_.next_turn());
+        const uint64_t next = network_.next_turn();
+        return wait_until(driver_.has_value() ? std::min(next, reconnect_at_) : next);
     }
     Interface& interface = network_.interface();
     if (std::exchange(link_changed_, false)) {
-        const auto info = link_->driver().info();
+        const auto info = driver_->object().info();
         interface.set_link_up(info.ok() && info->link != 0);
     }
     const bool more = link_->receive(interface);
     network_.turn(now());
     link_->publish(interface);
-    if (std::exchange(rang_, false)) leave_if_broken();
-    if (more) return Deadline::poll();
+    if (std::exchange(rang_, false)) look_after_link();
+    if (link_ == nullptr || more) return Deadline::poll();
     switch (link_->prepare_wait(interface)) {
         case channel::Wait::sleep: return wait_until(network_.next_turn());
-        case channel::Wait::faulted: leave_if_broken(); break;
+        case channel::Wait::faulted: look_after_link(); break;
         case channel::Wait::ready: break;
     }
     return Deadline::poll();
 }
 
-// Without the driver there is no network: init starts both again, and clients see server_died.
-void Service::leave_if_broken() {
+// A driver that is gone, or has broken its rules: the connections stay, and wait for the next.
+void Service::look_after_link() {
     const auto state = link_->check();
     if (state.ok()) return;
     log("the driver's packet queues have ended: {}", name_of(state));
-    exit_program(state.status().bits);
+    if (!driver_->can_renew()) exit_program(state.status().bits);
+    network_.interface().unlink();
+    link_.reset();
+    reconnect_pause_ = first_pause;
+    reconnect_at_ = later(now(), reconnect_pause_).at;
+}
+
+void Service::reconnect() {
+    if (link_up_again().ok()) {
+        log("the network interface is back");
+        return;
+    }
+    reconnect_pause_ = std::min(Duration{reconnect_pause_.nanoseconds * 2}, longest_pause);
+    reconnect_at_ = later(now(), reconnect_pause_).at;
+}
+
+// The driver may have been restarted, or may only have broken off.
+Result<void> Service::link_up_again() {
+    TRY(driver_->renew());
+    const PacketInterface interface = driver_->object();
+    auto link = TRY(DriverLink::attach(interface, Deadline::poll(), events_, frames_key));
+    TRY(interface.watch_link(link_bell_));
+    link_ = std::move(link);
+    network_.interface().relink(*link_, link_->link_up());
+    return {};
 }
 
 }  // namespace annulus::net

@@ -10,9 +10,9 @@
     script    list of {"wait": regular expression, "send": text}: a talk on the console
               (lines end in \\n alone); {"clients": "pages"} waits for clients on the host;
               "at_most": {name of a group of the expression: the largest number allowed}
-    clients   "web", "pages" or "guarded": clients on the host use ports of the guest (web.py),
-              through free ones of the host, when all expected suites and the script are done;
-              "first" asks from the moment of power-on
+    clients   "web", "pages", "guarded", "keep" or "kept": clients on the host use ports of the
+              guest (web.py), through free ones of the host, when all expected suites and the
+              script are done; "first" asks from the moment of power-on
     best      {name of a counter of the clients: the largest number that its smallest value, over
               all boots in a row, may have}
     timeout   seconds for the boot (120)            exit      "clean" (default), "failed": the
@@ -115,7 +115,8 @@ def unused(boots):
 class HostClients:
     """Programs on the host that use ports of the guest, in a thread of their own."""
 
-    kinds = {"web": web.Clients, "pages": web.Pages, "guarded": web.Guarded, "first": web.First}
+    kinds = {"web": web.Clients, "pages": web.Pages, "guarded": web.Guarded, "first": web.First,
+             "keep": web.Keep, "kept": web.Kept}
 
     def __init__(self, kind, ports):
         """`ports`: port of the guest -> port of the host that leads there; filled in."""

@@ -278,6 +278,47 @@ class Pages:
         yield "its pages lead on", self.page("/about/", b"tcp/listen/80")
 
 
+class Keep:
+    """Opens a connection to system/default and leaves it open, for Kept."""
+
+    guest_ports = (80,)
+    connections = {}  # port of the host -> the connection that was left open
+
+    def __init__(self, port):
+        self.port = port
+        self.counters = {}
+
+    def ask(self, within):
+        """Asks for the first page; the problem with its answer, or None. Does not close."""
+        connection = self.connections[self.port]
+        connection.settimeout(within)
+        connection.sendall(get("/"))
+        answer = b""
+        while b"</html>" not in answer:
+            part = connection.recv(65536)
+            if not part:
+                return f"the connection ended behind {answer[:300]!r}"
+            answer += part
+        return differs("the status", status_of(answer), 200)
+
+    def cases(self):
+        self.connections[self.port] = socket.create_connection(("127.0.0.1", self.port), limit)
+        yield "a connection is opened, and kept", self.ask(limit)
+
+
+class Kept(Keep):
+    """Asks again on the connection that Keep left open."""
+
+    within = 20  # Seconds: several times as long as TCP waits before it repeats what was lost.
+
+    def cases(self):
+        began = time.monotonic()
+        problem = self.ask(self.within)
+        self.counters["ms until a kept connection was answered"] = int(
+            (time.monotonic() - began) * 1000)
+        yield "a connection that was there before goes on", problem
+
+
 class Guarded:
     """Two ports on which the guest serves; its firewall lets only the first one through."""
 

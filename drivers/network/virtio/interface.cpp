@@ -16,12 +16,15 @@ Result<std::unique_ptr<Interface>> Interface::create(Device& device, const Serve
     };
     auto queues = TRY(doorbell());
     auto config = TRY(doorbell());
+    auto manager_died = TRY(doorbell());
+    TRY(device.pci().watch_server_death(manager_died));
     TRY(device.interrupt(interrupt_queues).watch_fire(queues));
     TRY(device.interrupt(interrupt_config).watch_fire(config));
-    constexpr auto members = static_cast<unsigned>(Event::count);
+    // Places of removed members are free only after a moment: clients may come and go faster.
+    constexpr unsigned members = 16;
     std::unique_ptr<Interface> made(new (std::nothrow) Interface(
         device, server, TRY(make_parts(budget)), TRY(SemaphoreSet::create(budget, members)),
-        std::move(queues), std::move(config)));
+        std::move(queues), std::move(config), std::move(manager_died)));
     if (made == nullptr) return Error::no_memory;
     const auto add = [&](SemaphoreReference member, Event event) {
         return made->events_.add(member, static_cast<uint64_t>(event));
@@ -29,6 +32,7 @@ Result<std::unique_ptr<Interface>> Interface::create(Device& device, const Serve
     TRY(add(made->control(), Event::control));
     TRY(add(made->queues_fired_, Event::queues));
     TRY(add(made->config_fired_, Event::config));
+    TRY(add(made->manager_died_, Event::manager));
     return made;
 }
 
@@ -57,6 +61,14 @@ abi::PacketStatistics Interface::statistics() {
 
 Result<Interface::Event> Interface::wait_for_event() {
     const auto event = static_cast<Event>(TRY(events_.wait()).key);
+    if (event == Event::manager) {
+        // Its successor stops all DMA and knows no driver: only a new start is served by it. Nobody
+        // but this program can stop the device before its memory goes. An end by itself says that
+        // there is no device, and is final; this one is a fault.
+        static_cast<void>(device_.stop());
+        log("the PCI manager has died");
+        __builtin_trap();
+    }
     if (event == Event::queues) {
         counters_.interrupts.fetch_add(1, std::memory_order_relaxed);
         TRY(device_.interrupt(interrupt_queues).set_acknowledge());

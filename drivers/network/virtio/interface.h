@@ -25,16 +25,17 @@ public:
     Result<void> work();
 
     Interface(Device& device, const Server& server, Parts parts, SemaphoreSet events,
-              Semaphore queues_fired, Semaphore config_fired)
+              Semaphore queues_fired, Semaphore config_fired, Semaphore manager_died)
         : PacketServer(server, std::move(parts)),
           device_(device),
           events_(std::move(events)),
           queues_fired_(std::move(queues_fired)),
-          config_fired_(std::move(config_fired)) {}
+          config_fired_(std::move(config_fired)),
+          manager_died_(std::move(manager_died)) {}
 
 private:
     // What the worker waits for: keys of `events_`.
-    enum class Event : uint8_t { control, queues, config, bell, count };
+    enum class Event : uint8_t { control, queues, config, bell, manager };
 
     Result<abi::PacketInterfaceInfo> info() override;
     abi::PacketStatistics statistics() override;
@@ -50,6 +51,7 @@ private:
     SemaphoreSet events_;
     Semaphore queues_fired_;
     Semaphore config_fired_;
+    Semaphore manager_died_;
     Counters counters_;
 };
 

@@ -22,6 +22,7 @@ uint32_t number_of(const ip4_addr_t* address) { return lwip_ntohl(ip4_addr_get_u
 void Interface::start(PacketLink& link, const HardwareAddress& hardware, size_t mtu, bool link_up,
                       const std::optional<FixedAddress>& fixed) {
     constexpr size_t mtu_max = frame_bytes_max - frame_header_bytes;
+    started_ = true;
     link_ = &link;
     hardware_ = hardware;
     mtu_ = std::min(mtu, mtu_max);
@@ -60,6 +61,7 @@ err_t Interface::transmit(netif* interface, pbuf* packet) {
     auto& self = *static_cast<Interface*>(interface->state);
     std::array<FramePart, frame_parts_max> parts;
     size_t count = 0;
+    if (self.link_ == nullptr) packet = nullptr;
     for (const pbuf* part = packet; part != nullptr && count < parts.size(); part = part->next) {
         parts[count++] = {static_cast<const std::byte*>(part->payload), part->len};
         if (part->len != part->tot_len) continue;
@@ -71,6 +73,17 @@ err_t Interface::transmit(netif* interface, pbuf* packet) {
     self.dropped_++;
     self.lacks_room_ = true;
     return ERR_MEM;
+}
+
+void Interface::unlink() {
+    link_ = nullptr;
+    lacks_room_ = false;
+}
+
+void Interface::relink(PacketLink& link, bool link_up) {
+    link_ = &link;
+    set_link_up(link_up);
+    send_waiting();
 }
 
 void Interface::send_waiting() {
@@ -99,7 +112,7 @@ void Interface::receive() {
 }
 
 void Interface::set_link_up(bool up) {
-    if (link_ == nullptr) return;
+    if (!started_) return;
     if (up) {
         netif_set_link_up(&netif_);
     } else {
@@ -108,7 +121,7 @@ void Interface::set_link_up(bool up) {
 }
 
 void Interface::describe(abi::NetworkState& state) const {
-    if (link_ != nullptr) {
+    if (started_) {
         state.address = number_of(netif_ip4_addr(&netif_));
         state.mask = number_of(netif_ip4_netmask(&netif_));
         state.gateway = number_of(netif_ip4_gw(&netif_));

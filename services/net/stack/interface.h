@@ -25,7 +25,12 @@ public:
     // one and keeps asking. Once.
     void start(PacketLink& link, const HardwareAddress& hardware, size_t mtu, bool link_up,
                const std::optional<FixedAddress>& fixed);
-    [[nodiscard]] bool started() const { return link_ != nullptr; }
+    [[nodiscard]] bool started() const { return started_; }
+
+    // The link is gone, or there is a new one, for the same hardware address, which outlives this
+    // too. Without one every frame is dropped, and TCP repeats what was lost.
+    void unlink();
+    void relink(PacketLink& link, bool link_up);
 
     // Room for the copy of a frame that arrived; empty: it is dropped. The frame's own bytes may be
     // anybody's and may change: only the copy is looked at, by receive().
@@ -46,6 +51,7 @@ private:
     static err_t prepare(netif* interface);
     static err_t transmit(netif* interface, pbuf* packet);
 
+    bool started_ = false;
     PacketLink* link_ = nullptr;
     HardwareAddress hardware_{};
     size_t mtu_ = 0;

@@ -28,7 +28,7 @@ abi::BudgetLimits program_limits() {
     set(abi::Resource::kernel_bytes, 256 * 1024);
     set(abi::Resource::handles, 192);
     set(abi::Resource::slots, 16);
-    set(abi::Resource::wait_records, 8);
+    set(abi::Resource::wait_records, 24);
     set(abi::Resource::pins, 300);
     set(abi::Resource::threads, 3);
     limits.cpu_weight = 100;
