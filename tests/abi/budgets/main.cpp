@@ -68,6 +68,14 @@ TEST(round_trip_bytes, "a call with 512 bytes stays in its budget, read by the s
     }
 }
 
+TEST(clock, "reading the time does not enter the kernel") {
+    const auto clock = MUST(Clock::open());
+    measure(test, "clock", "reading the time", [&] {
+        const uint64_t time = clock.now();
+        asm volatile("" : : "r"(time));
+    });
+}
+
 TEST(free_semaphore, "taking and signalling a free semaphore stays in user mode") {
     auto semaphore = MUST(CountingSemaphore::create(1));
     measure(test, "4", "semaphore down and up, free", [&] {
