@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What the attacks on resources share: the attacker, a process that takes until it is refused, and
-// the neighbour, a process that must not notice.
+// What the attacks on resources share: the attacker, a process that takes until it is refused.
+// Beside it lives a neighbour (tests/guest/neighbour.h), which must not notice.
 #pragma once
 
 #include "tests/guest/child.h"
 #include "tests/guest/ledger.h"
+#include "tests/guest/neighbour.h"
 
 namespace annulus::test::exhaustion {
 
@@ -48,21 +49,6 @@ Result<void> take_served_object(Child::Word* words);
 
 // Does the attempt of words[attempt] until it fails, says how, and keeps everything.
 void take_all(Child::Word* words);
-
-// A process with a budget of its own that does a little of everything each millisecond.
-class Neighbour {
-public:
-    static Result<Neighbour> create(const Context& test);
-    // Notes a failure unless it did `rounds` more rounds within seconds, all of them well.
-    void expect_progress(Context& test, uint64_t rounds = 5) const;
-
-private:
-    Neighbour(Budget budget, Child child, Timer timer)
-        : budget_(std::move(budget)), child_(std::move(child)), timer_(std::move(timer)) {}
-    Budget budget_;
-    Child child_;
-    Timer timer_;
-};
 
 // usual_limits() with one resource limited; below the neighbour's priority.
 abi::BudgetLimits attacker_limits(abi::Resource resource, uint64_t limit);
