@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which protocol a served object speaks. A server may answer it; those of abi/file.h and
-// abi/system.h do:
+// Which protocol a served object speaks. A server may answer it; those of abi/file.h, abi/packet.h,
+// abi/pci.h and abi/system.h do:
 //
 // get 0xfe00   in: nothing   out: word 0 a Protocol, word 1 its version, word 2 the most bytes that
 //                            one request moves (the block of the server's table)
