@@ -17,6 +17,9 @@ bool is_dependent(abi::ObjectType type) {
     return type == abi::ObjectType::process || type == abi::ObjectType::budget;
 }
 
+// Relaxed: it only has to give each number once.
+constinit std::atomic<uint64_t> next_key{1};
+
 // Memory of the root's record: it is made when the machine is known, and never freed.
 alignas(Budget) constinit unsigned char root_storage[sizeof(Budget)] = {};
 
@@ -57,6 +60,7 @@ Budget::Budget(Budget* payer, uint32_t size, Budget* parent, const abi::BudgetLi
       ledger_(limits),
       parent_(parent),
       depth_(parent == nullptr ? 0 : parent->depth_ + 1),
+      key_(next_key.fetch_add(1, std::memory_order_relaxed)),
       cpu_weight_(limits.cpu_weight),
       priority_ceiling_(limits.priority_ceiling) {
     refusal_work_.budget = this;

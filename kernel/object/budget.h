@@ -90,6 +90,8 @@ public:
     uint32_t cpu_weight() const { return cpu_weight_; }
     uint32_t priority_ceiling() const { return priority_ceiling_; }
     Budget* parent() const { return parent_; }
+    // Names the budget to the servers that it is a client of; above 0, and never reused.
+    uint64_t key() const { return key_; }
     bool destroyed() const { return destroyed_.load(std::memory_order_acquire); }
 
     // Destroys everything under this budget in chunks by the reaper, then signals `done` (may be
@@ -150,6 +152,7 @@ private:
     std::atomic<uint32_t> ending_{0};             // see note_ending()
     Budget* parent_;  // the payer of this record, which holds a reference for it
     uint32_t depth_;
+    uint64_t key_;
     uint32_t cpu_weight_;
     uint32_t priority_ceiling_;
     std::atomic<bool> destroyed_{false};  // written under lock_

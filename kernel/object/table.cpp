@@ -307,7 +307,7 @@ Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
             if (client == nullptr) {
                 client = new (storage) TableClient;
                 storage = nullptr;
-                client->key = next_client_key_++;
+                client->key = payer.key();
                 client->budget = &payer;
                 ++client_count_;
                 clients_[reinterpret_cast<uint64_t>(&payer) / 64 % client_buckets].push_back(

@@ -50,7 +50,7 @@ struct RingOperation;
 
 // What a table knows of one client (a budget): how many slots it holds.
 struct TableClient : ListNode<ClientOfTable> {
-    uint64_t key = 0;  // names the client to the server; never reused
+    uint64_t key = 0;  // the budget's, so it names the client also after all records are gone
     Budget* budget = nullptr;
     uint32_t held = 0;
     uint32_t records = 0;  // served objects that refer to this; freed with the last
@@ -358,7 +358,6 @@ private:
     uint32_t slot_count_ = 0;
     uint32_t free_head_ GUARDED_BY(lock_) = 0;  // index + 1
     uint32_t client_count_ GUARDED_BY(lock_) = 0;
-    uint64_t next_client_key_ GUARDED_BY(lock_) = 1;
     TableClient former_clients_;  // accounts for orphans whose client is gone
     uint32_t epoch_ = 0;
     uint64_t block_ = 0;

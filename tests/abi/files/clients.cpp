@@ -126,7 +126,7 @@ TEST(shares, "one client gets its share, others still have theirs, and all of it
     const Directory root = tiny(test);
     uint64_t first = 0;
     for (unsigned round = 0; round < 3; ++round) {
-        const auto mine = MUST(root.open<File>("mine", open_to_write));
+        auto mine = MUST(root.open<File>("mine", open_to_write));
         const uint64_t got = fill(mine, Error::limit);
         EXPECT(got > 10);
         if (round == 0) first = got;
@@ -134,9 +134,14 @@ TEST(shares, "one client gets its share, others still have theirs, and all of it
         // What is opened through the root itself counts for the server: another client.
         std::byte byte[1] = {};
         EXPECT_ERROR(mine.write_at(got * abi::page_size, byte), Error::limit);
+        // With nothing open any more it is the same client as before.
+        mine.close();
+        auto another = MUST(root.open<File>("another", open_to_write));
+        EXPECT_ERROR(another.write_at(0, byte), Error::limit);
+        another.close();
+        EXPECT_OK(root.remove("another"));
         EXPECT_OK(root.create_directory("theirs"));
         EXPECT_OK(root.remove("theirs"));
-        EXPECT_OK(mine.resize(0));
         EXPECT_OK(root.remove("mine"));
     }
     report_count("pages of a share", first);

@@ -97,9 +97,15 @@ TEST(hops_limit, "sixteen objects on the way, and no more") {
 TEST(client_key, "a table tells who pays for its objects, and nothing about another table's") {
     auto server = MUST(Server::create(2, 256));
     Crossing crossing(server, ObjectReference());
-    const auto first = MUST(server.make_object(crossing));
-    const auto second = MUST(server.make_object(crossing));
-    EXPECT_EQ(MUST(server.client_of(first)), MUST(server.client_of(second)));
+    auto first = MUST(server.make_object(crossing));
+    auto second = MUST(server.make_object(crossing));
+    const uint64_t key = MUST(server.client_of(first));
+    EXPECT_EQ(MUST(server.client_of(second)), key);
+    // The table has no record of the client left; it is the same client nevertheless.
+    first.close();
+    second.close();
+    first = MUST(server.make_object(crossing));
+    EXPECT_EQ(MUST(server.client_of(first)), key);
     EXPECT_ERROR(server.client_of(files(test)), Error::not_found);
     const auto bare = MUST(server.table().get_duplicate(0, 0));
     EXPECT_ERROR(TableReference(bare.handle.value()).get_client(first), Error::no_right);
