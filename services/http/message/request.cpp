@@ -183,6 +183,9 @@ void RequestParser::read_version(std::string_view version) {
 
 // Either a path, or an absolute address of which host and scheme do not matter here.
 void RequestParser::read_target(std::string_view target) {
+    // First of all, since a query may hold anything: also what looks like a path.
+    target = target.substr(0, target.find('?'));
+    if (target.find('#') != std::string_view::npos) return fail(status::bad_request);
     constexpr std::string_view scheme = "http://";
     if (target.size() > scheme.size() && same_word(target.substr(0, scheme.size()), scheme)) {
         const size_t host = scheme.size();
@@ -190,14 +193,12 @@ void RequestParser::read_target(std::string_view target) {
         if (path == host) return fail(status::bad_request);
         target = path == std::string_view::npos ? "/" : target.substr(path);
     }
-    target = target.substr(0, target.find('?'));
     // "*" and "host:port" belong to methods that are not served.
     if (!target.starts_with('/')) {
         const bool served = request_.method == Method::get || request_.method == Method::head;
         if (served) return fail(status::bad_request);
         target = "/";
     }
-    if (target.find('#') != std::string_view::npos) return fail(status::bad_request);
     if (target.size() > target_.size()) return fail(status::target_too_long);
     std::copy(target.begin(), target.end(), target_.begin());
     target_size_ = target.size();

@@ -146,6 +146,15 @@ TEST_F(SessionTest, absolute_targets_name_the_same_files) {
     EXPECT_EQ(status_in(get("http://h/docs/")), 200u);
     peer_.heard.clear();
     EXPECT_EQ(status_in(get("HTTP://h:80")), 200u);
+    // A query without a path before it belongs to the root, whatever it holds.
+    peer_.heard.clear();
+    const std::string root = get("http://h/");
+    peer_.heard.clear();
+    EXPECT_EQ(get("http://h?next=/docs/"), root);
+    peer_.heard.clear();
+    EXPECT_EQ(status_in(get("http://?next=/docs/")), 400u);
+    peer_.heard.clear();
+    EXPECT_EQ(status_in(get("http://h#/docs/")), 400u);
 }
 
 TEST_F(SessionTest, other_methods_are_refused_and_the_connection_goes_on) {
