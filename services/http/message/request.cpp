@@ -260,7 +260,9 @@ void RequestParser::end_header() {
         return fail(smuggles ? status::bad_request : status::not_implemented);
     }
     if (request_.body_bytes > body_max) return fail(status::body_too_large);
-    request_.keeps_alive = !closes_ && (!old_version_ || asks_to_keep_);
+    // A body that is sent only when it was asked for may or may not come: what follows is unknown.
+    const bool is_unsure = request_.awaits_body_ok && request_.body_bytes != 0;
+    request_.keeps_alive = !closes_ && !is_unsure && (!old_version_ || asks_to_keep_);
     state_ = State::complete;
 }
 

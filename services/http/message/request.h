@@ -70,7 +70,7 @@ public:
     [[nodiscard]] bool begun() const { return begun_; }
     // Of a failed request: the status to answer. The bytes that follow mean nothing.
     [[nodiscard]] unsigned error() const { return error_; }
-    // Of a complete request.
+    // Of a complete request; before that, and of a failed one, only the method, once it was read.
     [[nodiscard]] const Request& request() const { return request_; }
     // What is asked for: begins with '/', without host, query or control bytes.
     [[nodiscard]] std::string_view target() const { return {target_.data(), target_size_}; }

@@ -49,13 +49,11 @@ Session::Next Session::serve_one() {
     Next next = Next::drop;
     if (!read_request(next)) return next;
     if (parser_.state() == RequestParser::State::failed) {
-        return respond_status(parser_.error(), true, true);
+        return respond_failure(parser_.error());
     }
     const Request& request = parser_.request();
     next = respond(request);
     if (next != Next::go_on || request.body_bytes == 0) return next;
-    // A body that a client sends only when asked to may or may not come now.
-    if (request.awaits_body_ok) return Next::finish;
     return drop_body(request.body_bytes) ? Next::go_on : Next::drop;
 }
 
@@ -74,7 +72,7 @@ bool Session::read_request(Next& next) {
         const auto count = peer_.read(std::as_writable_bytes(std::span(input_)), deadline);
         if (!count.ok()) {
             const bool too_slow = peer_.now() >= deadline && begun;
-            next = too_slow ? respond_status(status::timed_out, true, true) : Next::drop;
+            next = too_slow ? respond_failure(status::timed_out) : Next::drop;
             return false;
         }
         if (*count == 0) return false;
@@ -122,6 +120,11 @@ Session::Next Session::respond_file(const Request& request, std::string_view pat
     if (!send(text, request.method == Method::get ? size : 0)) return Next::drop;
     served_++;
     return request.keeps_alive ? Next::go_on : Next::finish;
+}
+
+// For a request that never became complete.
+Session::Next Session::respond_failure(unsigned status) {
+    return respond_status(status, parser_.request().method != Method::head, true);
 }
 
 Session::Next Session::respond_status(unsigned status, bool with_body, bool closes,

@@ -85,6 +85,7 @@ private:
     bool read_request(Next& next);
     Next respond(const Request& request);
     Next respond_file(const Request& request, std::string_view path, uint64_t size);
+    Next respond_failure(unsigned status);
     Next respond_status(unsigned status, bool with_body, bool closes,
                         std::string_view location = {});
     unsigned find(FilePath& path, Site::Found& found);

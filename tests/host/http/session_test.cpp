@@ -66,6 +66,18 @@ TEST_F(SessionTest, head_sends_no_body) {
     EXPECT_FALSE(has(answer, "xx"));
     EXPECT_EQ(count_of(answer, "\r\n\r\n"), 2u);
     EXPECT_TRUE(answer.ends_with("\r\n\r\n"));
+    // Nor when what follows the method is wrong, or never comes.
+    peer_ = {};
+    peer_.says = {"HEAD / HTTP/1.1\r\nno header\r\n\r\n"};
+    const std::string refused = run();
+    EXPECT_EQ(status_in(refused), 400u);
+    EXPECT_TRUE(refused.ends_with("\r\n\r\n"));
+    peer_ = {};
+    peer_.ends = false;
+    peer_.says = {"HEAD / HTTP/1.1\r\n"};
+    const std::string slow = run();
+    EXPECT_EQ(status_in(slow), 408u);
+    EXPECT_TRUE(slow.ends_with("\r\n\r\n"));
 }
 
 // The longest line of a response's head repeats the target.
@@ -267,7 +279,10 @@ TEST_F(SessionTest, files_that_are_at_hand_arrive_the_same) {
 TEST_F(SessionTest, a_body_that_waits_for_permission_ends_the_connection) {
     peer_.says = {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"};
-    EXPECT_EQ(status_in(run()), 405u);
+    const std::string answer = run();
+    EXPECT_EQ(status_in(answer), 405u);
+    EXPECT_TRUE(has(answer, "\r\nConnection: close\r\n"));
+    EXPECT_FALSE(has(answer, "keep-alive"));
     EXPECT_TRUE(peer_.finished);
 }
 
