@@ -103,15 +103,19 @@ void dump_line(Shell& shell, uint64_t offset, std::span<const std::byte> bytes) 
 }
 
 Result<void> copy_file(Shell& shell, std::string_view from, std::string_view to) {
-    constexpr uint64_t flags = abi::open_write | abi::open_create | abi::open_truncate;
+    constexpr uint64_t flags = abi::open_write | abi::open_create;
     // Opened first: a source that is not there must not leave an empty file.
     const auto source = TRY(shell.open<File>(from, abi::open_read));
     const auto target = TRY(shell.open<File>(to, flags));
+    // One file under two names must not be emptied before it is read. Files of two servers may have
+    // one id by chance: so it is copied nevertheless, and cut at the end.
+    const bool may_be_one = TRY(source.state()).id == TRY(target.state()).id;
+    if (!may_be_one) TRY(target.resize(0));
     std::byte buffer[chunk];
     uint64_t offset = 0;
     while (!shell.terminal.interrupted()) {
         const size_t count = TRY(source.read_at(offset, buffer));
-        if (count == 0) break;
+        if (count == 0) return may_be_one ? target.resize(offset) : Result<void>();
         TRY(target.write_at(offset, std::span<const std::byte>(buffer).first(count)));
         offset += count;
     }
