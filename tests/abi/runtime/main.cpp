@@ -141,3 +141,9 @@ TEST(no_writable_code, "no page of the running machine is writable and executabl
     log("MONITOR wx");
     EXPECT(!test.failed());
 }
+
+TEST(protections, "every CPU keeps the kernel from running or reading user memory by accident") {
+    // As above: the runner looks at the control registers of all CPUs.
+    log("MONITOR protections");
+    EXPECT(!test.failed());
+}
