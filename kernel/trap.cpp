@@ -86,21 +86,13 @@ void leave_trap(Cpu& cpu, Thread& thread, const TrapFrame& frame) {
     grace_settle(cpu);
     // Acquire: pairs with the release in kill_thread.
     if (thread.dying.load(std::memory_order_acquire)) die_current(thread);
-    const bool slice_over = cpu.slice_end != 0 && arch::now_ns() >= cpu.slice_end;
+    const bool slice_over = slice_is_over(cpu);
     if (!cpu.resched.exchange(false, std::memory_order_relaxed) && !slice_over) return;
-    bool yields;
-    bool rotates;
-    {
-        SpinGuard guard(cpu.queue_lock);
-        const bool any = !cpu.run_queue.empty();
-        yields = any && cpu.run_queue.highest() > thread.priority;
-        rotates = any && slice_over && cpu.run_queue.highest() == thread.priority;
-    }
-    const bool allowed = (thread.affinity >> cpu.local.index & 1) != 0;
+    const bool yields = makes_way(cpu, thread, slice_over);
     if (slice_over) cpu.slice_end = 0;
-    if (yields || rotates || !allowed) {
+    if (yields) {
         save_preempted(thread, frame);
-        preempt(thread, !slice_over && allowed);
+        preempt(thread, !slice_over);
     }
     watch_slice(cpu, thread);
 }

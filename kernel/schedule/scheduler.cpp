@@ -84,6 +84,7 @@ Thread* steal(Cpu& here) {
 void run_node(Cpu& cpu, RunQueueNode& node, bool lent) {
     if (&node == &cpu.reaper_node) {
         cpu.current = nullptr;
+        cpu.slice_end = 0;  // nobody's: it would end again and again under the reaper
         reaper_run();
     }
     switch_to(static_cast<Thread&>(node), lent);
@@ -144,14 +145,22 @@ void leave_kernel_slowly(Thread& thread) {
     grace_settle(cpu);
     // Acquire: pairs with the release in kill_thread: the reason is seen with the flag.
     if (thread.dying.load(std::memory_order_acquire)) die_current(thread);
-    if (!cpu.resched.exchange(false, std::memory_order_relaxed)) return;
-    bool yields;
-    {
-        SpinGuard guard(cpu.queue_lock);
-        yields = !cpu.run_queue.empty() && cpu.run_queue.highest() > thread.priority;
-    }
-    if (yields || (thread.affinity & bit_of(cpu.local.index)) == 0) preempt(thread, true);
+    const bool slice_over = slice_is_over(cpu);
+    if (!cpu.resched.exchange(false, std::memory_order_relaxed) && !slice_over) return;
+    const bool yields = makes_way(cpu, thread, slice_over);
+    if (slice_over) cpu.slice_end = 0;
+    if (yields) preempt(thread, !slice_over);
     watch_slice(cpu, thread);
+}
+
+bool slice_is_over(const Cpu& cpu) { return cpu.slice_end != 0 && arch::now_ns() >= cpu.slice_end; }
+
+bool makes_way(Cpu& cpu, const Thread& thread, bool slice_over) {
+    if ((thread.affinity & bit_of(cpu.local.index)) == 0) return true;
+    SpinGuard guard(cpu.queue_lock);
+    if (cpu.run_queue.empty()) return false;
+    const uint8_t highest = cpu.run_queue.highest();
+    return highest > thread.priority || (slice_over && highest == thread.priority);
 }
 
 bool may_continue(Thread& thread) {
@@ -161,7 +170,7 @@ bool may_continue(Thread& thread) {
     // Relaxed: whoever sets them interrupts this CPU, or is it.
     if (cpu.resched.load(std::memory_order_relaxed)) return false;
     if (thread.dying.load(std::memory_order_relaxed)) return false;
-    return cpu.slice_end == 0 || arch::now_ns() < cpu.slice_end;
+    return !slice_is_over(cpu);
 }
 
 void yield_current(Thread& thread) {
@@ -250,7 +259,7 @@ void watch_slice(Cpu& cpu, Thread& thread, bool lent) {
         if (!lent) cpu.slice_end = 0;
         return;
     }
-    if (cpu.slice_end != 0) return;
+    if (cpu.slice_end != 0 && !slice_is_over(cpu)) return;
     const uint64_t whole = default_slice_ns * thread.slice_percent / 100;
     cpu.slice_end = arch::now_ns() + (left != 0 ? left : whole);
     program_timer(cpu);

@@ -51,7 +51,7 @@ void save_preempted(Thread& thread, const arch::TrapFrame& frame);
 [[noreturn]] void hand_off(Thread& thread);
 
 // The way out of a slow system call whose thread goes on: settles grace periods, ends a thread that
-// is dying, gives way to a more urgent one; returns when the caller should return to user mode.
+// is dying, makes way as an interrupt would; returns when the caller should return to user mode.
 // The thread's state is complete in its record (`resume`).
 void leave_kernel_slowly(Thread& thread);
 [[gnu::always_inline]] inline void leave_kernel(Thread& thread) {
@@ -62,6 +62,13 @@ void leave_kernel_slowly(Thread& thread);
         leave_kernel_slowly(thread);
     }
 }
+
+// Whether the running thread has used up its time slice; false while none is running.
+bool slice_is_over(const Cpu& cpu);
+
+// Whether the running thread has to make way: to somebody more urgent, to an equal if its slice is
+// over, or because it may not be on this CPU any more.
+bool makes_way(Cpu& cpu, const Thread& thread, bool slice_over);
 
 // Between two chunks of a system call that holds no pointers but what it has references to: lets
 // interrupts in and grace periods end. False: somebody else wants the CPU, or the thread is to die;

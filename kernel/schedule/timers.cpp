@@ -79,7 +79,11 @@ void scheduler_timer_interrupt(Cpu& cpu) {
     }
     // With work left over the next deadline is already due: the interrupt comes again at once,
     // after whatever else is pending.
-    program_timer(cpu);
+    if (cpu.slice_end == 0 || now < cpu.slice_end) return program_timer(cpu);
+    // A slice that is over is dealt with on the way out of the kernel. Another interrupt for it
+    // would come at once wherever the kernel lets interrupts in, and nothing but them would run.
+    cpu.resched.store(true, std::memory_order_relaxed);
+    set_hardware(cpu, next_timer(cpu));
 }
 
 }  // namespace annulus::kernel

@@ -6,6 +6,7 @@
 // With `table`: answers every request at once; with `blocks`, too, reads 512 bytes of each before.
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
+// With the argument `end`: ends at once. With `fill`: uses 4 MiB, gives a unit of `yours`, sleeps.
 // With `messages` or `bytes`, a channel's end: takes whatever comes, and sleeps.
 // With `mirror`, a channel's end: reads messages of as many bytes as the argument says into memory
 // of its own, and answers each with a byte.
@@ -101,6 +102,16 @@ Result<void> run_executor(abi::Handle home, ObjectReference mine, abi::Handle yo
     return executor->run();
 }
 
+Result<void> fill_memory(Environment& environment) {
+    const std::unique_ptr<std::byte[]> bytes(new std::byte[4 << 20]());
+    asm volatile("" ::"r"(bytes.get()) : "memory");
+    const auto yours = TRY(environment.handle<Semaphore>("yours"));
+    TRY(Result<void>(system::signal(yours.value())));
+    const auto budget = TRY(environment.handle<Budget>(names::budget));
+    const auto never = TRY(budget.create_semaphore(abi::semaphore_counting, 0, {}, 0));
+    return system::wait(never.value(), abi::deadline_never);
+}
+
 Result<void> take_messages(Channel end) {
     auto messages = TRY(MessageChannel::attach(end));
     std::array<channel::Message, 32> batch;
@@ -139,6 +150,10 @@ Result<void> answer_messages(Channel end, std::string_view size) {
 }  // namespace
 
 Result<void> annulus::program_main(Environment& environment) {
+    const std::string_view wanted =
+        environment.argument_count() > 0 ? environment.argument(0) : std::string_view();
+    if (wanted == "end") return {};
+    if (wanted == "fill") return fill_memory(environment);
     if (auto table = environment.handle<Table>("table"); table.ok()) {
         const auto blocks = environment.handle<Memory>("blocks");
         if (!blocks.ok()) serve(table->value());
