@@ -5,8 +5,9 @@
 // peer may change it in between, so that what was checked is not what is used. The types here hold
 // an address and nothing else. They have no dereference and no conversion; the only ways in are
 //
-//   freeze    copies each word once, by a relaxed atomic load, into a private value
-//   store     copies a private value out, by relaxed atomic stores
+//   freeze    copies each word once, by a relaxed atomic load, into a private value; many bytes at
+//             once by a string instruction that the compiler does not see
+//   store     copies a private value out, by relaxed atomic stores, or in bulk likewise
 //   UntrustedAtomic   one aligned word with an order, for indices and requests
 //
 // A private copy may be checked and then used; the memory itself never. Copying a plain struct out
@@ -47,7 +48,9 @@ using WordOf = std::conditional_t<
     std::conditional_t<alignof(T) % 4 == 0, uint32_t,
                        std::conditional_t<alignof(T) % 2 == 0, uint16_t, uint8_t>>>;
 
-// Copies `count` bytes, aligned words where the shared side allows it.
+// Copies `count` bytes, each once. A string instruction may store out of order among its own
+// bytes; a later store, of an index, comes after all of them (Intel SDM vol. 3, "Fast-String
+// Operation and Out-of-Order Stores").
 inline void copy_from(std::byte* to, const std::byte* from, size_t count);
 inline void copy_to(std::byte* to, const std::byte* from, size_t count);
 
@@ -129,20 +132,19 @@ public:
         return Untrusted<T>(first_ + size_t{index & mask_} * Untrusted<T>::word_count);
     }
 
-    // Copies as many elements as `into` has from the free-running index on, each word by one load.
+    // Copies as many elements as `into` has from the free-running index on, each byte once.
     [[gnu::always_inline]] void freeze_run(uint32_t index, std::span<T> into) const {
-        for_each_word(index, into, [](std::byte* to, const Word* from) {
-            const Word word = untrusted_access::load_word(from);
-            __builtin_memcpy(to, &word, sizeof(word));
+        for_each_run(index, into.size(), [&](size_t done, size_t run, const Word* shared) {
+            untrusted_access::copy_from(bytes_of(into.data() + done), bytes_of(shared),
+                                        run * sizeof(T));
         });
     }
 
-    // Copies the values out to the elements from the free-running index on, each word by one store.
+    // Copies the values out to the elements from the free-running index on.
     [[gnu::always_inline]] void store_run(uint32_t index, std::span<const T> values) const {
-        for_each_word(index, values, [](const std::byte* from, Word* to) {
-            Word word;
-            __builtin_memcpy(&word, from, sizeof(word));
-            untrusted_access::store_word(to, word);
+        for_each_run(index, values.size(), [&](size_t done, size_t run, Word* shared) {
+            untrusted_access::copy_to(bytes_of(shared), bytes_of(values.data() + done),
+                                      run * sizeof(T));
         });
     }
 
@@ -153,28 +155,22 @@ private:
 
     UntrustedArray(Word* first, uint32_t mask) : first_(first), mask_(mask) {}
 
-    // Pairs each word of the private values with its element's; the array is taken as a ring.
-    template <typename Value, typename Pair>
-    [[gnu::always_inline]] void for_each_word(uint32_t index, std::span<Value> values,
-                                              Pair pair) const {
-        using Byte = std::conditional_t<std::is_const_v<Value>, const std::byte, std::byte>;
-        // Safety: a T's bytes are read or replaced as a whole; T is trivially copyable.
-        auto* bytes = reinterpret_cast<Byte*>(values.data());
-        size_t left = values.size();
-        while (left != 0) {
+    // Safety: a T's bytes are read or replaced as a whole; T is trivially copyable.
+    static const std::byte* bytes_of(const void* values) {
+        return static_cast<const std::byte*>(values);
+    }
+    static std::byte* bytes_of(void* values) { return static_cast<std::byte*>(values); }
+
+    // Calls `copy` with each run of elements that lie beside each other: how many were before it,
+    // how many it has, and where it begins. The array is taken as a ring.
+    template <typename Copy>
+    [[gnu::always_inline]] void for_each_run(uint32_t index, size_t left, Copy copy) const {
+        for (size_t done = 0; left != 0;) {
             const size_t begin = index & mask_;
             const size_t to_end = count() - begin;
             const size_t run = left < to_end ? left : to_end;
-            Word* words = first_ + begin * Untrusted<T>::word_count;
-#pragma GCC unroll 8
-            for (size_t i = 0; i < run; ++i) {
-#pragma GCC unroll 8
-                for (size_t word = 0; word < Untrusted<T>::word_count; ++word) {
-                    pair(bytes + word * sizeof(Word), words + word);
-                }
-                bytes += sizeof(T);
-                words += Untrusted<T>::word_count;
-            }
+            copy(done, run, first_ + begin * Untrusted<T>::word_count);
+            done += run;
             left -= run;
             index += static_cast<uint32_t>(run);
         }
@@ -274,6 +270,21 @@ private:
 
 namespace untrusted_access {
 
+#if __STDC_HOSTED__ == 0
+
+// In runtime/memory_functions.cpp: a compiler that does not know what a function does can neither
+// repeat its reads nor use the shared bytes instead of the copy.
+extern "C" void annulus_copy_once(void* to, const void* from, size_t count);
+
+inline void copy_from(std::byte* to, const std::byte* from, size_t count) {
+    annulus_copy_once(to, from, count);
+}
+inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
+    annulus_copy_once(to, from, count);
+}
+
+#else  // What sanitizers can see.
+
 // Bytes before the first aligned word at or after `address`, at most `count`.
 inline size_t unaligned_head(const std::byte* address, size_t count) {
     const size_t head = -reinterpret_cast<uintptr_t>(address) % sizeof(uint64_t);
@@ -308,16 +319,6 @@ inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
     std::byte* const words = to + unaligned_head(to, count);
     std::byte* const tail = words + align_down(static_cast<size_t>(end - words), sizeof(uint64_t));
     while (to != words) store_byte(to++, *from++);
-#if __STDC_HOSTED__ == 0
-    // Safety: the words lie in both ranges. The program's own memcpy stores each word once and
-    // reads none of them back (runtime/memory_functions.cpp, kernel/arch); a release behind it
-    // works as it does behind single stores (Intel SDM vol. 3, "Fast-String Operation and
-    // Out-of-Order Stores").
-    const auto whole = static_cast<size_t>(tail - to);
-    __builtin_memcpy(to, from, whole);
-    to = tail;
-    from += whole;
-#else  // What sanitizers can see.
 #pragma GCC unroll 8
     for (; to != tail; to += sizeof(uint64_t), from += sizeof(uint64_t)) {
         uint64_t word;
@@ -325,9 +326,10 @@ inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
         // Safety: `to` is aligned and its whole word lies in the range.
         store_word(reinterpret_cast<uint64_t*>(to), word);
     }
-#endif
     while (to != end) store_byte(to++, *from++);
 }
+
+#endif
 
 }  // namespace untrusted_access
 
