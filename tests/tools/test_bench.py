@@ -155,7 +155,7 @@ class Further(unittest.TestCase):
 
     def test_what_annulus_has_not_is_said_and_is_no_win(self):
         text = document.text(self.rows(), [], "a machine")
-        self.assertIn("Without a figure on Annulus: 11 (", text)
+        self.assertIn("Without a figure on Annulus: 14 (", text)
         self.assertIn("| 14 | 4 KiB handed over and back | - |", text)
         absent = next(row for row in self.rows() if row.row == "14")
         self.assertFalse(absent.met)

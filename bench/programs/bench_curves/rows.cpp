@@ -6,6 +6,7 @@
 //
 // The same work as bench/linux/resources.cpp does on Linux.
 #include "runtime/file.h"
+#include "runtime/semaphore_set.h"
 #include "tests/abi/budgets/measure.h"
 
 #include <array>
@@ -16,15 +17,16 @@ namespace {
 constexpr uint64_t few = 100;  // rounds
 
 template <typename Operation>
-uint64_t figure(Context& test, std::string_view row, std::string_view name, Operation operation) {
+uint64_t figure(Context& test, std::string_view row, std::string_view name, Operation operation,
+                uint64_t per = 1) {
     for (uint64_t i = 0; i < 10; ++i) operation();
     settle(test);
     operation();
     const uint64_t begin = cycles();
     for (uint64_t i = 0; i < few; ++i) operation();
     const uint64_t spent = cycles() - begin;
-    log("FIGURE {} | {} | {}", row, name, spent / few);
-    return spent / few;
+    log("FIGURE {} | {} | {}", row, name, spent / few / per);
+    return spent / few / per;
 }
 
 }  // namespace
@@ -112,4 +114,37 @@ TEST(reading, "a file of the in-memory file service is read") {
                [&] { failed += file.read_at(0, std::span(bytes).first(size)).ok() ? 0 : 1; });
     }
     EXPECT_EQ(failed, 0u);
+}
+
+TEST(ready_events, "events of a set of which many are ready") {
+    constexpr unsigned ready = 64;
+    const auto set = MUST(SemaphoreSet::create(test.budget(), ready));
+    std::array<Semaphore, ready> semaphores;
+    for (unsigned i = 0; i < ready; ++i) {
+        semaphores[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+        EXPECT_OK(set.add(semaphores[i], i));
+    }
+    std::array<abi::SetEvent, ready> events;
+    uint64_t lost = 0;
+    figure(
+        test, "11", "event of 64 ready",
+        [&] {
+            for (const Semaphore& semaphore : semaphores) system::signal(semaphore.value());
+            const auto taken = set.wait(events);
+            lost += taken.ok() && *taken == ready ? 0 : 1;
+        },
+        ready);
+    EXPECT_EQ(lost, 0u);
+}
+
+TEST(first_touch, "the first touch of pages on demand") {
+    constexpr uint64_t pages = few + 20;
+    const auto memory = MUST(test.budget().create_memory(pages, abi::memory_on_demand));
+    uint64_t at = MUST(
+        test.process().map(memory, 0, pages * abi::page_size, 0, abi::map_read | abi::map_write));
+    figure(test, "17", "first touch of a page", [&] {
+        // Safety: mapped above, and written to once for each of fewer rounds than it has pages.
+        *reinterpret_cast<volatile uint64_t*>(at) = 1;
+        at += abi::page_size;
+    });
 }

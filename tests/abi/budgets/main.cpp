@@ -2,10 +2,10 @@
 // Instructions of the fast paths. Run with -icount the cycle counter counts instructions exactly,
 // so each figure is the same in every run; without it the figures mean nothing.
 //
-// Each loop runs warm-up rounds first, then `rounds` rounds; the figure is the mean, rounded down,
-// and includes the user-mode stub, but not the loop around it. Both sides block, in two address
-// spaces; their threads have the same priority, and nobody else is ready: each measurement waits
-// until the machine has come to rest (the console prints what the last one reported).
+// Each loop runs warm-up rounds first, then `rounds` rounds; the figure is the mean, to the
+// nearest, and includes the user-mode stub, but not the loop around it. Both sides block, in two
+// address spaces; their threads have the same priority, and nobody else is ready: each measurement
+// waits until the machine has come to rest (the console prints what the last one reported).
 #include "runtime/ring.h"
 #include "runtime/semaphore.h"
 #include "tests/abi/budgets/measure.h"
@@ -210,9 +210,7 @@ TEST(ring_nops,
     const abi::MachineLedger before = machine(test);
     const uint64_t spent = run(batch);
     const abi::MachineLedger after = machine(test);
-    report_budget("12", "ring entry, batch 128", spent / rounds / entries,
-                  (after.kernel_entries - before.kernel_entries) / rounds / entries,
-                  (after.page_table_loads - before.page_table_loads) / rounds / entries);
+    report_shares("12", "ring entry, batch 128", spent, before, after, rounds * entries);
     EXPECT_EQ(lost, 0);
 }
 

@@ -47,6 +47,17 @@ template <typename Operation>
     return cycles() - begin;
 }
 
+// What one of `parts` costs, to the nearest: reading the counters is a small part of it.
+constexpr uint64_t share_of(uint64_t whole, uint64_t parts) { return (whole + parts / 2) / parts; }
+
+inline void report_shares(std::string_view row, std::string_view name, uint64_t instructions,
+                          const abi::MachineLedger& before, const abi::MachineLedger& after,
+                          uint64_t parts) {
+    report_budget(row, name, share_of(instructions, parts),
+                  share_of(after.kernel_entries - before.kernel_entries, parts),
+                  share_of(after.page_table_loads - before.page_table_loads, parts));
+}
+
 // Reports what a `per`-th of the operation costs.
 template <typename Operation>
 [[gnu::always_inline]] inline void measure(Context& test, std::string_view row,
@@ -58,9 +69,7 @@ template <typename Operation>
     const uint64_t spent = run(operation);
     const abi::MachineLedger after = machine(test);
     const uint64_t loop = run([] {});
-    report_budget(row, name, (spent - loop) / rounds / per,
-                  (after.kernel_entries - before.kernel_entries) / rounds / per,
-                  (after.page_table_loads - before.page_table_loads) / rounds / per);
+    report_shares(row, name, spent - loop, before, after, rounds * per);
 }
 
 // The peer's program, from the boot archive.
