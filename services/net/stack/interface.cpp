@@ -57,15 +57,25 @@ err_t Interface::prepare(netif* interface) {
     return ERR_OK;
 }
 
-err_t Interface::transmit(netif* interface, pbuf* packet) {
-    auto& self = *static_cast<Interface*>(interface->state);
+// A segment that many small writes made has more parts than a link takes: those go as one.
+bool Interface::send(pbuf& packet) {
     std::array<FramePart, frame_parts_max> parts;
     size_t count = 0;
-    if (self.link_ == nullptr) packet = nullptr;
-    for (const pbuf* part = packet; part != nullptr && count < parts.size(); part = part->next) {
+    const pbuf* part = &packet;
+    for (; part != nullptr && count < parts.size(); part = part->next) {
         parts[count++] = {static_cast<const std::byte*>(part->payload), part->len};
-        if (part->len != part->tot_len) continue;
-        if (!self.link_->send(std::span(parts).first(count))) break;
+        if (part->len == part->tot_len) return link_->send(std::span(parts).first(count));
+    }
+    std::array<std::byte, frame_bytes_max> frame;
+    if (packet.tot_len > frame.size()) return false;
+    pbuf_copy_partial(&packet, frame.data(), packet.tot_len, 0);
+    parts[0] = std::span(frame).first(packet.tot_len);
+    return link_->send(std::span(parts).first(1));
+}
+
+err_t Interface::transmit(netif* interface, pbuf* packet) {
+    auto& self = *static_cast<Interface*>(interface->state);
+    if (self.link_ != nullptr && self.send(*packet)) {
         self.sent_++;
         return ERR_OK;
     }

@@ -50,6 +50,7 @@ public:
 private:
     static err_t prepare(netif* interface);
     static err_t transmit(netif* interface, pbuf* packet);
+    bool send(pbuf& packet);
 
     bool started_ = false;
     PacketLink* link_ = nullptr;
