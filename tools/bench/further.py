@@ -27,8 +27,9 @@ catalogue = (
     Entry("8", "wait_any of 1, block and wake", "wait_any of 1", 330, " of 1", _several),
     Entry("8", "wait_any of 8, block and wake", "wait_any of 8", 540, " of 8", _several),
     Entry("8", "wait_any of 128, block and wake", "wait_any of 128", 4140, " of 128", _several),
-    Entry("11", "an event of a set with 64 ready, its signal included", "event of 64 ready", 120, "",
-          "The 64 events are fetched together. Linux also reads each eventfd, which takes its unit."),
+    Entry("11", "an event of a set with 64 ready, its signal included", "event of 64 ready", 120,
+          "", "The 64 events are fetched together. Linux also reads each eventfd, which takes its "
+          "unit."),
     Entry("14", "4 KiB handed over and back", None, 320, " 4 KiB", _none),
     Entry("14", "64 KiB handed over and back", None, 320, " 64 KiB", _none),
     Entry("16", "a page mapped, touched and unmapped", "map + touch + unmap of a page", 700, "",
