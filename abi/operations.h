@@ -314,7 +314,7 @@ inline constexpr Operation operations[] = {
      "Binds a semaphore set: reply_and_wait returns its events, too, and nobody else waits on it.",
      {{OperandKind::handle, "set", "for as long as the table lives", ObjectType::set,
        right_wait}},
-     {}, Transfer::nothing, "", true, "busy, closed, faulted"},
+     {}, Transfer::nothing, "", true, "busy, closed, faulted, server_died"},
     {ObjectType::table, Verb::shutdown, 0, "fault", "Ends the table: every client gets an error.",
      {{OperandKind::word, "reason", "32 bits that clients see"}}, {}},
 
