@@ -24,6 +24,12 @@ uint64_t with_epoch(uint64_t request, uint64_t change) {
     return request + change * abi::request_epoch;
 }
 
+// A request with room for eight bytes of an answer.
+Status ask_for_bytes(const TableBench& bench) {
+    char buffer[8];
+    return system::call_buffer(bench.object.value(), op_get, {buffer, 0, sizeof(buffer)}).status;
+}
+
 // What clients of a faulted table got; each call counts once.
 struct Outcomes {
     std::atomic<unsigned> faulted = 0;
@@ -39,13 +45,7 @@ void lie(Context& test, Forge forge, uint32_t bytes = 0) {
         Outcomes outcomes;
         Crew<3> crew;
         for (unsigned i = 0; i < 3; ++i) {
-            EXPECT_OK(crew.add(
-                [&] {
-                    char buffer[8];
-                    outcomes.note(
-                        system::call_buffer(bench.object.value(), op_get, {buffer, 0, 8}).status);
-                },
-                eager));
+            EXPECT_OK(crew.add([&] { outcomes.note(ask_for_bytes(bench)); }, eager));
         }
         const auto first = take(bench.table);
         const auto second = take(bench.table);
@@ -83,13 +83,7 @@ TEST(client_dies_taken, "the request of a client that died is an orphan until it
     EXPECT_OK(on_one_cpu([&] {
         const auto bench = MUST(TableBench::create(test, 2, 64));
         Crew<1> crew;
-        EXPECT_OK(crew.add(
-            [&] {
-                char buffer[8];
-                static_cast<void>(
-                    system::call_buffer(bench.object.value(), op_get, {buffer, 0, 8}));
-            },
-            eager));
+        EXPECT_OK(crew.add([&] { static_cast<void>(ask_for_bytes(bench)); }, eager));
         const auto request = take(bench.table);
         EXPECT_OK(crew[0].remove_kill(0));
         const auto state = MUST(bench.table.get_state());
@@ -204,13 +198,7 @@ TEST(request_ids, "the next request in a slot has another id, however the one be
         // Answered without bytes, with bytes, and after the client's death; the last is still open.
         for (unsigned i = 0; i < 4; ++i) {
             Crew<1> crew;
-            EXPECT_OK(crew.add(
-                [&] {
-                    char buffer[8];
-                    static_cast<void>(
-                        system::call_buffer(bench.object.value(), op_get, {buffer, 0, 8}));
-                },
-                eager));
+            EXPECT_OK(crew.add([&] { static_cast<void>(ask_for_bytes(bench)); }, eager));
             const auto request = take(bench.table);
             EXPECT_OK(request.status);
             EXPECT(request.request != before);
