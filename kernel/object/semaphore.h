@@ -129,7 +129,7 @@ protected:
 
 private:
     friend struct SemaphoreEnd;
-    friend struct FastPathOffsets;
+    friend struct AssemblyOffsets;
 
     // Holds the lock with the door shut. Inlined: most who come find nobody in the door.
     class SCOPED_LOCK_TYPE Guard {

@@ -104,7 +104,7 @@ public:
 
 private:
     friend struct SetEnd;
-    friend struct FastPathOffsets;
+    friend struct AssemblyOffsets;
 
     // Holds the lock with the door shut.
     class SCOPED_LOCK_TYPE Guard {

@@ -128,7 +128,7 @@ struct RequestSlot : ListNode<SlotQueue> {
     Thread* waiter() const { return caller != nullptr ? caller : client; }
 
 private:
-    friend struct FastPathOffsets;
+    friend struct AssemblyOffsets;
     SlotState kept_ = SlotState::free;  // `reserved` while there is a `caller`
 };
 
@@ -203,7 +203,7 @@ public:
 private:
     friend struct TableEnd;
     friend struct ServedEnd;
-    friend struct FastPathOffsets;
+    friend struct AssemblyOffsets;
 
     // Holds the lock with the door shut.
     class SCOPED_LOCK_TYPE Guard {

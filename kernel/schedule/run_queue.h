@@ -74,7 +74,7 @@ public:
     }
 
 private:
-    friend struct FastPathOffsets;
+    friend struct AssemblyOffsets;
     void append(RunQueueNode& node);
     void note_push(RunQueueNode& node);
     void settle() {

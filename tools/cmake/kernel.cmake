@@ -6,23 +6,48 @@
 
 annulus_sources(kernel_sources abi base boot kernel)
 set(kernel_arch "${ANNULUS_ROOT}/kernel/arch/${ANNULUS_ARCH}")
+list(REMOVE_ITEM kernel_sources "${kernel_arch}/offsets.cpp")
 set(linker_script "${kernel_arch}/kernel.ld")
 
-function(annulus_kernel variant)
-    set(name "kernel-${variant}")
-
-    add_library(${name}-objects OBJECT ${kernel_sources})
-    annulus_freestanding(${name}-objects)
+# How the kernel's sources are compiled; `ARGN`: the variant's own flags.
+function(annulus_kernel_options target)
+    annulus_freestanding(${target})
     # "arch/cpu.h" is the chosen architecture's.
-    target_include_directories(${name}-objects PRIVATE "${kernel_arch}/include")
-    target_compile_options(${name}-objects PRIVATE
+    target_include_directories(${target} PRIVATE "${kernel_arch}/include")
+    target_compile_options(${target} PRIVATE
         -fno-pic -mcmodel=kernel -mno-red-zone
         # Backtraces follow frame pointers.
         -fno-omit-frame-pointer
         # Nothing runs constructors of globals: they must be constant-initialised.
         $<$<COMPILE_LANGUAGE:CXX>:-Wglobal-constructors>
         ${ARGN})
+endfunction()
 
+# Makes "generated/offsets.h.S" for the variant's assembly: offsets.cpp, compiled no further than to
+# assembly, says it.
+function(annulus_kernel_offsets name)
+    add_library(${name}-offsets OBJECT "${kernel_arch}/offsets.cpp")
+    annulus_kernel_options(${name}-offsets ${ARGN} -S)
+    set(made "${CMAKE_BINARY_DIR}/kernel/${name}/generated/offsets.h.S")
+    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/kernel/${name}/generated")
+    add_custom_command(OUTPUT "${made}"
+        COMMAND "${ANNULUS_PYTHON}" "${ANNULUS_TOOLS}/offsets.py"
+            "$<TARGET_OBJECTS:${name}-offsets>" "${made}"
+        # Equal text is left alone; its time must still pass the object's.
+        COMMAND "${CMAKE_COMMAND}" -E touch "${made}"
+        DEPENDS "$<TARGET_OBJECTS:${name}-offsets>" "${ANNULUS_TOOLS}/offsets.py"
+        COMMENT "Naming places for the assembly of ${name}" VERBATIM)
+    target_sources(${name}-objects PRIVATE "${made}")
+    set_source_files_properties("${made}" PROPERTIES HEADER_FILE_ONLY ON)
+    target_include_directories(${name}-objects PRIVATE "${CMAKE_BINARY_DIR}/kernel/${name}")
+endfunction()
+
+function(annulus_kernel variant)
+    set(name "kernel-${variant}")
+
+    add_library(${name}-objects OBJECT ${kernel_sources})
+    annulus_kernel_options(${name}-objects ${ARGN})
+    annulus_kernel_offsets(${name} ${ARGN})
     target_precompile_headers(${name}-objects PRIVATE ${ANNULUS_PRECOMPILED})
 
     foreach(pass "${name}-unnamed" "${name}")

@@ -67,6 +67,8 @@ def _problems_of_quoted(path, quoted):
     if quoted == "generated/objects.h":  # the build makes it from abi/, over the runtime
         above = folder not in allowed or "runtime" in allowed[folder] | {folder}
         return None if above else f"{path}: {folder} must not include \"{quoted}\""
+    if quoted == "generated/offsets.h.S":  # of kernel/arch/*/offsets.cpp
+        return None if path.parts[:2] == ("kernel", "arch") else f"{path}: is not the kernel's"
     if resolve(quoted) is None:
         return f"{path}: includes \"{quoted}\", which is not there"
     if folder not in allowed:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The fast paths through the doors, as in semaphore_paths.cpp and set_paths.cpp of the kernel.
+// The fast paths through the doors, as in semaphore_paths.S and set_paths.S of the kernel.
 
 // An exchange, which waits for nobody.
 inline exchange_door(t, at) {

@@ -9,7 +9,7 @@
 // at the                       saved CS or at GS: the word above their frame points to the CPU's
 // area.
 
-#include "kernel/arch/x86_64/offsets.h.S"
+#include "generated/offsets.h.S"
 #include "kernel/arch/x86_64/trap/macros.h.S"
 
 .set msr_gs_base, 0xc0000101

@@ -9,20 +9,17 @@ namespace annulus::arch {
 
 struct TaskStateSegment;
 
-// First member of the kernel's per-CPU structure. Offsets are known to assembly (offsets.h.S);
-// written by arch code when the CPU starts, afterwards only user_rsp changes.
+// First member of the kernel's per-CPU structure, and known to assembly (offsets.cpp); written by
+// arch code when the CPU starts, afterwards only user_rsp changes.
 struct CpuLocal {
-    CpuLocal* self;             // 0: so that GS:0 gives a pointer
-    uint64_t user_rsp;          // 8: scratch of the system call entry
-    uint64_t kernel_stack_top;  // 16: 16-byte aligned; a TrapFrame from user mode ends here
-    uint32_t index;             // 24: 0 is the boot CPU
-    uint32_t apic_id;           // 28
-    TaskStateSegment* tss;      // 32
-    uint64_t reserved;          // 40
+    CpuLocal* self;             // first, so that GS:0 gives a pointer
+    uint64_t user_rsp;          // scratch of the system call entry
+    uint64_t kernel_stack_top;  // 16-byte aligned; a TrapFrame from user mode ends here
+    uint32_t index;             // 0 is the boot CPU
+    uint32_t apic_id;
+    TaskStateSegment* tss;
 };
-
-static_assert(offsetof(CpuLocal, user_rsp) == 8 && offsetof(CpuLocal, kernel_stack_top) == 16 &&
-              offsetof(CpuLocal, index) == 24 && sizeof(CpuLocal) == 48);
+static_assert(offsetof(CpuLocal, self) == 0);
 
 // The running CPU's area. Only in kernel mode.
 inline CpuLocal& this_cpu() {
