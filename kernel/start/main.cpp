@@ -11,6 +11,7 @@
 #include "kernel/panic.h"
 #include "kernel/schedule/scheduler.h"
 #include "kernel/start/first_process.h"
+#include "kernel/start/panic_drill.h"
 
 #include <new>
 
@@ -86,13 +87,16 @@ extern "C" void kernel_main(const BootInfo& info) {
     start_cpu(boot_cpu);
     init_kernel_memory(info);
     Budget::init_root(root_limits(page_allocator().free_pages()));
+    if constexpr (debug_checks) choose_panic(info.command_line);
     const unsigned count = arch::start_other_cpus();
     log("annulus: {} cpu(s), {} MiB free", count, page_allocator().free_pages() / 256);
     start_first_process(info);
+    if constexpr (debug_checks) begin_panic_drill(count);
     schedule();
 }
 
-extern "C" void kernel_cpu_main(unsigned) {
+extern "C" void kernel_cpu_main(unsigned index) {
     start_cpu(this_cpu());
+    if constexpr (debug_checks) join_panic_drill(index);
     schedule();
 }

@@ -63,6 +63,13 @@ class Boots(unittest.TestCase):
     def test_a_panic(self):
         self.assertIn("serial", run(says(good + "panic: no\n", 35))[0])
 
+    def test_a_panic_that_is_expected(self):
+        self.assertEqual(run(says(good + "panic: yes\n", 35), exit="panicked")[0], set())
+        self.assertEqual(run(says(good + "panic: yes\n", 33), exit="panicked")[0], {"powers off"})
+        self.assertEqual(run(says(good, 35), exit="panicked")[0], {"panics once"})
+        self.assertEqual(run(says(good + "panic: 1\npanic: 2\n", 35), exit="panicked")[0],
+                         {"panics once"})
+
     def test_an_unexpected_suite(self):
         self.assertEqual(run(says(good.replace("s.1", "t.1").replace("END s", "END t") + good))[0],
                          {"t"})

@@ -185,6 +185,14 @@ class WithoutTerminal(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
+class Panics(unittest.TestCase):
+    def test_the_status_tells_of_a_panic(self):
+        status, text = said(KERNEL="debug", APPEND="panic=assert", HTTP_PORT="0")
+        self.assertEqual(status, 1, text)
+        self.assertIn("\npanic: the drill", text)
+        self.assertIn("tools/run: the kernel panicked", text)
+
+
 class OnATerminal(unittest.TestCase):
     def test_an_interrupt_key_goes_to_the_shell(self):
         with Terminal() as terminal:

@@ -16,8 +16,9 @@
     best      {name of a counter of the clients: the largest number that its smallest value, over
               all boots in a row, may have}
     timeout   seconds for the boot (120)            exit      "clean" (default), "failed": the
-    repeat    boots in a row (1)                              guest says so, or "serves": is ended
-                                                              when all else has happened
+    repeat    boots in a row (1)                              guest says so, "panicked": once, or
+                                                              "serves": is ended when all else has
+                                                              happened
 """
 
 import dataclasses
@@ -323,8 +324,16 @@ def judge(run, suite):
         suite.counters[name] = number
     for problem in run.said.problems:
         suite.fails("serial", problem)
-    exit_status = {"clean": emulator.status_clean, "failed": emulator.status_failed}
-    wanted = exit_status.get(boot.scenario.get("exit", "clean"))
+    how = boot.scenario.get("exit", "clean")
+    if how == "panicked":
+        panics = len(run.said.panics)
+        suite.check("panics once", None if panics == 1 else f"{panics} reports")
+    else:
+        for panic in run.said.panics:
+            suite.fails("serial", panic)
+    exit_status = {"clean": emulator.status_clean, "failed": emulator.status_failed,
+                   "panicked": emulator.status_panic}
+    wanted = exit_status.get(how)
     if wanted is not None:
         as_wanted = run.problem is None and run.status == wanted
         suite.check("powers off", None if as_wanted else f"QEMU's status is {run.status}")

@@ -23,7 +23,8 @@ _forms = {
     "monitor": re.compile(r"MONITOR (\w+)"),
 }
 # A debug kernel also says when an operation answers an error that its description does not name.
-_problem = re.compile(r"\b(panic|undescribed): ")
+_problem = re.compile(r"\bundescribed: ")
+_panic = re.compile(r"\bpanic: ")
 
 
 @dataclasses.dataclass
@@ -50,6 +51,7 @@ class Transcript:
         self.suites = {}
         self.measurements = []
         self.problems = []
+        self.panics = []
 
     def add(self, line):
         """Takes one line; returns the name of a monitor check when the line asks for one."""
@@ -57,6 +59,8 @@ class Transcript:
         self.lines.append(line)
         if _problem.search(line):
             self.problems.append(line)
+        if _panic.search(line):
+            self.panics.append(line)
         if not line.startswith(("TEST ", "BUDGET ", "MONITOR ")):
             return None
         for form, pattern in _forms.items():

@@ -7,6 +7,7 @@
 #include "arch/cpu.h"
 #include "arch/cpu_local.h"
 #include "arch/power.h"
+#include "arch/smp.h"
 #include "base/format.h"
 #include "kernel/arch/x86_64/cpu/registers.h"
 #include "kernel/arch/x86_64/debug/symbols.h"
@@ -25,6 +26,11 @@ constexpr unsigned backtrace_max = 32;
 
 // The CPU that stops the machine.
 constinit std::atomic<uint32_t> stopper = nobody;
+// How many others have stopped for it.
+constinit std::atomic<uint32_t> stopped = 0;
+
+// About a second. A CPU that takes no interrupt even then is reported and not awaited.
+constexpr unsigned stop_spins_max = 10'000'000;
 
 template <typename... Arguments>
 void print(FormatPattern<std::type_identity_t<Arguments>...> pattern,
@@ -32,6 +38,17 @@ void print(FormatPattern<std::type_identity_t<Arguments>...> pattern,
     char storage[320];
     console_write(format(storage, pattern, arguments...));
     console_write("\n");
+}
+
+// Stops the others, so that none writes into the report. Returns how many have stopped.
+uint32_t stop_others(uint32_t count) {
+    send_nmi_to_others();
+    for (unsigned i = 0; i < stop_spins_max; ++i) {
+        // Relaxed, with the addition in stop_this_cpu(): only the number matters.
+        if (stopped.load(std::memory_order_relaxed) >= count) break;
+        pause();
+    }
+    return stopped.load(std::memory_order_relaxed);
 }
 
 bool on_a_stack(uint64_t address) {
@@ -77,6 +94,11 @@ bool machine_is_stopping() {
     return stopper.load(std::memory_order_relaxed) != nobody;
 }
 
+void stop_this_cpu() {
+    stopped.fetch_add(1, std::memory_order_relaxed);
+    halt_for_ever();
+}
+
 void leave_emulator(uint32_t code) { out32(0xf4, code); }
 
 void stop_with_message(std::string_view message, const TrapFrame* frame) {
@@ -86,15 +108,16 @@ void stop_with_message(std::string_view message, const TrapFrame* frame) {
     // Relaxed: the exchange itself decides who reports.
     if (!stopper.compare_exchange_strong(first, own, std::memory_order_relaxed)) {
         if (first == own) {
-            console_write("panic: another one while stopping\n");
+            console_write("panic again: the report ends here\n");
             leave_emulator(exit_code_panic);
         }
         halt_for_ever();
     }
-    send_nmi_to_others();
+    const uint32_t others = cpu_count() - 1;
+    const uint32_t obeyed = stop_others(others);
     // A line may be half written by a CPU that has just been stopped.
     console_write("\n");
-    print("panic: {} (cpu {})", message, own);
+    print("panic: {} (cpu {}; {} of {} others stopped)", message, own, obeyed, others);
     if (frame) {
         print_registers(*frame);
         print("backtrace:");

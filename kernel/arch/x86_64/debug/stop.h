@@ -9,6 +9,9 @@ namespace annulus::arch {
 // True from the moment a CPU began to stop the machine. Any context.
 bool machine_is_stopping();
 
+// What the non-maskable interrupt of a CPU that stops the machine does to this one.
+[[noreturn]] void stop_this_cpu();
+
 // Leaves the emulator with status 2 * code + 1 when it has an exit device at port 0xf4.
 void leave_emulator(uint32_t code);
 

@@ -78,7 +78,7 @@ void arch_trap_on_own_stack(TrapFrame& frame) {
     // A stopping CPU asks the others to stop this way; any other NMI is ignored: nothing else in
     // the kernel raises one, and a machine's spurious one is no reason to die.
     if (frame.vector == static_cast<uint64_t>(Exception::non_maskable)) {
-        if (machine_is_stopping()) halt_for_ever();
+        if (machine_is_stopping()) stop_this_cpu();
         return;
     }
     kernel::panic_at(frame, "{}: error {x}", name_of(frame.vector), frame.error);

@@ -13,9 +13,10 @@ namespace annulus::arch {
 [[noreturn]] void power_off(bool failed);
 [[noreturn]] void reboot();
 
-// Stops all other CPUs by non-maskable interrupt, writes "panic: " and the message, the registers
-// of `frame` when given, and a backtrace; leaves the emulator through its exit device (status 35),
-// else halts. Takes no lock. A panic within a panic only halts.
+// Stops all other CPUs by non-maskable interrupt, and waits a second for them at most; writes
+// "panic: " and the message, the registers of `frame` when given, and a backtrace; leaves the
+// emulator through its exit device (status 35), else halts. Takes no lock. Of several CPUs one
+// reports and the others halt; a panic within the report ends it.
 [[noreturn]] void stop_with_message(std::string_view message, const TrapFrame* frame = nullptr);
 
 }  // namespace annulus::arch
