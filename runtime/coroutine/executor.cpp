@@ -123,15 +123,6 @@ void Incoming::drop(TakenRequest& taken) {
 
 // What is inlined below is on every request's or event's way.
 
-[[gnu::always_inline]] inline void Requests::arrive(Pending& pending) {
-    WaitQueue::Node* const next = waiting_.pop_front();
-    if (next == nullptr) [[unlikely]]
-        return keep(pending);
-    auto& waiter = *static_cast<Suspended*>(next);
-    waiter.request = &pending;
-    waiter.go_on();
-}
-
 [[gnu::always_inline]] inline void EventSource::arrive(uint64_t value) {
     value_ = value;
     WaitQueue::Node* const next = waiting_.pop_front();
@@ -147,9 +138,17 @@ void Incoming::drop(TakenRequest& taken) {
 [[gnu::always_inline]] inline void Executor::take(const system::Delivery& delivery) {
     Pending& pending = pending_[abi::request_slot(delivery.request)];
     pending.delivery = delivery;
-    if (Requests* requests = place_of(delivery).requests) [[likely]] {
-        return requests->arrive(pending);
-    }
+    const Place& place = place_of(delivery);
+    WaitQueue::Node* const next = place.waiting->pop_front();
+    if (next == nullptr) [[unlikely]]
+        return nobody_waits(place, pending);
+    auto& waiter = *static_cast<Suspended*>(next);
+    waiter.request = &pending;
+    waiter.go_on();
+}
+
+void Executor::nobody_waits(const Place& place, Pending& pending) {
+    if (place.requests != nullptr) return place.requests->keep(pending);
     Incoming(pending).reply(Error::closed);
 }
 
@@ -211,6 +210,7 @@ Requests::~Requests() {
     while (kept_ != nullptr) Incoming(*take_kept()).reply(Error::closed);
     if (place_ == nullptr) return;
     place_->requests = nullptr;
+    place_->waiting = &place_->nobody;
     if (place_->objects == 0) end_place(*place_);
 }
 
@@ -219,6 +219,7 @@ Result<Served> Requests::make_object(abi::Rights rights, uint64_t payer) {
         place_ = new (std::nothrow) Place;
         if (place_ == nullptr) return Error::no_memory;
         place_->requests = this;
+        place_->waiting = &waiting_;
         executor_.places_.push_back(*place_);
     }
     const auto cookie = reinterpret_cast<uint64_t>(place_);

@@ -59,8 +59,10 @@ static_assert(sizeof(Pending) == 128);
 
 // What a cookie names: it stays until its objects have ended, and its Requests.
 struct Place : ListNode<PlaceLink> {
-    Requests* requests = nullptr;  // null: they are gone
+    WaitQueue* waiting = &nobody;  // of the Requests, or of nobody when they are gone
     uint64_t objects = 0;
+    Requests* requests = nullptr;  // null: they are gone
+    WaitQueue nobody;
 };
 
 // A coroutine that waits: in the queue of what it waits for, and maybe for a deadline. It is made
@@ -164,8 +166,7 @@ public:
 private:
     friend class Executor;
     friend class executor_detail::Waiter<Next>;
-    void arrive(executor_detail::Pending& pending);
-    [[gnu::cold]] void keep(executor_detail::Pending& pending);
+    void keep(executor_detail::Pending& pending);
     executor_detail::Pending* take_kept();
     void all_closed();
 
@@ -262,6 +263,8 @@ private:
     void take(const system::Delivery& delivery);
     Result<void> sleep(uint64_t deadline);
     [[gnu::cold]] Result<void> take_other(system::Delivery delivery);
+    [[gnu::cold]] static void nobody_waits(const executor_detail::Place& place,
+                                           executor_detail::Pending& pending);
     static void object_closed(executor_detail::Place& place);
     [[gnu::cold, clang::preserve_most]] void add_deadline(executor_detail::Suspended& who,
                                                           Deadline deadline);
