@@ -13,8 +13,8 @@
 // A close notice comes when no request for its object is queued any more, so a server may forget an
 // object that it was told of.
 // Copies happen only in the client's address space: bytes in before the request is queued, without
-// locks, or by the fast path in the door, if they are few; bytes out as the client's own last step.
-// So a slot being copied belongs to its client.
+// locks; bytes out as the client's own last step; both by the fast paths in the door, if they are
+// few. So a slot being copied belongs to its client.
 // Events. A semaphore set can be bound to a table: its events go to the waiting server threads, or
 // stay in the set, and then `events_ready_` says so. Requests and events alternate when both wait.
 // The set's lock comes before the table's, and every change of `events_ready_` happens under both:
@@ -92,8 +92,8 @@ struct RequestSlot : ListNode<SlotQueue> {
     // Offsets of these are known to assembly.
     uint64_t id = 0;  // of the request in it, or the next one
     // The thread that waits for the answer, while a request is taken that has no room for bytes;
-    // else null. The fast paths change nothing else to take a request into a reserved slot, and to
-    // answer it.
+    // else null. The fast paths change nothing else to take such a request into a reserved slot,
+    // and to answer it.
     Thread* caller = nullptr;
     TableClient* account = nullptr;  // while a request has the slot
     std::byte* block = nullptr;      // the first page of its block, or all of it

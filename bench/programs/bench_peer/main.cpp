@@ -3,7 +3,8 @@
 //
 // With `home`: a Server answers every request for an object that goes to `home`; with `mine` and
 // `yours` beside it all of this is done by tasks of an executor.
-// With `table`: answers every request at once; with `blocks`, too, reads 512 bytes of each before.
+// With `table`: answers every request at once; with `blocks`, too, reads 512 bytes of each before;
+// with the argument `answers` it gives as many bytes as the client has room for.
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
 // With the argument `end`: ends at once. With `fill`: uses 4 MiB, gives a unit of `yours`, sleeps.
@@ -25,6 +26,15 @@ namespace {
     system::Delivery request = system::reply_and_wait(table, 0, {}, abi::deadline_never);
     for (;;) {
         request = system::reply_and_wait(table, request.request, {}, abi::deadline_never);
+    }
+}
+
+[[noreturn]] void serve_answers(abi::Handle table) {
+    system::Delivery request = system::reply_and_wait(table, 0, {}, abi::deadline_never);
+    for (;;) {
+        const system::Reply reply = {
+            .status = {}, .words = {}, .bytes_out = static_cast<uint32_t>(request.capacity_out())};
+        request = system::reply_and_wait(table, request.request, reply, abi::deadline_never);
     }
 }
 
@@ -155,6 +165,7 @@ Result<void> annulus::program_main(Environment& environment) {
     if (wanted == "end") return {};
     if (wanted == "fill") return fill_memory(environment);
     if (auto table = environment.handle<Table>("table"); table.ok()) {
+        if (wanted == "answers") serve_answers(table->value());
         const auto blocks = environment.handle<Memory>("blocks");
         if (!blocks.ok()) serve(table->value());
         const auto process = TRY(environment.handle<Process>(names::process));

@@ -68,6 +68,21 @@ TEST(round_trip_bytes, "a call with 512 bytes stays in its budget, read by the s
     }
 }
 
+TEST(round_trip_answer, "a call whose answer has 512 bytes stays in its budget") {
+    const auto image = MUST(Peer::image(test));
+    const auto blocks = MUST(test.budget().create_memory(1, 0));
+    const auto table = MUST(test.budget().create_table(4, sizeof(half_kib), blocks, 0));
+    const auto object = MUST(table.create_object(7, abi::all_rights, 0));
+    const Grant grants[] = {{"table", table}};
+    const std::string_view arguments[] = {"answers"};
+    const auto child = MUST(Peer::start(test, image, grants, arguments));
+    const system::Buffer buffer{half_kib, 0, sizeof(half_kib)};
+    EXPECT_EQ(system::call_buffer(object.value(), operation, buffer).bytes_out, sizeof(half_kib));
+    measure(test, "3a", "call, and reply with 512 B",
+            [&] { system::call_buffer(object.value(), operation, buffer); });
+    Peer::stop(test, child);
+}
+
 TEST(clock, "reading the time does not enter the kernel") {
     const auto clock = MUST(Clock::open());
     measure(test, "clock", "reading the time", [&] {

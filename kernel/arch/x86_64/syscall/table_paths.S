@@ -2,9 +2,9 @@
 // The fast paths of call and reply_and_wait.
 //
 // They do what kernel/object/table_call.cpp and table_serve.cpp do, for the plain case: no handles,
-// no deadline, no lease, no bytes but a page at most for the server, a server thread that waits
-// (call) or nothing else to serve (reply), nobody more urgent on this CPU. In any other case they
-// change nothing and leave to the C++ code; tests/abi/table runs both.
+// no deadline, no lease, a page of bytes at most each way, a server thread that waits (call) or
+// nothing else to serve (reply), nobody more urgent on this CPU. In any other case they change
+// nothing and leave to the C++ code; tests/abi/table runs both.
 //
 // They go through the table's door (table.h): an exchange with zero, an acquire, takes it; the one
 // store that gives it back is a release, as every store here. While it is closed by them, the list
@@ -16,8 +16,8 @@
 
 .text
 
-// To the running thread's record. `scratch` becomes the user's stack pointer, which no one
-// needs from there on.
+// To the running thread's record. `scratch` becomes the user's stack pointer, which no one needs
+// from there on.
 .macro enter_fast scratch
     movq %rsp, \scratch
     movq %gs:cpu_current, %rsp
@@ -78,8 +78,11 @@
     movq thread_called+recent_object(%rsp), %rdi
     movq object_entrance(%rdi), %r14
     .if \bytes
-    cmpq %rbx, table_short_bytes(%r14)  // no room for an answer, and few enough to copy
-    // in the door
+    movq %rbx, %rax
+    shrq $32, %rax
+    cmpq %rax, table_block(%r14)  // more room than a block: C++ cuts it
+    jb \name\()_slow_found
+    cmpl %ebx, table_short_bytes(%r14)  // few enough to copy in the door
     jb \name\()_slow_found
     cmpq short_buffers_end(%rip), %r15
     ja \name\()_slow_found
@@ -103,14 +106,23 @@
 .endm
 
 // --- call, the rest
-.macro end_call header, header_low, operation, server, one, one_low, two
+// With `room` for an answer's bytes the slot becomes as C++ leaves it, with rbx and r15 the buffer;
+// without it names the thread that waits, and nothing else says that the request is taken.
+.macro end_call header, header_low, operation, server, one, one_low, two, room
     leal 0x100(\header), \one_low
     movl \one_low, thread_next_hops(\server)
     orq \operation, \header
     orq thread_called+recent_rights(%rsp), \header
     // Into the server thread's slot.
     movq thread_slot(\server), \one
+    .if \room
+    movq %rsp, slot_client(\one)
+    movq %rbx, slot_lengths(\one)
+    movb $state_taken, slot_state(\one)
+    movq %r15, thread_message+message_r15(%rsp)
+    .else
     movq %rsp, slot_caller(\one)
+    .endif
     movq object_client(%rdi), \two
     movq \two, slot_account(\one)
     incl client_held(\two)
@@ -177,18 +189,18 @@ fast_call:
     jnz call_flags
     enter_fast %rbp
     begin_call call, %rbx, %ebx, 0
-    end_call %rbx, %ebx, %rsi, %rcx, %r11, %r11d, %rax
+    end_call %rbx, %ebx, %rsi, %rcx, %r11, %r11d, %rax, 0
     xorl %ebp, %ebp
     orq $-1, %r14
     xorl %eax, %eax
     switch_with_message
     leave_call call
 
-// --- call with bytes for the server, at most what its table copies in the door
-// The bytes go straight to the block of the server thread's slot. A fault leaves all as it
-// was: the general way copies them again, and finds what is wrong or brings in the page.
-// Free: rax rcx r11 rbp r14. The other flags are tested here, where they cost others
-// nothing.
+// --- call with bytes for the server, at most what its table copies in the door, or room for its
+// answer's
+// The bytes go straight to the block of the server thread's slot. A fault leaves all as it was: the
+// general way copies them again, and finds what is wrong or brings in the page.
+// Free: rax rcx r11 rbp r14. The other flags are tested here, where they cost others nothing.
 .balign 16
 call_flags:
     movabsq $call_not_bytes, %rbp
@@ -198,6 +210,8 @@ call_flags:
     begin_call bytes, %rbp, %ebp, 1
     movl %esi, %eax  // the operation without its flag
     movq %rcx, %r11
+    testl %ebx, %ebx
+    jz bytes_copied
     movq thread_slot(%rcx), %rdi
     movq slot_block(%rdi), %rdi
     movq %r15, %rsi
@@ -214,11 +228,19 @@ bytes_rest:
     smap_instruction clac
     movq %gs:cpu_current, %rsp
     movq thread_called+recent_object(%rsp), %rdi
-    end_call %rbp, %ebp, %rax, %r11, %rcx, %ecx, %rsi
+bytes_copied:
+    movq %rbx, %rcx
+    shrq $32, %rcx
+    jnz bytes_with_room
+    end_call %rbp, %ebp, %rax, %r11, %rcx, %ecx, %rsi, 0
+bytes_delivered:
     xchgq %rbx, %rbp  // the header, and the lengths
     orq $-1, %r14
     xorl %eax, %eax
     switch_with_message
+bytes_with_room:
+    end_call %rbp, %ebp, %rax, %r11, %rcx, %ecx, %rsi, 1
+    jmp bytes_delivered
 bytes_fault:
     smap_instruction clac
     movq %gs:cpu_current, %rsp
@@ -239,47 +261,52 @@ short_buffers_end:
     .quad buffer_last
 .popsection
 
-// --- reply_and_wait without a deadline, bytes, moved handles or flags
-// Free: rax rcx r11 rbp r14; rbx is zero.
-.balign 16
-fast_reply:
-    testq %rbx, %rbx
-    jnz slow_call_number
+// --- reply_and_wait, up to the request that is answered
+// Leaves the table in r14, the list behind its door in rax and the slot in r11.
+.macro begin_reply name, no_request
     enter_fast %r14
-    recent_target thread_served, %rcx, reply_find
+    recent_target thread_served, %rcx, \name\()_find
     movq thread_served+recent_object(%rsp), %r14
-reply_found:
+\name\()_found:
     // Through the door; beyond it a list of waiting threads, maybe empty.
     xorl %eax, %eax
     xchgq %rax, table_door(%r14)
     testq %rax, %rax
-    jz reply_slow
-    // The request: in the slot of the one taken last, and its client waits.
+    jz \name\()_slow
+    // The request: in the slot of the one taken last.
     movq thread_slot(%rsp), %r11
     cmpq slot_id(%r11), %rsi
-    jne reply_nothing
-    movq slot_caller(%r11), %rcx
-    testq %rcx, %rcx
-    jz reply_undo
-    cmpb $0, thread_slow_reasons(%rcx)
-    jne reply_undo
+    jne \no_request
+.endm
+
+// --- reply_and_wait, whether to switch to the client in `client`. Destroys rdi.
+.macro check_client name, client
+    cmpb $0, thread_slow_reasons(\client)
+    jne \name\()_undo
     cmpq $0, %gs:cpu_ready
-    jne reply_ready
-reply_first:
-    // The request is over: its slot is this thread's for the next one.
+    jne \name\()_ready
+\name\()_first:
+.endm
+
+// --- reply_and_wait, the end of the request: its slot is this thread's for the next one. `zero` is
+// 0. Destroys rdi.
+.macro end_request client, zero
     movq slot_account(%r11), %rdi
     decl client_held(%rdi)
     incl table_room(%r14)
-    movq %rbx, slot_caller(%r11)
     addq $request_epoch, slot_id(%r11)
-    movq %rbx, thread_request(%rcx)
-    // To the front of the waiting threads, and out of the door: a release.
+    movq \zero, thread_request(\client)
+.endm
+
+// --- reply_and_wait, the wait for the next request, and the way to the client
+// To the front of the waiting threads, and out of the door: a release.
+.macro end_reply name, client
     movq %rax, thread_next_waiting(%rsp)
     testq %rax, %rax
-    js reply_second
-reply_listed:
+    js \name\()_second
+\name\()_listed:
     movq %rsp, table_door(%r14)
-    movq %rcx, %rsp
+    movq \client, %rsp
     movq %r15, %rax
     xorl %esi, %esi
     xorl %edi, %edi
@@ -287,34 +314,111 @@ reply_listed:
     xorl %r14d, %r14d
     xorl %r15d, %r15d
     switch_with_message
+\name\()_second:
+    movq %rsp, thread_previous_waiting(%rax)
+    jmp \name\()_listed
+.endm
+
+// --- reply_and_wait, where it is not plain
+.macro leave_reply name, client
+\name\()_ready:
+    bsrq %gs:cpu_ready, %rdi
+    cmpb thread_priority(\client), %dil
+    jb \name\()_first
+    ja \name\()_undo_found
+    cmpq $0, %gs:cpu_slice_end
+    jne \name\()_first
+\name\()_undo_found:
+    movq thread_served+recent_handle(%rsp), %rdi
+\name\()_undo:
+    movq %rax, table_door(%r14)
+\name\()_slow:
+    movl $0x1001, %eax
+    jmp slow_entry
+\name\()_find:
+    find_target thread_served, $type_table, \name\()_slow
+    btl $16, %r11d  // the right to serve
+    jnc \name\()_slow
+    // Among the table's servers already; and so its slot, if it has one, is this table's.
+    cmpq %rax, thread_serving(%rsp)
+    jne \name\()_slow
+    remember_target thread_served
+    movq %rax, %r14
+    jmp \name\()_found
+.endm
+
+// --- reply_and_wait without a deadline, bytes, moved handles or flags
+// Free: rax rcx r11 rbp r14; rbx is zero.
+.balign 16
+fast_reply:
+    testq %rbx, %rbx
+    jnz reply_flags
+    begin_reply reply, reply_nothing
+    movq slot_caller(%r11), %rcx
+    testq %rcx, %rcx
+    jz reply_undo
+    check_client reply, %rcx
+    movq %rbx, slot_caller(%r11)
+    end_request %rcx, %rbx
+    end_reply reply, %rcx
 
 switch_to_message:
     switch_with_message
-reply_second:
-    movq %rsp, thread_previous_waiting(%rax)
-    jmp reply_listed
-reply_ready:
-    bsrq %gs:cpu_ready, %rdi
-    cmpb thread_priority(%rcx), %dil
-    jb reply_first
-    ja reply_undo_found
-    cmpq $0, %gs:cpu_slice_end
-    jne reply_first
-reply_undo_found:
-    movq thread_served+recent_handle(%rsp), %rdi
-reply_undo:
-    movq %rax, table_door(%r14)
-reply_slow:
-    movl $0x1001, %eax
-    jmp slow_entry
-reply_find:
-    find_target thread_served, $type_table, reply_slow
-    btl $16, %r11d  // the right to serve
-    jnc reply_slow
-    // Among the table's servers already; and so its slot, if it has one, is this table's.
-    cmpq %rax, thread_serving(%rsp)
-    jne reply_slow
-    remember_target thread_served
-    movq %rax, %r14
 
-    jmp reply_found
+    leave_reply reply, %rcx
+
+// --- reply_and_wait with a page of bytes at most, which the client has room for
+// They are copied in the door, with the client's page table loaded. A fault leaves all as it was:
+// the general way copies them as the client's own last step, and brings in the page.
+// Free: rax rcx r11 rbp, and without a deadline r14.
+.balign 16
+reply_flags:
+    movq %rbx, %rbp
+    shrq $32, %rbp  // moved handles and flags
+    jnz slow_call_number
+    begin_reply answer, answer_undo
+    cmpq %rbx, table_short_bytes(%r14)
+    jb answer_undo
+    cmpb $state_taken, slot_state(%r11)
+    jne answer_undo
+    cmpl %ebx, slot_lengths+4(%r11)  // the room
+    jb answer_undo
+    movq slot_client(%r11), %rbp
+    movq thread_message+message_r15(%rbp), %rcx
+    cmpq short_buffers_end(%rip), %rcx
+    ja answer_undo
+    check_client answer, %rbp
+    movq %rcx, %rdi
+    movq slot_block(%r11), %rsi
+    load_page_table %rbp, %rcx
+    movq %gs:cpu_kernel_stack_top, %rsp  // for a fault
+    movl %ebx, %ecx
+    shrl $3, %ecx
+    smap_instruction stac
+answer_words:
+    rep movsq
+    movl %ebx, %ecx
+    andl $7, %ecx
+answer_rest:
+    rep movsb
+    smap_instruction clac
+    movq %gs:cpu_current, %rsp
+    xorl %ecx, %ecx
+    movb $state_reserved, slot_state(%r11)
+    movq %rcx, slot_client(%r11)
+    movq %rcx, slot_lengths(%r11)
+    end_request %rbp, %rcx
+    end_reply answer, %rbp
+answer_fault:
+    smap_instruction clac
+    movq %gs:cpu_current, %rsp
+    load_page_table %rsp, %rcx
+    movq slot_id(%r11), %rsi
+    jmp answer_undo_found
+    leave_reply answer, %rbp
+
+.pushsection .exception_table, "a"
+.balign 8
+    .quad answer_words, answer_fault, 0
+    .quad answer_rest, answer_fault, 0
+.popsection
