@@ -215,6 +215,18 @@ Semaphore::State Semaphore::state() {
     return {value_locked(), memory_ ? memory_->id() : 0, offset_};
 }
 
+// Grants the wait if it can still be granted; what its record was, so `waiting` or `arming` if so.
+static WaitRecord claim(Thread& thread, WaitRecord granted) {
+    WaitRecord seen = thread.wait_record.load(std::memory_order_relaxed);
+    while (seen == WaitRecord::waiting || seen == WaitRecord::arming) {
+        // Acquire-release: the winner sees the thread's complete state and publishes the grant.
+        if (thread.wait_record.compare_exchange_strong(seen, granted, std::memory_order_acq_rel)) {
+            break;
+        }
+    }
+    return seen;
+}
+
 // The first waiter that is still waiting, granted and out of the queue. Links of waits that ended
 // otherwise are dropped on the way: their record decides.
 // Links of threads that were granted through another semaphore are skipped, chunk_items of them at
@@ -224,22 +236,16 @@ Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
         WaitLink* link = queue_.pop_front();
         if (link == nullptr) break;
         Thread& thread = *link->thread;
-        const WaitRecord granted = granted_through(link->index);
-        link->semaphore.store(nullptr, std::memory_order_release);
-        WaitRecord seen = thread.wait_record.load(std::memory_order_relaxed);
-        while (seen == WaitRecord::waiting || seen == WaitRecord::arming) {
-            // Acquire-release: the winner sees the thread's complete state and publishes the grant.
-            if (!thread.wait_record.compare_exchange_strong(seen, granted,
-                                                            std::memory_order_acq_rel)) {
-                continue;
-            }
-            const bool asleep = seen == WaitRecord::waiting;
-            if (asleep) {
-                thread.granted_value = value;
-                thread.message.rdx = value;  // for one that came through the door
-            }
-            return {&thread, asleep};
+        const WaitRecord before = claim(thread, granted_through(link->index));
+        const bool asleep = before == WaitRecord::waiting;
+        if (asleep) {
+            thread.granted_value = value;
+            thread.message.rdx = value;  // for one that came through the door
         }
+        // Only now: a thread that reads null without the lock may begin another wait at once, and
+        // would be granted that one. Release: pairs with the acquire of unqueue_all().
+        link->semaphore.store(nullptr, std::memory_order_release);
+        if (asleep || before == WaitRecord::arming) return {&thread, asleep};
     }
     return {nullptr, false};
 }

@@ -140,14 +140,14 @@ Thread* SemaphoreSet::grant_locked(const SetEventTaken& event) {
     if (table_ != nullptr) return table_->grant_event(event);
     while (WaitLink* link = queue_.pop_front()) {
         Thread& thread = *link->thread;
-        // Release: pairs with the acquire of a canceller, who then leaves the link alone.
-        thread.waits_on_set.store(nullptr, std::memory_order_release);
         WaitRecord waiting = WaitRecord::waiting;
         // Acquire-release: the winner sees the thread's complete state and publishes the event.
-        if (!thread.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                        std::memory_order_acq_rel)) {
-            continue;
-        }
+        const bool won = thread.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
+                                                                    std::memory_order_acq_rel);
+        // Release: pairs with the acquire of a canceller, who then leaves the link alone. Only now:
+        // it may begin another wait at once, which would be granted.
+        thread.waits_on_set.store(nullptr, std::memory_order_release);
+        if (!won) continue;
         give_set_event(thread, event);
         return &thread;
     }
@@ -325,10 +325,12 @@ struct SetEnd {
             SemaphoreSet::Guard guard(set);
             if (WaitLink* link = set.queue_.pop_front()) {
                 Thread& thread = *link->thread;
-                thread.waits_on_set.store(nullptr, std::memory_order_release);
                 WaitRecord waiting = WaitRecord::waiting;
-                if (thread.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                               std::memory_order_acq_rel)) {
+                const bool won = thread.wait_record.compare_exchange_strong(
+                    waiting, WaitRecord::granted, std::memory_order_acq_rel);
+                thread.waits_on_set.store(nullptr,
+                                          std::memory_order_release);  // as in grant_locked
+                if (won) {
                     woken = &thread;
                     thread.message.rax = Status(Error::closed).bits;
                     thread.resume = Resume::status;

@@ -7,6 +7,8 @@
 //    whoever changed the record owes it exactly one ready().
 // 3. Before the thread leaves the kernel it unlinks what is left of its links, each under its
 //    semaphore's lock, and recomputes K there. A signal skips (and pops) links of dead records.
+// 4. A link that it reads to be in no queue any more it leaves alone, without a lock. So whoever
+//    pops a link says so only after the record was looked at.
 
 inline wait_any(t) {
     atomic {
@@ -42,7 +44,7 @@ inline wait_any(t) {
               fi;
               release(t, LOCK(i))
           }
-       :: v == 0 -> atomic { queue[i]!t; release(t, LOCK(i)) }
+       :: v == 0 -> atomic { queue[i]!t; LINK(t, i); release(t, LOCK(i)) }
        fi;
        atomic { v = 0; i++ }
     :: i == SEMAPHORES || result != PENDING -> break

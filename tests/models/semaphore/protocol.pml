@@ -37,6 +37,18 @@ byte waits_on[THREADS];       // bit s: waits on semaphore s
 byte made[SEMAPHORES];        // units signalled
 byte taken[SEMAPHORES];       // units that a wait returned
 
+// WaitLink::semaphore, which a waiter reads without a lock: bit s, its link stands in queue s.
+// Modelled where wait_any is; elsewhere a pop is one step with the claim.
+#ifdef LINKS_ARE_READ
+byte stands[THREADS];
+#define LINKED(t, s) ((stands[t] >> s) & 1)
+#define LINK(t, s) stands[t] = stands[t] | (1 << s)
+#define UNLINKED(t, s) stands[t] = stands[t] & (255 - (1 << s))
+#else
+#define LINKED(t, s) true
+#define LINK(t, s) skip
+#endif
+
 #define KEEP(s) ((len(queue[s]) > 0 || member[s] != 0) -> K : 0)
 
 #ifdef BINARY
@@ -142,7 +154,8 @@ inline kernel_wait(t, s) {
 #endif
            record[t] = WAIT;
            waits_on[t] = 1 << s;
-           queue[s]!t
+           queue[s]!t;
+           LINK(t, s)
         fi;
         release(t, LOCK(s));
         v = 0
@@ -222,6 +235,24 @@ inline kernel_signal(t, s) {
            fi;
            w = 0
        }
+#elif defined(LINKS_ARE_READ)
+       // The waiter may see that it is unlinked only when its record was looked at: it would begin
+       // another wait, and be granted that.
+       atomic {
+           queue[s]?l;
+           skipped++;
+#ifdef MUTANT_POP_UNLINKS_FIRST
+           UNLINKED(l, s);
+#endif
+           i = l
+       }
+       atomic {
+           if
+           :: record[l] == WAIT -> record[l] = GRANTED; granter[l] = s
+           :: else -> l = NONE
+           fi
+       }
+       atomic { UNLINKED(i, s); i = 0 }
 #else
        atomic {
            queue[s]?l;
@@ -333,10 +364,17 @@ inline expire_claim(t, victim) {
 // Takes the thread's own link off semaphore s, if a signal has not popped it already, and
 // recomputes K. K may be clear by then, so this is a locked instruction, never a store.
 inline unlink(t, s) {
+    if
+    :: !LINKED(t, s)
+    :: LINKED(t, s) ->
     atomic {
         acquire(t, LOCK(s));
         if
-        :: queue[s]??[eval(t)] -> queue[s]??eval(t)
+        :: queue[s]??[eval(t)] ->
+           queue[s]??eval(t)
+#ifdef LINKS_ARE_READ
+           ; UNLINKED(t, s)
+#endif
         :: else
         fi;
 #ifdef MUTANT_UNLINK_PLAIN_STORE
@@ -355,4 +393,5 @@ inline unlink(t, s) {
     :: KEEP(s) != 0 -> release(t, LOCK(s))
     fi
 #endif
+    fi
 }

@@ -13,11 +13,13 @@
 #define THREADS 5
 #define CLAIM_ONLY
 #elif defined(CONFIGURATION_ANY)
+#define LINKS_ARE_READ
 #define THREADS 5
 #define CLAIM_ONLY
 #define SEMAPHORES 2
 #define SKIP_LIMIT 1
 #elif defined(CONFIGURATION_ANY_SKIP)
+#define LINKS_ARE_READ
 #define THREADS 4
 #define SEMAPHORES 2
 #define SKIP_LIMIT 1
