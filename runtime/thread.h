@@ -28,17 +28,28 @@ struct ThreadOptions {
 
 namespace thread_detail {
 
-// A stack; thread-local storage and control block lie at its top.
+// How many stacks of the default size a program keeps for its next threads. They stay mapped, and
+// its budget pays for the pages that were used.
+inline constexpr unsigned kept_stacks_max = 4;
+
+// A stack, with the semaphore that tells that its thread is off it; thread-local storage and
+// control block lie at its top.
 class Stack {
 public:
+    // One that was kept, or a new one.
     static Result<Stack> create(size_t pages);
     Stack(Stack&& other)
         : begin_(std::exchange(other.begin_, 0)),
           size_(other.size_),
           top_(other.top_),
-          control_(other.control_) {}
+          control_(other.control_),
+          ended_(std::move(other.ended_)) {}
     Stack& operator=(Stack&&) = delete;
-    ~Stack();  // unmaps: no thread may be on it
+    // Keeps it for the next thread, or unmaps it: no thread may be on it, nor signal ended() later.
+    ~Stack();
+
+    // Has no units until the thread has left user mode for ever; made when it is first asked for.
+    Result<SemaphoreReference> ended();
 
     // Takes `bytes` from the top, at a multiple of `alignment`; null if there is no room for them
     // beside half a page of frames.
@@ -52,11 +63,13 @@ public:
     uint64_t control() const { return control_; }
 
 private:
-    Stack(uint64_t begin, uint64_t size) : begin_(begin), size_(size) {}
+    Stack(uint64_t begin, uint64_t size);
+    bool keep();
     uint64_t begin_;
     uint64_t size_;
-    uint64_t top_ = 0;
-    uint64_t control_ = 0;
+    uint64_t top_;
+    uint64_t control_;
+    Semaphore ended_;
 };
 
 using Entry = void (*)(void* argument);
@@ -82,11 +95,11 @@ public:
 private:
     friend Result<RunningThread> start_on_stack(thread_detail::Stack&, thread_detail::Entry, void*,
                                                 const ThreadOptions&);
-    RunningThread(thread_detail::Stack stack, Semaphore ended, Thread thread)
-        : stack_(std::move(stack)), ended_(std::move(ended)), thread_(std::move(thread)) {}
+    RunningThread(thread_detail::Stack stack, SemaphoreReference ended, Thread thread)
+        : stack_(std::move(stack)), ended_(ended), thread_(std::move(thread)) {}
 
     thread_detail::Stack stack_;
-    Semaphore ended_;  // one unit when it has left user mode
+    SemaphoreReference ended_;  // the stack's; one unit when it has left user mode
     Thread thread_;
 };
 

@@ -76,6 +76,47 @@ TEST(thread_stacks_return, "a joined thread leaves nothing in the budget's accou
     for (unsigned i = 0; i < abi::resource_count; ++i) EXPECT_EQ(after.used[i], before.used[i]);
 }
 
+TEST(thread_storage_again, "a thread on a kept stack has thread-local variables of its own, too") {
+    uint64_t wrong = 0;
+    uint64_t stacks = 0;
+    uint64_t last = 0;
+    for (int i = 0; i < 8; ++i) {
+        auto thread = MUST(start_thread([&] {
+            wrong += own != 7;
+            own = 1000;
+            const auto here = reinterpret_cast<uint64_t>(&own);
+            stacks += here != last;
+            last = here;
+        }));
+        EXPECT_OK(thread.join());
+    }
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_EQ(stacks, 1u);
+}
+
+TEST(stacks_kept, "of the stacks of many threads at once a program keeps four") {
+    constexpr unsigned many = 12;
+    constexpr auto pages = static_cast<unsigned>(abi::Resource::pages);
+    uint64_t kept = 0;
+    for (int round = 0; round < 3; ++round) {
+        auto go = MUST(CountingSemaphore::create(0));
+        std::unique_ptr<RunningThread> threads[many];
+        for (auto& thread : threads) {
+            thread = std::make_unique<RunningThread>(
+                MUST(start_thread([&go] { static_cast<void>(go.down()); })));
+        }
+        const uint64_t most = MUST(test.budget().get_ledger()).used[pages];
+        for (unsigned i = 0; i < many; ++i) EXPECT_OK(go.up());
+        for (auto& thread : threads) thread.reset();
+        const uint64_t left = MUST(test.budget().get_ledger()).used[pages];
+        // Each of the others gave a page at least back.
+        EXPECT(left + many - thread_detail::kept_stacks_max <= most);
+        // A later round leaves what the first one left.
+        if (round > 0) EXPECT_EQ(left, kept);
+        kept = left;
+    }
+}
+
 TEST(join_deadline, "joining a thread that still runs times out") {
     auto go = MUST(CountingSemaphore::create(0));
     auto thread = MUST(start_thread([&go] { static_cast<void>(go.down()); }));
