@@ -61,6 +61,10 @@ Result<Owned<Connection>> Listener::accept(Deadline deadline, Channel peer) cons
     return Owned<Connection>(answer.words[0]);
 }
 
+Result<abi::ListenerState> Listener::state(Deadline deadline) const {
+    return read_record<abi::ListenerState>(value(), deadline);
+}
+
 Result<abi::NetworkState> Network::state(Deadline deadline) const {
     return read_record<abi::NetworkState>(value(), deadline);
 }

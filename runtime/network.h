@@ -41,6 +41,7 @@ public:
     // empty, moves to the network; on an error it may be gone.
     Result<Owned<Connection>> accept(Deadline deadline = Deadline::never(),
                                      Channel peer = {}) const;
+    Result<abi::ListenerState> state(Deadline deadline = Deadline::never()) const;
 };
 
 // Names the network, or a prefix of its paths. Does not own the handle.

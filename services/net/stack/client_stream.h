@@ -4,6 +4,7 @@
 #pragma once
 
 #include "channel/byte_stream.h"
+#include "services/net/stack/accounts.h"
 
 namespace annulus::net {
 
@@ -47,6 +48,9 @@ public:
     // From now on `user` is told when the client rings; null: nobody is.
     void set_user(StreamUser* user) { user_ = user; }
 
+    // Whom it counts for from now on.
+    void set_place(Place place) { place_ = std::move(place); }
+
 protected:
     // `memory` holds `geometry`, which was checked.
     ClientStream(UntrustedBytes memory, channel::Geometry geometry, channel::Side side)
@@ -61,6 +65,7 @@ protected:
 private:
     Pair pair_;
     StreamUser* user_ = nullptr;
+    Place place_;
 };
 
 }  // namespace annulus::net

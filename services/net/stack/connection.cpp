@@ -24,7 +24,7 @@ Connection& object(void* self) { return *static_cast<Connection*>(self); }
 }  // namespace
 
 Connection::~Connection() {
-    if (listed_) owner_.remove(*this, SocketKind::connection);
+    if (listed_) owner_.remove(*this, Kind::connection);
 }
 
 // Null: there are too many, or no memory.
@@ -33,7 +33,7 @@ std::unique_ptr<Connection, void (*)(Connection*)> Connection::make(SocketOwner&
     std::unique_ptr<Connection, void (*)(Connection*)> made(new (std::nothrow) Connection(owner),
                                                             destroy);
     if (made == nullptr) return made;
-    if (owner.add(*made, SocketKind::connection) != Error::ok) {
+    if (owner.add(*made, Kind::connection) != Error::ok) {
         made.reset();
     } else {
         made->listed_ = true;
@@ -62,8 +62,18 @@ Connection* Connection::accepted(SocketOwner& owner, tcp_pcb* pcb, Backlog& back
 }
 
 Error Connection::hand_out(uint64_t request, std::unique_ptr<ClientStream> stream) {
-    const Error error = owner_.admit(*this, SocketKind::connection, request);
+    const Error error = owner_.admit(*this, Kind::connection, request);
     if (error != Error::ok) return error;
+    if (stream != nullptr) {
+        // It counted for the listener's client.
+        stream->set_place({});
+        auto place = owner_.place_for_stream(*this);
+        if (!place.ok()) {
+            owner_.dismiss(*this, Kind::connection);
+            return place.error();
+        }
+        stream->set_place(std::move(place).value());
+    }
     backlog_ = nullptr;
     if (pcb_ != nullptr) tcp_backlog_accepted(pcb_);
     if (stream != nullptr) take_stream(std::move(stream));
@@ -72,16 +82,16 @@ Error Connection::hand_out(uint64_t request, std::unique_ptr<ClientStream> strea
 
 Outcome Connection::start_connect(SocketOwner& owner, const Call& call, std::string_view host,
                                   uint16_t port) {
+    auto made = make(owner);
+    if (made == nullptr) return Error::limit;
+    const Error error = owner.admit(*made, Kind::connection, call.id);
+    if (error != Error::ok) return error;
     std::unique_ptr<ClientStream> stream;
     if (call.brought != nullptr) {
-        auto taken = call.brought->take();
+        auto taken = take_channel(owner, *made, *call.brought);
         if (!taken.ok()) return taken.status();
         stream = std::move(taken).value();
     }
-    auto made = make(owner);
-    if (made == nullptr) return Error::limit;
-    const Error error = owner.admit(*made, SocketKind::connection, call.id);
-    if (error != Error::ok) return error;
     made->port_ = port;
     made->opens_.add(call, call.bytes.size(), std::move(stream));
     owner.note_deadline(call.deadline);
@@ -211,6 +221,8 @@ Outcome Connection::write(const Call& call) {
 
 // Hands lwIP as many bytes as it has room for; answers how many.
 size_t Connection::send_some(std::span<const std::byte> bytes) {
+    // The client has its share of lwIP's memory.
+    if (!owner_.may_send(*this, tcp_sndqueuelen(pcb_))) return 0;
     size_t count = std::min<size_t>(bytes.size(), tcp_sndbuf(pcb_));
     // A trickle of small segments would cost more than waiting for room.
     if (count < bytes.size() && count < TCP_MSS) return 0;
@@ -224,6 +236,7 @@ size_t Connection::send_some(std::span<const std::byte> bytes) {
         if (error != ERR_MEM) return 0;
         count /= 2;
     }
+    owner_.note_blocks(*this, tcp_sndqueuelen(pcb_));
     unacknowledged_ += count;
     return count;
 }
@@ -365,8 +378,9 @@ err_t Connection::received(void* self, tcp_pcb* pcb, pbuf* packet, err_t /*error
     return ERR_OK;
 }
 
-err_t Connection::sent(void* self, tcp_pcb* /*pcb*/, u16_t bytes) {
+err_t Connection::sent(void* self, tcp_pcb* pcb, u16_t bytes) {
     Connection& connection = object(self);
+    connection.owner_.note_blocks(connection, tcp_sndqueuelen(pcb));
     connection.unacknowledged_ -= std::min<size_t>(bytes, connection.unacknowledged_);
     connection.answer_writes();
     connection.answer_syncs();
@@ -378,6 +392,7 @@ err_t Connection::sent(void* self, tcp_pcb* /*pcb*/, u16_t bytes) {
 void Connection::failed(void* self, err_t error) {
     Connection& connection = object(self);
     connection.pcb_ = nullptr;
+    connection.owner_.note_blocks(connection, 0);
     if (!connection.opens_.empty()) {
         connection.finish_connect(error == ERR_RST ? Error::refused : Error::timed_out);
         return;
@@ -407,6 +422,7 @@ void Connection::detach(bool abort) {
     if (pcb_ == nullptr) return;
     tcp_pcb* const pcb = pcb_;
     pcb_ = nullptr;
+    owner_.note_blocks(*this, 0);
     tcp_arg(pcb, nullptr);
     tcp_recv(pcb, nullptr);
     tcp_sent(pcb, nullptr);

@@ -31,7 +31,7 @@ Outcome Connection::share(const Call& call) {
     if (call.brought == nullptr) return Status(Error::bad_argument, 0);
     if (stream_ != nullptr || !reads_.empty() || !writes_.empty()) return Error::busy;
     if (pcb_ == nullptr) return reason();
-    auto stream = call.brought->take();
+    auto stream = take_channel(owner_, *this, *call.brought);
     if (!stream.ok()) return stream.status();
     take_stream(std::move(stream).value());
     return Outcome();

@@ -10,14 +10,14 @@ namespace annulus::net {
 
 Datagrams::~Datagrams() {
     if (pcb_ != nullptr) udp_remove(pcb_);
-    if (listed_) owner_.remove(*this, SocketKind::datagrams);
+    if (listed_) owner_.remove(*this, Kind::datagrams);
 }
 
 Error Datagrams::create(SocketOwner& owner, std::string_view host, uint16_t port,
                         Datagrams*& socket) {
     auto* made = new (std::nothrow) Datagrams(owner);
     if (made == nullptr) return Error::no_memory;
-    Error error = owner.add(*made, SocketKind::datagrams);
+    Error error = owner.add(*made, Kind::datagrams);
     made->listed_ = error == Error::ok;
     if (error == Error::ok) error = made->open(host, port);
     if (error != Error::ok) {

@@ -7,13 +7,13 @@
 namespace annulus::net {
 
 Listener::~Listener() {
-    if (listed_) owner_.remove(*this, SocketKind::listener);
+    if (listed_) owner_.remove(*this, Kind::listener);
 }
 
 Error Listener::create(SocketOwner& owner, uint16_t port, Listener*& listener) {
     auto* made = new (std::nothrow) Listener(owner, port);
     if (made == nullptr) return Error::no_memory;
-    Error error = owner.add(*made, SocketKind::listener);
+    Error error = owner.add(*made, Kind::listener);
     made->listed_ = error == Error::ok;
     if (error == Error::ok) error = made->listen();
     if (error != Error::ok) {
@@ -61,7 +61,7 @@ Outcome Listener::handle(const Call& call) {
         if (accepts_.full()) return Error::limit;
         std::unique_ptr<ClientStream> stream;
         if (call.brought != nullptr) {
-            auto taken = call.brought->take();
+            auto taken = take_channel(owner_, *this, *call.brought);
             if (!taken.ok()) return taken.status();
             stream = std::move(taken).value();
         }

@@ -15,10 +15,6 @@
 namespace annulus::net {
 namespace {
 
-constexpr unsigned most_of_kind[socket_kinds] = {abi::net_connections_max, abi::net_listeners_max,
-                                                 abi::net_datagram_sockets_max,
-                                                 abi::net_prefixes_max};
-
 // When a write found lwIP's memory full it is tried again after so long, in nanoseconds.
 constexpr uint64_t retry_interval = 10'000'000;
 constexpr uint64_t per_millisecond = 1'000'000;
@@ -87,54 +83,59 @@ uint64_t Network::next_turn() const {
     return next;
 }
 
-Error Network::add(Socket& socket, SocketKind kind) {
-    unsigned& count = counts_[static_cast<size_t>(kind)];
-    if (count == most_of_kind[static_cast<size_t>(kind)]) return Error::limit;
-    count++;
+Error Network::add(Socket& socket, Kind kind) {
+    if (accounts_.none_left(kind)) return Error::limit;
+    accounts_.add(kind);
     sockets_.push_back(socket);
     return Error::ok;
 }
 
-void Network::remove(Socket& socket, SocketKind kind) {
-    counts_[static_cast<size_t>(kind)]--;
-    if (socket.client_.has_value()) {
-        Account& account = *find_account(*socket.client_);
-        account.of_kind[static_cast<size_t>(kind)]--;
-        account.sockets--;
-    }
+void Network::remove(Socket& socket, Kind kind) {
+    dismiss(socket, kind);
+    accounts_.remove(kind);
     IntrusiveList<Socket, SocketLink>::remove(socket);
     if (IntrusiveList<Socket, WorkLink>::is_linked(socket)) {
         IntrusiveList<Socket, WorkLink>::remove(socket);
     }
 }
 
-// The client's, or a free one: there is always one, or the other.
-Network::Account* Network::find_account(uint64_t client) {
-    Account* free = nullptr;
-    for (Account& account : accounts_) {
-        if (account.sockets == 0) {
-            if (free == nullptr) free = &account;
-        } else if (account.client == client) {
-            return &account;
-        }
-    }
-    return free;
-}
-
-Error Network::admit(Socket& socket, SocketKind kind, uint64_t request) {
+Error Network::admit(Socket& socket, Kind kind, uint64_t request) {
     const auto client = answers_.prepare(request, socket);
     if (!client.ok()) return client.error();
-    Account* const account = find_account(*client);
-    const auto which = static_cast<size_t>(kind);
+    Accounts::Account* const account = accounts_.join(*client);
     if (account == nullptr) return Error::limit;
-    // The socket itself is not free any more.
-    const unsigned free = most_of_kind[which] - counts_[which];
-    if (account->sockets != 0 && account->of_kind[which] > free) return Error::limit;
-    account->client = *client;
-    account->sockets++;
-    account->of_kind[which]++;
-    socket.client_ = *client;
+    if (!accounts_.may_have(*account, kind)) {
+        Accounts::leave(*account);
+        return Error::limit;
+    }
+    Accounts::assign(*account, kind);
+    socket.account_ = account;
     return Error::ok;
+}
+
+void Network::dismiss(Socket& socket, Kind kind) {
+    if (socket.account_ == nullptr) return;
+    note_blocks(socket, 0);
+    Accounts::take_back(*socket.account_, kind);
+    Accounts::leave(*std::exchange(socket.account_, nullptr));
+}
+
+Result<Place> Network::place_for_stream(Socket& socket) {
+    if (socket.account_ == nullptr) return Error::limit;
+    auto place = Place::take(accounts_, *socket.account_, Kind::stream);
+    if (!place.has_value()) return Error::limit;
+    return std::move(*place);
+}
+
+bool Network::may_send(Socket& socket, unsigned blocks) {
+    note_blocks(socket, blocks);
+    return socket.account_ != nullptr &&
+           accounts_.may_have_more(*socket.account_, Kind::send_block);
+}
+
+void Network::note_blocks(Socket& socket, unsigned blocks) {
+    if (socket.account_ == nullptr || socket.blocks_ == blocks) return;
+    accounts_.count_blocks(*socket.account_, std::exchange(socket.blocks_, blocks), blocks);
 }
 
 Outcome Network::open_socket(const SocketPath& path, const Call& call) {
@@ -147,12 +148,12 @@ Outcome Network::open_socket(const SocketPath& path, const Call& call) {
     if (path.kind == PathKind::tcp_listen) {
         Listener* listener = nullptr;
         error = Listener::create(*this, path.port, listener);
-        if (error == Error::ok) error = admit(*listener, SocketKind::listener, call.id);
+        if (error == Error::ok) error = admit(*listener, Kind::listener, call.id);
         outcome.opened = listener;
     } else {
         Datagrams* datagrams = nullptr;
         error = Datagrams::create(*this, path.host, path.port, datagrams);
-        if (error == Error::ok) error = admit(*datagrams, SocketKind::datagrams, call.id);
+        if (error == Error::ok) error = admit(*datagrams, Kind::datagrams, call.id);
         outcome.opened = datagrams;
     }
     if (error == Error::ok) return outcome;
@@ -185,12 +186,11 @@ Outcome Network::Prefix::open(const Call& call) {
 Outcome Network::Prefix::open_prefix(const JoinedPath& path, const Call& call) {
     auto* prefix = new (std::nothrow) Prefix(network_);
     if (prefix == nullptr) return Error::no_memory;
-    if (const Error error = network_.add(*prefix, SocketKind::prefix); error != Error::ok) {
+    if (const Error error = network_.add(*prefix, Kind::prefix); error != Error::ok) {
         delete prefix;
         return error;
     }
-    if (const Error error = network_.admit(*prefix, SocketKind::prefix, call.id);
-        error != Error::ok) {
+    if (const Error error = network_.admit(*prefix, Kind::prefix, call.id); error != Error::ok) {
         prefix->closed();
         return error;
     }
@@ -204,7 +204,7 @@ Outcome Network::Prefix::open_prefix(const JoinedPath& path, const Call& call) {
 Outcome Network::Prefix::get_state(const Call& call) const {
     abi::NetworkState state{};
     network_.interface_.describe(state);
-    state.connections = network_.counts_[static_cast<size_t>(SocketKind::connection)];
+    state.connections = network_.accounts_.used(Kind::connection);
     return answer_record(call, state);
 }
 
@@ -214,7 +214,7 @@ abi::Rights Network::Prefix::rights() const {
 
 void Network::Prefix::closed() {
     if (this == &network_.root_) return;
-    network_.remove(*this, SocketKind::prefix);
+    network_.remove(*this, Kind::prefix);
     delete this;
 }
 

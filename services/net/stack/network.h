@@ -44,20 +44,13 @@ private:
         JoinedPath path_;
     };
 
-    // What one client has.
-    struct Account {
-        uint64_t client = 0;
-        unsigned sockets = 0;  // 0: free
-        std::array<unsigned, socket_kinds> of_kind{};
-    };
-    // Each that is in use has a socket at least.
-    static constexpr size_t accounts_max = abi::net_connections_max + abi::net_listeners_max +
-                                           abi::net_datagram_sockets_max + abi::net_prefixes_max;
-
-    Error add(Socket& socket, SocketKind kind) override;
-    void remove(Socket& socket, SocketKind kind) override;
-    Error admit(Socket& socket, SocketKind kind, uint64_t request) override;
-    Account* find_account(uint64_t client);
+    Error add(Socket& socket, Kind kind) override;
+    void remove(Socket& socket, Kind kind) override;
+    Error admit(Socket& socket, Kind kind, uint64_t request) override;
+    void dismiss(Socket& socket, Kind kind) override;
+    Result<Place> place_for_stream(Socket& socket) override;
+    bool may_send(Socket& socket, unsigned blocks) override;
+    void note_blocks(Socket& socket, unsigned blocks) override;
     void note_deadline(uint64_t deadline) override {
         if (deadline < next_deadline_) next_deadline_ = deadline;
     }
@@ -75,8 +68,7 @@ private:
     Prefix root_;
     IntrusiveList<Socket, SocketLink> sockets_;
     IntrusiveList<Socket, WorkLink> busy_;
-    std::array<unsigned, socket_kinds> counts_{};
-    std::array<Account, accounts_max> accounts_{};
+    Accounts accounts_;
     uint64_t now_ = 0;
     uint64_t next_deadline_ = abi::deadline_never;  // not later than the earliest of all requests
     bool retry_wanted_ = false;

@@ -2,9 +2,8 @@
 // What all sockets share: a place in the network's list and in its accounts. Policy-free.
 #pragma once
 
-#include <optional>
-
 #include "base/intrusive_list.h"
+#include "services/net/stack/accounts.h"
 #include "services/net/stack/node.h"
 
 namespace annulus::net {
@@ -25,22 +24,30 @@ public:
 
 private:
     friend class Network;
-    std::optional<uint64_t> client_;  // whose account it is on
+    Accounts::Account* account_ = nullptr;  // of the client that has it; null: nobody's
+    unsigned blocks_ = 0;                   // of lwIP's memory, on that account
 };
-
-enum class SocketKind : uint8_t { connection, listener, datagrams, prefix };
-inline constexpr size_t socket_kinds = 4;
 
 // What sockets need of the network that they belong to.
 class SocketOwner {
 public:
     // Counts a socket of `kind` and lists it. limit: there are too many. Undone by remove().
-    virtual Error add(Socket& socket, SocketKind kind) = 0;
-    virtual void remove(Socket& socket, SocketKind kind) = 0;
+    virtual Error add(Socket& socket, Kind kind) = 0;
+    virtual void remove(Socket& socket, Kind kind) = 0;
 
     // `socket`, which was added, is the answer to `request`: it counts for the client who asks.
-    // limit: that has too many; or an error of Answers::prepare. Undone by remove().
-    virtual Error admit(Socket& socket, SocketKind kind, uint64_t request) = 0;
+    // limit: that has too many; or an error of Answers::prepare. Undone by dismiss() or remove().
+    virtual Error admit(Socket& socket, Kind kind, uint64_t request) = 0;
+    virtual void dismiss(Socket& socket, Kind kind) = 0;
+
+    // A place for a channel of `socket`, which counts for the same client. limit: that has too
+    // many.
+    virtual Result<Place> place_for_stream(Socket& socket) = 0;
+
+    // Whether `socket`, which has `blocks` blocks of lwIP's memory for what is sent, may have more.
+    // Notes how many it has, as note_blocks() does.
+    virtual bool may_send(Socket& socket, unsigned blocks) = 0;
+    virtual void note_blocks(Socket& socket, unsigned blocks) = 0;
 
     // A request waits whose deadline is this.
     virtual void note_deadline(uint64_t deadline) = 0;
@@ -58,5 +65,9 @@ public:
 protected:
     ~SocketOwner() = default;
 };
+
+// The stream of a channel that came with a request to `socket`, on the account of its client.
+Result<std::unique_ptr<ClientStream>> take_channel(SocketOwner& owner, Socket& socket,
+                                                   BroughtEnd& brought);
 
 }  // namespace annulus::net

@@ -269,6 +269,62 @@ TEST_F(ConnectionTest, a_greedy_client_leaves_something_for_everybody) {
     }
 }
 
+TEST_F(ConnectionTest, a_greedy_client_leaves_memory_for_what_others_send) {
+    // Peers that do not read: all that it writes stays in the network's memory, which has no room
+    // for as much.
+    constexpr size_t count = 80;
+    constexpr uint64_t greedy = 9;
+    std::vector<Node*> nodes;
+    const auto pair = [&](uint64_t client) {
+        const uint64_t accept = loop_.ask(*listener_, Verb::accept, {}, 0, 0, 5);
+        nodes.push_back(loop_.open("tcp/connect/127.0.0.1/80", client));
+        nodes.push_back(loop_.wait(accept).outcome.opened);
+        return nodes[nodes.size() - 2];
+    };
+    const std::string block = pattern(Loop::block_bytes);
+    size_t waiting = 0;
+    for (size_t i = 0; i < count; i++) {
+        Node* const node = pair(greedy);
+        ASSERT_NE(node, nullptr);
+        uint64_t write = 0;
+        do {
+            write = loop_.ask(*node, Verb::write, block, 0, 0, greedy);
+            loop_.run(millisecond);
+        } while (loop_.asked(write).answered);
+        waiting++;
+    }
+    EXPECT_EQ(waiting, count);
+    // Another one has room for as much as a connection may have on its way.
+    Node* const other = pair(8);
+    size_t written = 0;
+    for (unsigned i = 0; i < 7; i++) {
+        const Asked& asked = loop_.wait(loop_.ask(*other, Verb::write, block, 0, 0, 8), second);
+        ASSERT_TRUE(asked.answered);
+        written += asked.outcome.words[0];
+    }
+    EXPECT_GT(written, size_t{TCP_SND_BUF});
+    std::string got;
+    while (got.size() < written) {
+        const Asked& read = loop_.wait(loop_.ask(*nodes.back(), Verb::read));
+        ASSERT_FALSE(read.bytes.empty());
+        got += read.bytes;
+    }
+    // What is read comes back, though nobody writes any more.
+    Node* const again = pair(greedy);
+    const uint64_t more = loop_.ask(*again, Verb::write, block, 0, 0, greedy);
+    loop_.run(second);
+    EXPECT_FALSE(loop_.asked(more).answered);
+    for (size_t i = 1; i < 2 * count; i += 2) {
+        do {
+            loop_.run(millisecond);
+            static_cast<void>(loop_.wait(loop_.ask(*nodes[i], Verb::read)));
+            loop_.run(millisecond);
+        } while (state(*nodes[i]).readable != 0);
+    }
+    EXPECT_TRUE(loop_.wait(more).answered);
+    for (Node* const node : nodes) node->closed();
+}
+
 TEST_F(ConnectionTest, listeners_and_parts_are_counted_for_each_client) {
     std::vector<Node*> nodes;
     const auto open_all = [&](std::string_view kind, uint64_t client) {

@@ -247,6 +247,87 @@ TEST_F(StreamTest, a_client_that_shuts_the_channel_down_resets_the_connection) {
     EXPECT_EQ(error_of(loop_.ask(*server_, Verb::read)), Error::closed);
 }
 
+TEST_F(StreamTest, channels_are_divided_among_clients) {
+    std::deque<Client> channels;
+    std::vector<Node*> nodes;
+    // How many connections with a channel a client gets.
+    const auto open_all = [&](uint64_t client) {
+        for (size_t count = 0;; count++) {
+            const uint64_t accept = loop_.ask(*listener_, Verb::accept, {}, 0, 0, client + 100);
+            loop_.brings = &channels.emplace_back();
+            const Asked& asked = loop_.wait(loop_.ask(loop_.network().root(), Verb::open,
+                                                      "tcp/connect/127.0.0.1/80", 0, 0, client));
+            if (asked.outcome.opened == nullptr) {
+                EXPECT_EQ(asked.outcome.status.code(), Error::limit);
+                channels.pop_back();
+                // It would take the next one.
+                nodes.push_back(loop_.open("tcp/connect/127.0.0.1/80", 7));
+                nodes.push_back(loop_.wait(accept).outcome.opened);
+                return count;
+            }
+            nodes.push_back(asked.outcome.opened);
+            nodes.push_back(loop_.wait(accept).outcome.opened);
+        }
+    };
+    // The fixture's is client 1's.
+    EXPECT_EQ(open_all(9), size_t{abi::net_streams_max} / 2);
+    EXPECT_EQ(open_all(8), size_t{abi::net_streams_max} / 4);
+    // One that waits with an accept is the listener's client's: client 1 has two then.
+    Client waiting;
+    loop_.brings = &waiting;
+    const uint64_t accept = loop_.ask(*listener_, Verb::accept, {}, 0, 0, 6);
+    EXPECT_FALSE(loop_.asked(accept).answered);
+    nodes.push_back(loop_.open("tcp/connect/127.0.0.1/80", 6));
+    nodes.push_back(loop_.wait(accept).outcome.opened);
+    for (Node* const node : nodes) {
+        ASSERT_NE(node, nullptr);
+        node->closed();
+    }
+    loop_.run(30 * second);
+    EXPECT_TRUE(waiting.shared.gone);
+    for (const Client& channel : channels) EXPECT_TRUE(channel.shared.gone);
+    nodes.clear();
+    EXPECT_EQ(open_all(4), size_t{abi::net_streams_max} / 2);
+    for (Node* const node : nodes) node->closed();
+    loop_.run(30 * second);
+}
+
+TEST_F(StreamTest, there_are_so_many_channels_in_all) {
+    std::deque<Client> channels;
+    std::vector<Node*> nodes = {loop_.open("tcp/listen/81", 50)};
+    uint64_t client = 100;  // each another one, so that no share ends
+    const auto bring = [&] { loop_.brings = &channels.emplace_back(); };
+    const auto connect = [&] {
+        bring();
+        return loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/81", 0, 0,
+                         client++);
+    };
+    // The fixture's is one of them. Both ends of a connection get one.
+    size_t all = 1;
+    for (; all + 2 <= abi::net_streams_max; all += 2) {
+        bring();
+        const uint64_t accept = loop_.ask(*nodes[0], Verb::accept, {}, 0, 0, client++);
+        nodes.push_back(loop_.wait(connect()).outcome.opened);
+        nodes.push_back(loop_.wait(accept).outcome.opened);
+    }
+    EXPECT_EQ(all, abi::net_streams_max - 1);
+    nodes.push_back(loop_.wait(connect()).outcome.opened);
+    for (Node* const node : nodes) ASSERT_NE(node, nullptr);
+    // net_streams_max + 1
+    EXPECT_EQ(error_of(connect()), Error::limit);
+    bring();
+    EXPECT_EQ(error_of(loop_.ask(*nodes[0], Verb::accept, {}, 0, 0, client)), Error::limit);
+    nodes.back()->closed();
+    nodes.pop_back();
+    loop_.run(30 * second);
+    nodes.push_back(loop_.wait(connect()).outcome.opened);
+    for (Node* const node : nodes) {
+        ASSERT_NE(node, nullptr);
+        node->closed();
+    }
+    loop_.run(30 * second);
+}
+
 TEST_F(StreamTest, an_accept_that_ends_gives_its_channel_up) {
     Client other;
     loop_.brings = &other;
