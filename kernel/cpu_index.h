@@ -3,6 +3,7 @@
 #pragma once
 
 #include "abi/limits.h"
+#include "arch/cpu_index.h"
 
 #include <stdint.h>
 
@@ -11,7 +12,7 @@ namespace annulus::kernel {
 // The size of per-CPU arrays.
 inline constexpr uint32_t max_cpus = abi::cpus_max;
 
-// Hook: the calling CPU's index, below max_cpus. Stable, as interrupts are off in kernel mode.
-uint32_t cpu_index();
+// The calling CPU's index, below max_cpus. Stable, as interrupts are off in kernel mode.
+inline uint32_t cpu_index() { return arch::cpu_index(); }
 
 }  // namespace annulus::kernel

@@ -95,8 +95,12 @@ public:
     // may_fault for revocable memory, wrong_state for device registers, busy as for copies.
     Result<void> pin(Budget& payer, uint64_t first, uint64_t count);
     void unpin(Budget& payer, uint64_t first, uint64_t count);
-    // The same for one page; answers its kernel address.
-    Result<std::byte*> pin_one(Budget& payer, uint64_t index);
+    // The same for at most abi::chunk_items pages that somebody else charges for.
+    Status pin_paid(uint64_t first, uint64_t count);
+    void unpin_paid(uint64_t first, uint64_t count);
+    // The same for one page; answers its kernel address, which takes the pin back.
+    Result<std::byte*> pin_one_paid(uint64_t index);
+    void unpin_one_paid(const std::byte* page);
     // The kernel address of a pinned page.
     void* pinned_address(uint64_t index);
 
@@ -188,7 +192,9 @@ private:
     Result<Place> place_to_pin();
     Status pin_page(uint64_t index, MemoryObject& owner, std::byte*& page);
     std::byte* page_to_pin_locked(uint64_t index) REQUIRES(lock_);
-    bool unpin_page(uint64_t index, MemoryObject& owner);
+    Result<std::byte*> pin_one_slowly(uint64_t index);
+    void unpin_at(Place at, uint64_t count);
+    bool unpin_pages(uint64_t index, uint64_t count, MemoryObject& owner);
     Result<void> copy_in_page(uint64_t offset, const void* from, uint64_t size);
 
     Result<void> zero_run_some(uint64_t& page, uint64_t end);

@@ -6,6 +6,15 @@
 
 namespace annulus::kernel {
 
+namespace {
+
+// What is done in one hold of a lock.
+constexpr uint64_t chunk_of(uint64_t count) {
+    return count < abi::chunk_items ? count : abi::chunk_items;
+}
+
+}  // namespace
+
 // A pinned page is never shared: it was made private first, and clones copy it.
 bool MemoryObject::shared_locked(uint32_t frame) const {
     // Relaxed: pins of this object's frames change under its lock.
@@ -112,32 +121,80 @@ Result<void> MemoryObject::copy_out(uint64_t offset, void* to, uint64_t size) {
 
 // --- pins ---------------------------------------------------------------------------------------
 
-Result<void> MemoryObject::pin(Budget& payer, uint64_t first, uint64_t count) {
-    if (!range_fits(first, count, pages_)) return Error::out_of_range;
-    const Place at = TRY(place_to_pin());
-    TRY(payer.charge(abi::Resource::pins, count));
-    for (uint64_t i = 0; i < count; ++i) {
-        std::byte* page;
-        const Status status = at.root->pin_page(at.first + first + i, *this, page);
-        if (status.ok()) [[likely]]
-            continue;
-        while (i > 0) at.root->unpin_page(at.first + first + --i, *this);
-        payer.uncharge(abi::Resource::pins, count);
-        return status;
+// A page that is there and nobody's but this object's, now with one pin more; or null.
+[[gnu::always_inline]] inline std::byte* MemoryObject::page_to_pin_locked(uint64_t index) {
+    if (!has_directory()) return bytes_locked(index);
+    const uint32_t number = directory_.find(index);
+    if (number == 0) return nullptr;
+    PageFrame& frame = frame_record(number);
+    // Relaxed: guarded by the lock.
+    const uint32_t pins = frame.pins.load(std::memory_order_relaxed);
+    // A pinned page is not shared, and no longer being made private.
+    if (pins == 0) {
+        // Acquire: as in frame_shared().
+        if (frame.references.load(std::memory_order_acquire) > 1) return nullptr;
+        if (separation_.active && separation_.index == index) return nullptr;
     }
-    return {};
+    frame.pins.store(pins + 1, std::memory_order_relaxed);
+    return frame_pointer(number);
 }
 
-Result<std::byte*> MemoryObject::pin_one(Budget& payer, uint64_t index) {
+Result<void> MemoryObject::pin(Budget& payer, uint64_t first, uint64_t count) {
+    if (!range_fits(first, count, pages_)) return Error::out_of_range;
+    TRY(place_to_pin());
+    TRY(payer.charge(abi::Resource::pins, count));
+    const Status status = pin_paid(first, count);
+    if (!status.ok()) payer.uncharge(abi::Resource::pins, count);
+    return status;
+}
+
+Status MemoryObject::pin_paid(uint64_t first, uint64_t count) {
+    if (!range_fits(first, count, pages_)) return Error::out_of_range;
+    const Place at = TRY(place_to_pin());
+    MemoryObject& root = *at.root;
+    first += at.first;
+    uint64_t done = 0;
+    for (;;) {
+        {
+            SpinGuard guard(root.lock_);
+            const uint64_t end = done + chunk_of(count - done);
+            while (done < end && !root.ended_ && root.page_to_pin_locked(first + done)) {
+                ++owned_pins_;
+                ++done;
+            }
+        }
+        if (done == count) [[likely]]
+            return {};
+        // One that must be made, or made private, first.
+        std::byte* page;
+        const Status status = root.pin_page(first + done, *this, page);
+        if (!status.ok()) {
+            unpin_at({at.root, first}, done);
+            return status;
+        }
+        ++done;
+    }
+}
+
+Result<std::byte*> MemoryObject::pin_one_paid(uint64_t index) {
+    const bool plain = has_directory() && (flags_ & abi::memory_revocable) == 0 && index < pages_;
+    if (plain) [[likely]] {
+        SpinGuard guard(lock_);
+        std::byte* page = ended_ ? nullptr : page_to_pin_locked(index);
+        if (page != nullptr) [[likely]] {
+            ++owned_pins_;
+            return page;
+        }
+    }
+    return pin_one_slowly(index);
+}
+
+Result<std::byte*> MemoryObject::pin_one_slowly(uint64_t index) {
     if (index >= pages_) return Error::out_of_range;
     const Place at = TRY(place_to_pin());
-    TRY(payer.charge(abi::Resource::pins, 1));
     std::byte* page;
-    const Status status = at.root->pin_page(at.first + index, *this, page);
-    if (status.ok()) [[likely]]
-        return page;
-    payer.uncharge(abi::Resource::pins, 1);
-    return status;
+    TRY(Result<void>(at.root->pin_page(at.first + index, *this, page)));
+    return page;
 }
 
 inline Result<MemoryObject::Place> MemoryObject::place_to_pin() {
@@ -164,31 +221,58 @@ Status MemoryObject::pin_page(uint64_t index, MemoryObject& owner, std::byte*& p
     return Error::busy;
 }
 
-// A page that is there and nobody's but this object's, now with one pin more; or null.
-inline std::byte* MemoryObject::page_to_pin_locked(uint64_t index) {
-    if (!has_directory()) return bytes_locked(index);
-    const uint32_t frame = directory_.find(index);
-    if (frame == 0 || shared_locked(frame)) return nullptr;
-    if (separation_.active && separation_.index == index) return nullptr;
-    // Relaxed: guarded by the lock.
-    frame_record(frame).pins.fetch_add(1, std::memory_order_relaxed);
-    return frame_pointer(frame);
-}
-
 void MemoryObject::unpin(Budget& payer, uint64_t first, uint64_t count) {
     payer.uncharge(abi::Resource::pins, count);
-    const Result<Place> at = place();
-    kernel_assert(at.ok(), "a range lost its root while it had pins");
-    bool ended = false;
-    for (uint64_t i = 0; i < count; ++i) ended = at->root->unpin_page(at->first + first + i, *this);
-    if (ended) at->root->pins_gone(*this);
+    unpin_paid(first, count);
 }
 
-// True when the object's payer died, so that the page may have to go.
-bool MemoryObject::unpin_page(uint64_t index, MemoryObject& owner) {
+void MemoryObject::unpin_paid(uint64_t first, uint64_t count) {
+    const Result<Place> at = place();
+    kernel_assert(at.ok(), "a range lost its root while it had pins");
+    unpin_at({at->root, at->first + first}, count);
+}
+
+void MemoryObject::unpin_at(Place at, uint64_t count) {
+    bool ended = false;
+    while (count > 0) {
+        const uint64_t part = chunk_of(count);
+        ended = at.root->unpin_pages(at.first, part, *this);
+        at.first += part;
+        count -= part;
+    }
+    if (ended) at.root->pins_gone(*this);
+}
+
+void MemoryObject::unpin_one_paid(const std::byte* page) {
+    MemoryObject* root = this;
+    if (memory_kind_ == MemoryKind::range) [[unlikely]] {
+        const Result<Place> at = place();
+        kernel_assert(at.ok(), "a range lost its root while it had pins");
+        root = at->root;
+    }
+    bool ended;
+    {
+        SpinGuard guard(root->lock_);
+        --owned_pins_;
+        if (root->has_directory()) [[likely]] {
+            PageFrame& frame = page_allocator().frame_at(page);
+            // Relaxed: guarded by the lock.
+            const uint32_t pins = frame.pins.load(std::memory_order_relaxed);
+            kernel_assert(pins != 0, "unpinned a page that was not pinned");
+            frame.pins.store(pins - 1, std::memory_order_relaxed);
+        }
+        ended = root->ended_;
+    }
+    if (ended) [[unlikely]]
+        root->pins_gone(*this);
+}
+
+// True when the object's payer died, so that the pages may have to go.
+bool MemoryObject::unpin_pages(uint64_t index, uint64_t count, MemoryObject& owner) {
     SpinGuard guard(lock_);
-    --owner.owned_pins_;
-    if (has_directory()) {
+    owner.owned_pins_ -= count;
+    if (!has_directory()) return ended_;
+    for (const uint64_t end = index + count; index < end; ++index) {
         const uint32_t frame = directory_.find(index);
         kernel_assert(frame != 0, "unpinned a page that was not pinned");
         // Relaxed: guarded by the lock.

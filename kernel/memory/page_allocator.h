@@ -97,6 +97,8 @@ public:
     }
     // The same for a page that page_of() answered.
     const PageFrame& known_frame(PhysicalPage page) const { return frames_[page.frame]; }
+    // That of the page that holds a byte of the direct map.
+    PageFrame& frame_at(const void* pointer) { return frames_[page_of(pointer).frame]; }
     // The page's bytes, through the direct map.
     std::byte* pointer(PhysicalPage page) const { return direct_map_ + page.address(); }
     // The page that holds a byte of the direct map.

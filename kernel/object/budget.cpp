@@ -161,55 +161,110 @@ void Budget::note_refusal() {
     reap(refusal_work_);
 }
 
-// Pays for an object that is made now; adopt() or abandon_object() follows.
-Status Budget::begin_object(uint64_t charged) {
-    // Each object holds a reference. The budget may be on its way out when it was merely looked up.
-    if (!try_retain(*this)) return Error::wrong_state;
+// Counts one object more. All of them hold one reference: the budget may be on its way out when it
+// was merely looked up.
+inline Status Budget::add_object_locked() {
+    if (destroyed_.load(std::memory_order_relaxed)) [[unlikely]]
+        return Error::wrong_state;
+    if (object_count_ == 0 && !try_retain(*this)) [[unlikely]]
+        return Error::wrong_state;
+    ++object_count_;
+    return {};
+}
+
+Status Budget::own(Object& object, uint64_t pins) {
     Status status;
+    bool last = false;
     {
         SpinGuard guard(lock_);
-        status = charge_locked(abi::Resource::kernel_bytes, charged);
-        // Counted before the destruction looks for objects, or refused.
-        if (status.ok()) ++creating_;
+        status = add_object_locked();
+        if (!status.ok()) [[unlikely]]
+            return status;
+        status = ledger_.charge_object(object.charged, pins).status();
+        if (status.ok()) [[likely]] {
+            owned_.push_back(object);
+            return status;
+        }
+        last = remove_object_locked();
     }
-    return status.ok() ? status : refuse_object(status);
+    return refuse_object(status, last);
+}
+
+void Budget::disown(Object& object, uint64_t pins) {
+    bool last;
+    bool closed;
+    {
+        SpinGuard guard(lock_);
+        ledger_.uncharge_object(object.charged, pins);
+        closed = ledger_.closed();
+        owned_.remove(object);
+        last = remove_object_locked();
+    }
+    if (closed) [[unlikely]] {
+        pass_on(abi::Resource::kernel_bytes, object.charged);
+        pass_on(abi::Resource::pins, pins);
+    }
+    if (last) [[unlikely]]
+        release(*this);
+}
+
+// Pays for an object that is made now; adopt() or abandon_object() follows.
+Status Budget::begin_object(uint64_t charged) {
+    Status status;
+    bool last = false;
+    {
+        SpinGuard guard(lock_);
+        status = add_object_locked();
+        if (!status.ok()) return status;
+        status = ledger_.charge(abi::Resource::kernel_bytes, charged).status();
+        if (status.ok()) {
+            // Counted before the destruction looks for objects.
+            ++creating_;
+            return status;
+        }
+        last = remove_object_locked();
+    }
+    return refuse_object(status, last);
 }
 
 // There is no memory for it.
 Status Budget::abandon_object(uint64_t charged) {
     free_retired_soon();
     uncharge(abi::Resource::kernel_bytes, charged);
+    bool last;
     {
         SpinGuard guard(lock_);
         --creating_;
+        last = remove_object_locked();
     }
-    return refuse_object(Error::no_memory);
+    return refuse_object(Error::no_memory, last);
 }
 
-Status Budget::refuse_object(Status status) {
+// `last`: the object that is not made was the only one.
+Status Budget::refuse_object(Status status, bool last) {
     if (status.code() == Error::no_budget) note_refusal();
-    release_later(*this);
+    if (last) release_later(*this);
     return status;
 }
 
 void Budget::adopt(Object& object) {
     SpinGuard guard(lock_);
     owned_.push_back(object);
-    ++object_count_;
     --creating_;
     if (is_dependent(object.type())) ++dependents_;
 }
 
-void Budget::disown(Object& object) {
+void Budget::disown_late(Object& object) {
     const uint64_t charged = object.charged;
     bool closed;
     bool go_on;
+    bool last;
     {
         SpinGuard guard(lock_);
         ledger_.uncharge(abi::Resource::kernel_bytes, charged);
         closed = ledger_.closed();
         owned_.remove(object);
-        --object_count_;
+        last = remove_object_locked();
         ending_.fetch_sub(1, std::memory_order_relaxed);
         go_on = unpark_locked();
     }
@@ -217,7 +272,7 @@ void Budget::disown(Object& object) {
         pass_on(abi::Resource::kernel_bytes, charged);
     if (go_on) [[unlikely]]
         reap(destroy_work_);
-    release(*this);
+    if (last) release(*this);
 }
 
 void Budget::note_ended() {

@@ -4,11 +4,11 @@
 // Budgets form a tree. A child's limits are reserved in its parent when it is made, so a charge
 // looks at one budget only and whatever a budget promises, it can pay.
 //
-// Lifetime: every object that it pays for, and every lease cell, holds a reference to its budget;
-// the child's record is paid by the parent. So a budget ends when its last handle goes and nothing
-// is charged to it, or it is destroyed (budget_destroy.cpp); then its limits go back to the parent.
-// Locking: `lock_` guards the ledger and the lists of owned objects. `end_lock_` (rank `process`)
-// guards who is told of the destruction's end.
+// Lifetime: the objects that it pays for hold one reference to their budget together, and every
+// lease cell holds one; the child's record is paid by the parent. So a budget ends when its last
+// handle goes and nothing is charged to it, or it is destroyed (budget_destroy.cpp); then its
+// limits go back to the parent. Locking: `lock_` guards the ledger and the lists of owned objects.
+// `end_lock_` (rank `process`) guards who is told of the destruction's end.
 #pragma once
 
 #include "abi/records.h"
@@ -66,22 +66,27 @@ public:
         return Ref<T>::adopt(*object);
     }
 
+    // Pays for an object that was just made, and for `pins`, and links it in; all or nothing.
+    // no_budget, wrong_state: destroyed. disown() takes both back and unlinks the object.
+    Status own(Object& object, uint64_t pins);
+    void disown(Object& object, uint64_t pins);
+
     // Kernel memory that is not an object (arrays, tables), zeroed; charged as kernel_bytes.
     Result<void*> allocate_bytes(uint64_t size);
     void free_bytes(void* storage, uint64_t size);
 
     // Something charged here is on its way out by itself, however long that takes; the destruction
-    // waits for it. retire() and disown() call these for every object; an object whose die() left
-    // work to the reaper may, too. Each note_ending() has its note_ended(). What depends on another
-    // program is not on its way out by itself: while a close notice waits for its server, its
-    // object does not count.
+    // waits for it. retire() and disown_late() call these for an object that does not end plainly;
+    // one whose die() left work to the reaper may, too. Each note_ending() has its note_ended().
+    // What depends on another program is not on its way out by itself: while a close notice waits
+    // for its server, its object does not count.
     void note_ending() {
         // Relaxed: the count goes down later, by way of the same object.
         ending_.fetch_add(1, std::memory_order_relaxed);
     }
     void note_ended();
-    // Called by finish_retire(): unlinks the record and gives its bytes and reference back.
-    void disown(Object& object);
+    // Called by finish_retire(): as disown(), and as note_ended().
+    void disown_late(Object& object);
     // One of its processes is gone, or one of its children closed; once for each.
     void dependent_gone(abi::ObjectType type);
 
@@ -130,8 +135,10 @@ private:
 
     Status begin_object(uint64_t charged);
     Status abandon_object(uint64_t charged);
-    Status refuse_object(Status status);
+    Status refuse_object(Status status, bool last);
     void adopt(Object& object);
+    Status add_object_locked() REQUIRES(lock_);
+    bool remove_object_locked() REQUIRES(lock_) { return --object_count_ == 0; }
     bool unpark_locked() REQUIRES(lock_);
     void note_refusal();
     Status charge_locked(abi::Resource resource, uint64_t amount) REQUIRES(lock_);
@@ -144,12 +151,12 @@ private:
     Ledger ledger_ GUARDED_BY(lock_);
     IntrusiveList<Object, OwnedByBudget> owned_ GUARDED_BY(lock_);
     IntrusiveList<Object, OwnedByBudget> passed_ GUARDED_BY(lock_);  // owned, the walk was there
-    uint32_t object_count_ GUARDED_BY(lock_) = 0;
-    uint32_t child_count_ GUARDED_BY(lock_) = 0;  // that are not closed
-    uint32_t dependents_ GUARDED_BY(lock_) = 0;   // processes not gone, children not closed
-    uint32_t creating_ GUARDED_BY(lock_) = 0;     // objects between allocation and adoption
-    bool parked_ GUARDED_BY(lock_) = false;       // the destruction waits for the two counts
-    std::atomic<uint32_t> ending_{0};             // see note_ending()
+    uint32_t object_count_ GUARDED_BY(lock_) = 0;  // with those that are being made
+    uint32_t child_count_ GUARDED_BY(lock_) = 0;   // that are not closed
+    uint32_t dependents_ GUARDED_BY(lock_) = 0;    // processes not gone, children not closed
+    uint32_t creating_ GUARDED_BY(lock_) = 0;      // objects between allocation and adoption
+    bool parked_ GUARDED_BY(lock_) = false;        // the destruction waits for the two counts
+    std::atomic<uint32_t> ending_{0};              // see note_ending()
     Budget* parent_;  // the payer of this record, which holds a reference for it
     uint32_t depth_;
     uint64_t key_;

@@ -4,6 +4,7 @@
 
 #include "base/container_of.h"
 #include "kernel/object/budget.h"
+#include "kernel/object/stock.h"
 
 namespace annulus::kernel {
 
@@ -20,7 +21,7 @@ struct ChannelParts {
             channel.pinned_ < abi::chunk_items ? channel.pinned_ : abi::chunk_items;
         if (count > 0) {
             channel.pinned_ -= count;
-            channel.memory_->unpin(*channel.budget, channel.pinned_, count);
+            channel.memory_->unpin_paid(channel.pinned_, count);
         }
         return channel.pinned_ == 0;
     }
@@ -31,12 +32,19 @@ struct ChannelParts {
         if (channel.memory_ != nullptr) release(*channel.memory_);
     }
 
+    // Both ends went, or none was handed out.
+    static bool end_channel_plainly(Object& object) {
+        auto& channel = static_cast<Channel&>(object);
+        if (channel.pinned_ > abi::chunk_items) return false;
+        unpin_some(channel);
+        let_go(channel);
+        channel.budget->disown(channel, channel.pages());
+        rest_in_stock(channel, Channel::stock_kind);
+        return true;
+    }
+
     static bool detach_channel(Object& object) {
         auto& channel = static_cast<Channel&>(object);
-        if (unpin_some(channel)) {
-            let_go(channel);
-            return true;
-        }
         channel.unpin_work_.step = unpin_step;
         channel.unpin_work_.priority = abi::priority_count - 1;
         reap(channel.unpin_work_);
@@ -47,23 +55,21 @@ struct ChannelParts {
         Channel& channel = container_of(work, &Channel::unpin_work_);
         if (!unpin_some(channel)) return Work::Step::more;
         let_go(channel);
+        channel.budget->uncharge(abi::Resource::pins, channel.pages());
         finish_retire(channel);
         return Work::Step::done;
     }
 
-    static void die_channel(Object&) {}
-    static void destruct_channel(Object& object) { static_cast<Channel&>(object).~Channel(); }
-
-    static void link(ChannelEnd& first, ChannelEnd& second, Channel& channel) {
-        for (ChannelEnd* end : {&first, &second}) {
-            retain(channel);
-            end->channel_.store(&channel, std::memory_order_release);
+    // The ends die with the channel. One that has gone already, or is just going, does so by
+    // itself.
+    static void die_channel(Object& object) {
+        for (ChannelEnd& end : static_cast<Channel&>(object).ends_) {
+            if (!try_retain(end)) continue;
+            end_object(end);
+            release(end);
         }
-        first.peer_.store(&second, std::memory_order_release);
-        second.peer_.store(&first, std::memory_order_release);
-        first.bell_.store(&second, std::memory_order_release);
-        second.bell_.store(&first, std::memory_order_release);
     }
+    static void destruct_channel(Object& object) { static_cast<Channel&>(object).~Channel(); }
 
     // The end can ring no more, and is told so.
     static void end_session(ChannelEnd& end) {
@@ -71,42 +77,71 @@ struct ChannelParts {
         end.ring_last(abi::channel_ended);
     }
 
-    // The last handle of an end went: the other end learns it.
+    // The last handle of an end went: the other end learns it. When both go at once, each is told.
+    static void tell_peer(ChannelEnd& end) {
+        if (end.peer_closed()) return;
+        ChannelEnd& peer = end.channel_.peer_of(end);
+        // Release: pairs with the acquire of whoever was woken by the bell.
+        peer.peer_closed_.store(true, std::memory_order_release);
+        end_session(peer);
+    }
+
+    static bool end_end_plainly(Object& object) {
+        auto& end = static_cast<ChannelEnd&>(object);
+        Semaphore::Bound bound;
+        if (!end.end_quietly(bound)) return false;
+        tell_peer(end);
+        release(end.channel_);
+        return true;
+    }
     static bool detach_end(Object& object) {
         auto& end = static_cast<ChannelEnd&>(object);
-        ChannelEnd* peer = end.peer_.exchange(nullptr, std::memory_order_acq_rel);
-        if (peer != nullptr) {
-            peer->peer_.store(nullptr, std::memory_order_release);
-            // Release: pairs with the acquire of whoever was woken by the bell.
-            peer->peer_closed_.store(true, std::memory_order_release);
-            end_session(*peer);
-        }
-        Channel* channel = end.channel_.exchange(nullptr, std::memory_order_acq_rel);
-        const bool done = end.detach();
-        if (channel != nullptr) release(*channel);
-        return done;
+        tell_peer(end);
+        return end.detach();
     }
     static void die_end(Object& object) { static_cast<ChannelEnd&>(object).die(); }
-    static void destruct_end(Object& object) { static_cast<ChannelEnd&>(object).~ChannelEnd(); }
+    static void destruct_end(Object&) {}  // with its channel
     static bool unwatch_end(Object& object) { return static_cast<ChannelEnd&>(object).unwatch(); }
+    static Object& whole_of_end(Object& object) {
+        return static_cast<ChannelEnd&>(object).channel_;
+    }
+
+    static void begin_end(ChannelEnd& end, ChannelEnd& peer, Budget& payer) {
+        end.begin(payer, SemaphoreMode::binary, 0);
+        end.peer_closed_.store(false, std::memory_order_relaxed);
+        end.bell_.store(&peer, std::memory_order_relaxed);
+    }
 };
 
 const ObjectKind Channel::kind_table = {.type = abi::ObjectType::none,
                                         .detach = ChannelParts::detach_channel,
                                         .die = ChannelParts::die_channel,
                                         .destruct = ChannelParts::destruct_channel,
-                                        .light = true};
+                                        .light = true,
+                                        .end_plainly = ChannelParts::end_channel_plainly,
+                                        .stock = Channel::stock_kind};
 const ObjectKind ChannelEnd::kind_table = {.type = abi::ObjectType::channel,
                                            .detach = ChannelParts::detach_end,
                                            .die = ChannelParts::die_end,
                                            .destruct = ChannelParts::destruct_end,
                                            .unwatch = ChannelParts::unwatch_end,
-                                           .light = true};
+                                           .light = true,
+                                           .end_plainly = ChannelParts::end_end_plainly,
+                                           .whole = ChannelParts::whole_of_end};
 
-Channel::Channel(Budget* payer, uint32_t size, const Geometry& geometry)
-    : Object(kind_table, payer, size),
-      geometry_(geometry),
-      id_(next_channel_id.fetch_add(1, std::memory_order_relaxed)) {}
+Channel::Channel() : Object(kind_table, nullptr, sizeof(Channel)) {}
+
+void Channel::begin(Budget& payer, const Geometry& geometry) {
+    begin_life(payer);
+    geometry_ = geometry;
+    id_ = next_channel_id.fetch_add(1, std::memory_order_relaxed);
+    memory_ = nullptr;
+    pinned_ = 0;
+    // Relaxed: whoever comes to know the record sees it by way of the handle.
+    fault_.store(0, std::memory_order_relaxed);
+    ChannelParts::begin_end(ends_[0], ends_[1], payer);
+    ChannelParts::begin_end(ends_[1], ends_[0], payer);
+}
 
 Result<Ref<Channel>> Channel::create(Budget& budget, MemoryObject& memory,
                                      const Geometry& geometry) {
@@ -117,7 +152,15 @@ Result<Ref<Channel>> Channel::create(Budget& budget, MemoryObject& memory,
     const uint64_t first = geometry.offset / abi::page_size;
     const uint64_t pages = geometry.length / abi::page_size;
     if (first > memory.pages() || pages > memory.pages() - first) return Error::out_of_range;
-    auto channel = TRY(budget.create<Channel>(geometry));
+    auto* record = take_record<Channel>();
+    if (record == nullptr) return Error::no_memory;
+    record->begin(budget, geometry);
+    const Status owned = budget.own(*record, pages);
+    if (!owned.ok()) [[unlikely]] {
+        rest_in_stock(*record, stock_kind);
+        return owned;
+    }
+    auto channel = Ref<Channel>::adopt(*record);
     if (pages == memory.pages()) {
         // Merely looked up: its last handle may just have been closed.
         if (!try_retain(memory)) return Status(Error::bad_handle, 0, 1);
@@ -130,11 +173,19 @@ Result<Ref<Channel>> Channel::create(Budget& budget, MemoryObject& memory,
 }
 
 Result<bool> Channel::pin_some() {
-    const uint64_t left = geometry_.length / abi::page_size - pinned_;
+    const uint64_t left = pages() - pinned_;
     const uint64_t count = left < abi::chunk_items ? left : abi::chunk_items;
-    TRY(memory_->pin(*budget, pinned_, count));
+    const Status status = memory_->pin_paid(pinned_, count);
+    if (!status.ok()) return status;
     pinned_ += count;
     return count == left;
+}
+
+Channel::Ends Channel::hand_out(Ref<Channel> channel) {
+    // The maker's reference is the first end's; the ends were born with one for each.
+    Channel& whole = *channel.leak();
+    retain(whole);
+    return {Ref<ChannelEnd>::adopt(whole.ends_[0]), Ref<ChannelEnd>::adopt(whole.ends_[1])};
 }
 
 Result<Ref<MemoryObject>> Channel::memory() {
@@ -154,36 +205,16 @@ bool Channel::fault(uint32_t reason) {
 // Acquire: pairs with the release in fault().
 Status Channel::state() const { return Status(fault_.load(std::memory_order_acquire)); }
 
-ChannelEnd::ChannelEnd(Budget* payer, uint32_t size, unsigned number)
-    : Semaphore(kind_table, payer, size, SemaphoreMode::binary), number_(number) {
-    bell_.store(nullptr, std::memory_order_relaxed);
-}
-
-Result<ChannelEnd::Pair> ChannelEnd::create(Budget& budget, Ref<Channel> channel) {
-    Pair pair;
-    pair.first = TRY(budget.create<ChannelEnd>(0u));
-    pair.second = TRY(budget.create<ChannelEnd>(1u));
-    ChannelParts::link(*pair.first, *pair.second, *channel);
-    return pair;
-}
-
 Result<Semaphore*> ChannelEnd::peer_bell() const {
-    const Channel* channel = this->channel();
-    if (channel == nullptr) return Error::closed;
-    if (const Status state = channel->state(); !state.ok()) return state;
-    ChannelEnd* peer = peer_.load(std::memory_order_acquire);
-    if (peer == nullptr) return Error::closed;
-    return static_cast<Semaphore*>(peer);
+    if (const Status state = channel_.state(); !state.ok()) return state;
+    if (peer_closed()) return Error::closed;
+    return static_cast<Semaphore*>(&channel_.peer_of(*this));
 }
 
-Result<void> ChannelEnd::shut_down(uint32_t reason) {
-    Channel* channel = this->channel();
-    if (channel == nullptr) return Error::closed;
-    if (!channel->fault(reason)) return {};
-    ChannelEnd* peer = peer_.load(std::memory_order_acquire);
-    if (peer != nullptr) ChannelParts::end_session(*peer);
+void ChannelEnd::shut_down(uint32_t reason) {
+    if (!channel_.fault(reason)) return;
+    if (!peer_closed()) ChannelParts::end_session(channel_.peer_of(*this));
     ChannelParts::end_session(*this);
-    return {};
 }
 
 }  // namespace annulus::kernel

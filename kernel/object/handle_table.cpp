@@ -126,42 +126,67 @@ void HandleTable::unreserve(uint32_t slots) {
     reserved_ -= slots;
 }
 
-// Takes the entry out and hands its reference to `object`; false when it is free.
-bool HandleTable::remove_locked(uint32_t slot, Ref<Object>& object) {
-    HandleEntry& entry = entries_[slot];
-    const uint64_t word = entry.word.load(std::memory_order_relaxed);
-    if (type_in(word) == abi::ObjectType::none) return false;
-    const auto generation = static_cast<uint32_t>(word >> 32);
+// Takes the entry, which names something, out. The references that it had, to the object and to its
+// lease, are the caller's.
+[[gnu::always_inline]] inline Object& HandleTable::take_out_locked(HandleEntry& entry,
+                                                                   uint32_t slot) {
+    const auto generation = static_cast<uint32_t>(entry.word.load(std::memory_order_relaxed) >> 32);
     // The old word goes first: a reader that still sees it took everything before this store.
     entry.word.store(entry_word(generation + 1, abi::ObjectType::none, 0),
                      std::memory_order_release);
-    if (const Lease lease = entry.lease.load(std::memory_order_relaxed); lease != 0) {
-        release_lease(lease);
-    }
-    object = Ref<Object>::adopt(*entry.object.load(std::memory_order_relaxed));
+    Object& object = *entry.object.load(std::memory_order_relaxed);
     entry.object.store(nullptr, std::memory_order_release);
     entry.lease.store(0, std::memory_order_relaxed);
     --used_;
     // A retired slot is never used again, so that no generation comes twice.
-    if (generation + 1 == generation_retired) return true;
-    entry.next_free = free_head_;
-    free_head_ = slot;
-    ++free_count_;
+    if (generation + 1 != generation_retired) [[likely]] {
+        entry.next_free = free_head_;
+        free_head_ = slot;
+        ++free_count_;
+    }
+    return object;
+}
+
+// The same for one that may be free: then false.
+bool HandleTable::remove_locked(uint32_t slot, Ref<Object>& object) {
+    HandleEntry& entry = entries_[slot];
+    if (type_in(entry.word.load(std::memory_order_relaxed)) == abi::ObjectType::none) return false;
+    const Lease lease = entry.lease.load(std::memory_order_relaxed);
+    object = Ref<Object>::adopt(take_out_locked(entry, slot));
+    if (lease != 0) release_lease(lease);
     return true;
 }
 
 Result<void> HandleTable::close(abi::Handle handle) {
     const uint32_t slot = abi::slot_of(handle);
-    if (slot == 0 || slot >= size_) return Error::bad_handle;
-    Ref<Object> object;  // released after the lock
+    if (slot >= size_) return Error::bad_handle;
+    HandleEntry& entry = entries_[slot];
+    // Relaxed: a handle that is closed has its lease from its first moment to its last.
+    if (entry.lease.load(std::memory_order_relaxed) != 0) return close_leased(handle);
+    Object* object;
     {
         SpinGuard guard(lock_);
-        const HandleEntry& entry = entries_[slot];
         const uint64_t word = entry.word.load(std::memory_order_relaxed);
+        // Slot 0 has generation 0 and no type.
         if (word >> 32 != abi::generation_of(handle)) return Error::bad_handle;
+        if (type_in(word) == abi::ObjectType::none) return Error::bad_handle;
         if (word & handle_busy) return Error::busy;
-        if (!remove_locked(slot, object)) return Error::bad_handle;
+        if (entry.lease.load(std::memory_order_relaxed) != 0) return Error::bad_handle;
+        object = &take_out_locked(entry, slot);
     }
+    release(*object);
+    return {};
+}
+
+// One that has a lease, or had one when it was looked at.
+Result<void> HandleTable::close_leased(abi::Handle handle) {
+    const uint32_t slot = abi::slot_of(handle);
+    Ref<Object> object;  // released after the lock
+    SpinGuard guard(lock_);
+    const uint64_t word = entries_[slot].word.load(std::memory_order_relaxed);
+    if (word >> 32 != abi::generation_of(handle)) return Error::bad_handle;
+    if (word & handle_busy) return Error::busy;
+    if (!remove_locked(slot, object)) return Error::bad_handle;
     return {};
 }
 

@@ -152,6 +152,8 @@ private:
                              const abi::Handle* values);
     static Result<void> move_all(HandleTable& from, HandleTable& to, uint64_t* words, unsigned mask,
                                  const abi::Handle* values);
+    Object& take_out_locked(HandleEntry& entry, uint32_t slot) REQUIRES(lock_);
+    Result<void> close_leased(abi::Handle handle);
     bool remove_locked(uint32_t slot, Ref<Object>& object) REQUIRES(lock_);
     uint32_t take_free_locked(bool landing) REQUIRES(lock_);
 

@@ -21,32 +21,48 @@ struct ResourceAmounts {
 class Ledger {
 public:
     constexpr explicit Ledger(const abi::BudgetLimits& limits) {
-        for (unsigned i = 0; i < abi::resource_count; ++i) limit_[i] = limits.amount[i];
+        for (unsigned i = 0; i < abi::resource_count; ++i) {
+            limit_[i] = limits.amount[i];
+            free_[i] = limits.amount[i];
+        }
     }
 
     // no_budget: detail names the resource. wrong_state: closed.
     Result<void> charge(abi::Resource resource, uint64_t amount) {
         if (closed_) return Error::wrong_state;
         const unsigned i = index(resource);
-        if (amount > limit_[i] - used_[i] - lent_[i]) return refusal(i);
-        used_[i] += amount;
+        if (amount > free_[i]) return refusal(i);
+        free_[i] -= amount;
         return {};
     }
 
-    void uncharge(abi::Resource resource, uint64_t amount) {
-        const unsigned i = index(resource);
-        kernel_assert(amount <= used_[i], "more uncharged than charged");
-        used_[i] -= amount;
-        if (closed_) limit_[i] -= amount;
+    // An object's record and its pins, both or neither. no_budget. The ledger is not closed.
+    Result<void> charge_object(uint64_t bytes, uint64_t pins) {
+        const unsigned b = index(abi::Resource::kernel_bytes);
+        const unsigned p = index(abi::Resource::pins);
+        if (bytes > free_[b]) return refusal(b);
+        if (pins > free_[p]) return refusal(p);
+        free_[b] -= bytes;
+        free_[p] -= pins;
+        return {};
+    }
+
+    void uncharge(abi::Resource resource, uint64_t amount) { give_back(index(resource), amount); }
+    [[gnu::always_inline]] void uncharge_object(uint64_t bytes, uint64_t pins) {
+        give_back(index(abi::Resource::kernel_bytes), bytes);
+        give_back(index(abi::Resource::pins), pins);
     }
 
     // Sets a child's limits aside, all or none. Errors as for charge.
     Result<void> lend(const abi::BudgetLimits& limits) {
         if (closed_) return Error::wrong_state;
         for (unsigned i = 0; i < abi::resource_count; ++i) {
-            if (limits.amount[i] > limit_[i] - used_[i] - lent_[i]) return refusal(i);
+            if (limits.amount[i] > free_[i]) return refusal(i);
         }
-        for (unsigned i = 0; i < abi::resource_count; ++i) lent_[i] += limits.amount[i];
+        for (unsigned i = 0; i < abi::resource_count; ++i) {
+            lent_[i] += limits.amount[i];
+            free_[i] -= limits.amount[i];
+        }
         return {};
     }
 
@@ -55,7 +71,11 @@ public:
             const uint64_t amount = amounts.amount[i];
             kernel_assert(amount <= lent_[i], "more taken back than lent");
             lent_[i] -= amount;
-            if (closed_) limit_[i] -= amount;
+            if (closed_) {
+                limit_[i] -= amount;
+            } else {
+                free_[i] += amount;
+            }
         }
     }
 
@@ -65,8 +85,9 @@ public:
         if (closed_) return surplus;
         closed_ = true;
         for (unsigned i = 0; i < abi::resource_count; ++i) {
-            surplus.amount[i] = limit_[i] - used_[i] - lent_[i];
-            limit_[i] = used_[i] + lent_[i];
+            surplus.amount[i] = free_[i];
+            limit_[i] -= free_[i];
+            free_[i] = 0;
         }
         return surplus;
     }
@@ -74,7 +95,7 @@ public:
     bool closed() const { return closed_; }
     bool nothing_used() const {
         for (unsigned i = 0; i < abi::resource_count; ++i) {
-            if (used_[i] != 0 || lent_[i] != 0) return false;
+            if (free_[i] != limit_[i]) return false;
         }
         return true;
     }
@@ -82,7 +103,7 @@ public:
     void read(abi::BudgetLedger& to) const {
         for (unsigned i = 0; i < abi::resource_count; ++i) {
             to.limit[i] = closed_ ? 0 : limit_[i];
-            to.used[i] = closed_ ? 0 : used_[i];
+            to.used[i] = closed_ ? 0 : used(i);
             to.lent[i] = closed_ ? 0 : lent_[i];
         }
     }
@@ -95,8 +116,22 @@ private:
         return Status(Error::no_budget, static_cast<uint16_t>(resource));
     }
 
+    [[gnu::always_inline]] void give_back(unsigned resource, uint64_t amount) {
+        if (closed_) [[unlikely]] {
+            kernel_assert(amount <= used(resource), "more uncharged than charged");
+            limit_[resource] -= amount;
+            return;
+        }
+        free_[resource] += amount;
+        kernel_assert(free_[resource] <= limit_[resource], "more uncharged than charged");
+    }
+    uint64_t used(unsigned resource) const {
+        return limit_[resource] - lent_[resource] - free_[resource];
+    }
+
+    // What can still be charged or lent; the rest of the limit is lent or used.
+    uint64_t free_[abi::resource_count] = {};
     uint64_t limit_[abi::resource_count] = {};
-    uint64_t used_[abi::resource_count] = {};
     uint64_t lent_[abi::resource_count] = {};
     bool closed_ = false;
 };

@@ -17,6 +17,7 @@
 #include "kernel/lock/spin_lock.h"
 #include "kernel/memory/kernel_memory.h"
 #include "kernel/object/budget.h"
+#include "kernel/object/stock.h"
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/reaper.h"
 
@@ -54,18 +55,12 @@ bool begin_period_locked() REQUIRES(retired_lock) {
     return true;
 }
 
-void free_object(Object& object) {
-    const uint32_t size = object.size;
-    object.kind->destruct(object);
-    object_heap().free(&object, size);
-}
-
 // Frees up to chunk_items objects; barriers follow when all are freed. Run by one at a time: what
 // is waiting changes only when no period runs.
 Work::Step free_step(Work&) {
     for (unsigned i = 0; i < abi::chunk_items; ++i) {
         if (Object* object = waiting.pop_front()) {
-            free_object(*object);
+            free_record(*object);
             continue;
         }
         if (GraceItem* barrier = waiting_barriers.pop_front()) {
@@ -196,6 +191,9 @@ void unwatch_later(Object& object) {
 }  // namespace
 
 void retire(Object& object) {
+    // Between here and its end no grace period ends, so a destruction of its budget that does not
+    // find it any more waits for it all the same.
+    if (object.kind->end_plainly != nullptr && object.kind->end_plainly(object)) return;
     if (object.budget != nullptr) object.budget->note_ending();
     if (object.kind->unwatch != nullptr && !object.kind->unwatch(object)) {
         unwatch_later(object);
@@ -207,16 +205,25 @@ void retire(Object& object) {
 void finish_retire(Object& object) {
     // Acquire-release: whoever comes second sees that the first was here.
     if (object.retired.exchange(true, std::memory_order_acq_rel)) return;
-    const bool light = object.kind->light;
-    if (object.budget != nullptr) object.budget->disown(object);
-    if (light) {
-        if (add_to_batch(batches[cpu_index()], object)) free_retired_here();
-        return;
+    if (object.kind->whole != nullptr) {
+        Object& whole = object.kind->whole(object);
+        whole.budget->note_ended();
+        return release(whole);
     }
+    const bool light = object.kind->light;
+    if (object.budget != nullptr) object.budget->disown_late(object);
+    if (light) return free_after_grace(object);
     IntrusiveList<Object, RetiredLink> objects;
     objects.push_back(object);
     begin_freeing(objects, nullptr);
 }
+
+void free_after_grace(Object& object) {
+    if (object.kind->stock != StockKind::none) return rest_in_stock(object, object.kind->stock);
+    if (add_to_batch(batches[cpu_index()], object)) free_retired_here();
+}
+
+void free_surplus(IntrusiveList<Object, RetiredLink>& objects) { begin_freeing(objects, nullptr); }
 
 void free_retired_here() {
     Batch& batch = batches[cpu_index()];

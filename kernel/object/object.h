@@ -31,6 +31,10 @@ struct Object;
 struct OwnedByBudget;
 struct RetiredLink;
 
+// Which stock (kernel/object/stock.h) keeps the records of a kind.
+enum class StockKind : uint8_t { none, semaphore, channel };
+inline constexpr unsigned stock_kinds = 2;
+
 // The behaviour that differs by type.
 struct ObjectKind {
     abi::ObjectType type;
@@ -48,6 +52,15 @@ struct ObjectKind {
     // Nobody but the heap waits for the memory: destruct gives nothing back. Such objects are
     // freed many at a time, see retire().
     bool light = false;
+    // All of the end of an object that nobody waits for, watches or has in a set, up to
+    // free_after_grace(); false: it is to be done step by step, and nothing was changed. Called
+    // without locks, interrupts off.
+    bool (*end_plainly)(Object&) = nullptr;
+    // Of a record that is part of another object's, to which it has a reference: that object, which
+    // is all that its budget knows.
+    Object& (*whole)(Object&) = nullptr;
+    // Of a light kind: where its records wait to be used again, instead of being freed.
+    StockKind stock = StockKind::none;
 };
 
 struct Object : ListNode<OwnedByBudget>, ListNode<RetiredLink> {
@@ -56,6 +69,14 @@ struct Object : ListNode<OwnedByBudget>, ListNode<RetiredLink> {
           budget(payer),
           size(size),
           charged(static_cast<uint32_t>(ObjectHeap::charged_size(size))) {}
+    // A record that is used again.
+    void begin_life(Budget& payer) {
+        budget = &payer;
+        // Relaxed: nobody else knows the record yet.
+        references.store(1, std::memory_order_relaxed);
+        dead.store(false, std::memory_order_relaxed);
+        retired.store(false, std::memory_order_relaxed);
+    }
     Object(const Object&) = delete;
     Object& operator=(const Object&) = delete;
 
@@ -98,6 +119,11 @@ inline constexpr uint32_t batch_bytes = 8192;
 // Second half of retire() for objects whose detach() returned false: uncharges and frees. A second
 // call in the same step of the kernel does nothing.
 void finish_retire(Object& object);
+// Puts a light object into this CPU's batch, or stock: unhooked from everything, and paid by
+// nobody.
+void free_after_grace(Object& object);
+// What a stock has no room for.
+void free_surplus(IntrusiveList<Object, RetiredLink>& objects);
 
 // Ends an object whose budget is destroyed: runs ObjectKind::die once. The caller has a reference
 // and no locks.

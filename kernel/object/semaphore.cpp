@@ -7,9 +7,17 @@
 #include "kernel/object/budget.h"
 #include "kernel/object/semaphore_set.h"
 #include "kernel/object/semaphore_words.h"
+#include "kernel/object/stock.h"
 #include "kernel/schedule/scheduler.h"
 
 namespace annulus::kernel {
+
+[[gnu::always_inline]] inline void Semaphore::let_go(const Bound& bound) {
+    unregister_semaphore_word(*this, bound.word);
+    // Safety: the address of the word that was registered, in a page that is pinned still.
+    bound.memory->unpin_one_paid(reinterpret_cast<const std::byte*>(bound.word));
+    release(*bound.memory);
+}
 
 // The end of a semaphore: its last handle, or its budget.
 struct SemaphoreEnd {
@@ -34,20 +42,32 @@ struct SemaphoreEnd {
         return Work::Step::done;
     }
 
+    // The plain case: nothing is looked up, and the budget's lock is taken once.
+    static bool end_plainly(Object& object) {
+        auto& semaphore = static_cast<Semaphore&>(object);
+        Semaphore::Bound bound;
+        if (!semaphore.end_quietly(bound)) return false;
+        if (bound.memory != nullptr) semaphore.let_go(bound);
+        semaphore.budget->disown(semaphore, bound.memory != nullptr ? 1 : 0);
+        rest_in_stock(semaphore, Semaphore::stock_kind);
+        return true;
+    }
+
+    // The pin is paid for already.
     [[gnu::always_inline]] static Result<void> bind_word(Semaphore& semaphore, MemoryObject& memory,
                                                          uint64_t offset) {
-        Budget& payer = *semaphore.budget;
-        std::byte* page = TRY(memory.pin_one(payer, offset / abi::page_size));
+        std::byte* page = TRY(memory.pin_one_paid(offset / abi::page_size));
         // Safety: a pinned page; the offset is aligned and within it. Programs change the word at
         // any time, so it is only ever accessed as an atomic.
-        semaphore.word_ = reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
-        const auto registered = register_semaphore_word(semaphore);
-        if (!registered.ok()) {
+        auto* word = reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
+        semaphore.word_ = word;
+        if (!register_semaphore_word(semaphore)) [[unlikely]] {
             semaphore.word_ = &semaphore.own_word_;
-            memory.unpin(payer, offset / abi::page_size, 1);
-            return registered;
+            memory.unpin_one_paid(page);
+            return Error::busy;
         }
-        semaphore.memory_ = Ref<MemoryObject>::share(memory);
+        retain(memory);
+        semaphore.memory_ = &memory;
         semaphore.offset_ = offset;
         return {};
     }
@@ -58,7 +78,9 @@ const ObjectKind Semaphore::kind_table = {.type = abi::ObjectType::semaphore,
                                           .die = SemaphoreEnd::die,
                                           .destruct = SemaphoreEnd::destruct,
                                           .unwatch = SemaphoreEnd::unwatch,
-                                          .light = true};
+                                          .light = true,
+                                          .end_plainly = SemaphoreEnd::end_plainly,
+                                          .stock = Semaphore::stock_kind};
 
 bool Semaphore::unwatch() {
     // Relaxed: whoever set it had a reference, and the last of these has gone.
@@ -80,70 +102,54 @@ void Semaphore::die() {
 
 // False while the reaper still wakes waiters: it finishes the retirement then.
 bool Semaphore::detach() {
-    bool quiet;  // nobody has to be told
-    Bound bound;
-    {
-        Guard guard(*this);
-        dead.store(true, std::memory_order_release);
-        quiet = queue_.empty() && member_ == nullptr && !waking_;
-        // Whoever looked the semaphore up just before finds it dead, under the lock, or reads a
-        // word that nobody else has: not memory that may belong to somebody else by now.
-        if (quiet) bound = unbind_locked();
-    }
-    if (!quiet) [[unlikely]]
-        return detach_waited_for();
-    if (bound.memory) let_go(std::move(bound));
-    return true;
-}
-
-bool Semaphore::detach_waited_for() {
     die();
     Bound bound;
     {
         Guard guard(*this);
         bound = unbind_locked();
     }
-    if (bound.memory) let_go(std::move(bound));
+    if (bound.memory != nullptr) {
+        let_go(bound);
+        budget->uncharge(abi::Resource::pins, 1);
+    }
     Guard guard(*this);
     detached_ = true;
     return !waking_;
 }
 
-void Semaphore::let_go(Bound bound) {
-    unregister_semaphore_word(*this, bound.word);
-    bound.memory->unpin(*budget, offset_ / abi::page_size, 1);
-}
+Semaphore::Semaphore() : Semaphore(kind_table, sizeof(Semaphore)) {}
 
-Semaphore::Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode)
-    : Semaphore(kind_table, payer, size, mode) {}
-
-Semaphore::Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode)
-    : Object(kind, payer, size),
-      door_(mode == SemaphoreMode::sequence ? door_closed : door_open),
-      word_(&own_word_),
-      closed_(mode == SemaphoreMode::sequence),
-      mode_(mode),
-      answer_(mode == SemaphoreMode::sequence ? 1 : 0) {
+Semaphore::Semaphore(const ObjectKind& kind, uint32_t size)
+    : Object(kind, nullptr, size), closed_(true) {
     wake_work_.step = SemaphoreEnd::wake_step;
     // Above all programs: who waits must not wait for the signaller to sleep.
     wake_work_.priority = abi::priority_count - 1;
 }
 
-Result<Ref<Semaphore>> Semaphore::create(Budget& budget, SemaphoreMode mode, uint64_t initial,
-                                         MemoryObject* memory, uint64_t offset) {
+Result<Semaphore*> Semaphore::create(Budget& budget, SemaphoreMode mode, uint64_t initial,
+                                     MemoryObject* memory, uint64_t offset) {
     if (memory != nullptr) {
         if (offset % sizeof(uint64_t) != 0) return Status(Error::bad_argument, 3);
         if (offset / abi::page_size >= memory->pages()) return Error::out_of_range;
+        initial = 0;
     } else if (initial > abi::semaphore_max || (mode == SemaphoreMode::binary && initial > 1)) {
         return Status(Error::bad_argument, 1);
     }
-    auto semaphore = TRY(budget.create<Semaphore>(mode));
-    if (memory != nullptr) {
-        TRY(SemaphoreEnd::bind_word(*semaphore, *memory, offset));
-    } else {
-        semaphore->own_word_.store(initial, std::memory_order_relaxed);
+    auto* semaphore = take_record<Semaphore>();
+    if (semaphore == nullptr) return Error::no_memory;
+    semaphore->begin(budget, mode, initial);
+    const Status owned = budget.own(*semaphore, memory != nullptr ? 1 : 0);
+    if (!owned.ok()) [[unlikely]] {
+        rest_in_stock(*semaphore, stock_kind);
+        return owned;
     }
-    return semaphore;
+    if (memory == nullptr) return semaphore;
+    const auto bound = SemaphoreEnd::bind_word(*semaphore, *memory, offset);
+    if (bound.ok()) [[likely]]
+        return semaphore;
+    budget.uncharge(abi::Resource::pins, 1);
+    release(*semaphore);
+    return bound.status();
 }
 
 void Semaphore::take_door_locked() {
@@ -386,6 +392,14 @@ void Semaphore::ring_last(uint64_t answer) {
     // Relaxed: the door may stand open for a moment longer, and wait or signal through it as
     // before; the lock that signal() takes shuts it, for good.
     answer_.store(answer, std::memory_order_relaxed);
+    {
+        SpinGuard guard(lock_);
+        close_door_locked();
+        if (queue_.empty() && member_ == nullptr) {
+            own_word_.store(1, std::memory_order_relaxed);
+            return;
+        }
+    }
     (void)signal().ok();  // if it has ended itself, nobody waits
 }
 

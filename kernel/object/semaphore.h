@@ -50,8 +50,9 @@ public:
     // The word lies in the record, or (memory not null) at `offset` of memory, whose page is pinned
     // at `budget`'s expense. busy: the word already has a semaphore. may_fault, out_of_range,
     // no_budget.
-    static Result<Ref<Semaphore>> create(Budget& budget, SemaphoreMode mode, uint64_t initial,
-                                         MemoryObject* memory, uint64_t offset);
+    // The one reference is the caller's.
+    static Result<Semaphore*> create(Budget& budget, SemaphoreMode mode, uint64_t initial,
+                                     MemoryObject* memory, uint64_t offset);
 
     // Adds `units` (binary: rings; sequence: adds one). Waiters beyond abi::chunk_items are woken
     // by the reaper. limit: the count would exceed abi::semaphore_max; closed: it died.
@@ -106,20 +107,34 @@ public:
     // more when the last one has gone.
     std::atomic<bool> was_watched{false};
 
-    Semaphore(Budget* payer, uint32_t size, SemaphoreMode mode);
+    // A word in memory that is not used any more; none: the memory is null.
+    struct Bound {
+        MemoryObject* memory;
+        uint64_t word;
+    };
+
+    // A record; begin() makes it a semaphore.
+    Semaphore();
 
     static const ObjectKind kind_table;
+    static constexpr StockKind stock_kind = StockKind::semaphore;
 
 protected:
     // For objects that are semaphores of their own kind: detach() and die() are the semaphore's
     // part of ObjectKind's.
-    Semaphore(const ObjectKind& kind, Budget* payer, uint32_t size, SemaphoreMode mode);
+    Semaphore(const ObjectKind& kind, uint32_t size);
+    // The record's next life, or its first. Nobody knows it yet.
+    // Without the lock, which nobody else can want.
+    void begin(Budget& payer, SemaphoreMode mode, uint64_t initial) NO_THREAD_SAFETY_ANALYSIS;
+    // The end of one that nobody waits for or has in a set, and that was never watched; `bound` is
+    // for let_go(). False: it is not that plain, and nothing was changed.
+    bool end_quietly(Bound& bound);
     bool unwatch();
     bool detach();
     void die();
 
     // Rings for the last time: from here on every wait that takes a unit answers `answer`, not 0.
-    // For a binary semaphore.
+    // For a binary semaphore whose word is its own.
     void ring_last(uint64_t answer);
 
     // What signalling this rings: itself, or for a channel's end its peer. Null: nothing any more.
@@ -150,18 +165,15 @@ private:
         Semaphore& semaphore_;
     };
 
-    // The word in memory is not used any more. Returns what let_go() takes, without the lock.
-    struct Bound {
-        Ref<MemoryObject> memory;
-        uint64_t word = 0;
-    };
     Bound unbind_locked() REQUIRES(lock_) {
-        Bound bound{std::move(memory_), word_address()};
+        const Bound bound{memory_, word_address()};
+        memory_ = nullptr;
+        // A late reader finds a word that nobody else has, not memory that may be somebody's.
         word_ = &own_word_;
         return bound;
     }
-    void let_go(Bound bound);
-    bool detach_waited_for();
+    // Gives back all that the word in memory took, but its charge. Without the lock.
+    void let_go(const Bound& bound);
     void close_door_locked() REQUIRES(lock_) {
         if (!closed_) take_door_locked();
     }
@@ -238,8 +250,39 @@ private:
     // What a wait answers beside its status; in sequence mode, which answers the value, not 0.
     // Changes once at most, before the ring that tells of it.
     std::atomic<uint64_t> answer_;
-    Ref<MemoryObject> memory_;
+    MemoryObject* memory_ = nullptr;  // a reference, which let_go() gives back
     uint64_t offset_ = 0;
 };
+
+inline void Semaphore::begin(Budget& payer, SemaphoreMode mode, uint64_t initial) {
+    const bool sequence = mode == SemaphoreMode::sequence;
+    begin_life(payer);
+    // Relaxed: whoever comes to know the record sees it by way of the handle.
+    was_watched.store(false, std::memory_order_relaxed);
+    bell_.store(this, std::memory_order_relaxed);
+    own_word_.store(initial, std::memory_order_relaxed);
+    answer_.store(sequence ? 1 : 0, std::memory_order_relaxed);
+    word_ = &own_word_;
+    mode_ = mode;
+    owed_units_ = 0;
+    detached_ = false;
+    closed_ = sequence;
+    door_.store(sequence ? door_closed : door_open, std::memory_order_relaxed);
+}
+
+[[gnu::always_inline]] inline bool Semaphore::end_quietly(Bound& bound) {
+    // Relaxed: as in unwatch().
+    if (was_watched.load(std::memory_order_relaxed)) return false;
+    SpinGuard guard(lock_);
+    close_door_locked();
+    if (!queue_.empty() || member_ != nullptr || waking_) [[unlikely]] {
+        open_door_locked();
+        return false;
+    }
+    // Whoever looked the semaphore up just before finds it dead, under the lock, or the door shut.
+    dead.store(true, std::memory_order_release);
+    bound = unbind_locked();
+    return true;
+}
 
 }  // namespace annulus::kernel

@@ -63,7 +63,6 @@ unsigned online_cpus() { return online_count.load(std::memory_order_acquire); }
 
 // Hooks of code that is also compiled for the host.
 HeldRanks& held_ranks() { return this_cpu().held_ranks; }
-uint32_t cpu_index() { return arch::this_cpu().index; }
 void spin_wait() { arch::pause(); }
 
 }  // namespace annulus::kernel

@@ -20,10 +20,14 @@ constexpr uint64_t process_handles_min = 16;
 constexpr uint64_t withhold_cycle_counter = 1;
 
 template <typename T>
+Status hand_over(Invocation& invocation, Ref<T> made) {
+    invocation.set_results(0);
+    return invocation.give(0, std::move(made), abi::all_rights).status();
+}
+template <typename T>
 Status hand_over(Invocation& invocation, Result<Ref<T>> made) {
     if (!made.ok()) return made.status();
-    invocation.set_results(0);
-    return invocation.give(0, std::move(*made), abi::all_rights).status();
+    return hand_over(invocation, std::move(*made));
 }
 
 // --- tables and processes of which more than one chunk is to be prepared: progress = the object
@@ -101,9 +105,10 @@ Status budget_create_semaphore(Invocation& invocation) {
     if (mode > abi::semaphore_sequence) return invocation.bad(0);
     if (memory == nullptr && initial > abi::semaphore_max) return invocation.bad(1);
     if (memory == nullptr ? offset != 0 : offset % sizeof(uint64_t) != 0) return invocation.bad(3);
-    return hand_over(
-        invocation, Semaphore::create(invocation.object<Budget>(), static_cast<SemaphoreMode>(mode),
-                                      initial, memory, offset));
+    const auto made = Semaphore::create(invocation.object<Budget>(),
+                                        static_cast<SemaphoreMode>(mode), initial, memory, offset);
+    if (!made.ok()) return made.status();
+    return hand_over(invocation, Ref<Semaphore>::adopt(**made));
 }
 
 Status budget_create_table(Invocation& invocation) {
@@ -111,7 +116,7 @@ Status budget_create_table(Invocation& invocation) {
     auto table =
         TRY(Table::create(invocation.object<Budget>(), invocation.words[0], invocation.words[1],
                           memory, invocation.words[3], invocation.process));
-    if (TRY(table->pin_some())) return hand_over(invocation, Result(std::move(table)));
+    if (TRY(table->pin_some())) return hand_over(invocation, std::move(table));
     invocation.caller.progress[0] = reinterpret_cast<uint64_t>(table.leak());
     continue_later(invocation.caller, pin_operation);
 }
@@ -125,7 +130,7 @@ Status budget_create_process(Invocation& invocation) {
     if ((flags & ~withhold_cycle_counter) != 0) return invocation.unknown_flags(1);
     auto process = TRY(Process::create(invocation.object<Budget>(), static_cast<uint32_t>(handles),
                                        (flags & withhold_cycle_counter) != 0));
-    if (TRY(process->prepare_some())) return hand_over(invocation, Result(std::move(process)));
+    if (TRY(process->prepare_some())) return hand_over(invocation, std::move(process));
     invocation.caller.progress[0] = reinterpret_cast<uint64_t>(process.leak());
     continue_later(invocation.caller, prepare_operation);
 }

@@ -18,8 +18,7 @@ struct EndHandles {
 };
 
 Result<EndHandles> finish_channel(Process& process, Ref<Channel> channel) {
-    Budget& budget = *channel->budget;
-    auto ends = TRY(ChannelEnd::create(budget, std::move(channel)));
+    auto ends = Channel::hand_out(std::move(channel));
     HandleTable& handles = process.handles;
     const auto enter = [&handles](Ref<ChannelEnd> end) {
         return handles.insert(Ref<Object>::adopt(*end.leak()), abi::all_rights, 0, false);
@@ -80,26 +79,21 @@ Status budget_create_channel(Invocation& invocation) {
 
 Status channel_get_geometry(Invocation& invocation) {
     const auto& end = invocation.object<ChannelEnd>();
-    const Channel* channel = end.channel();
-    if (channel == nullptr) return Error::closed;
-    const Channel::Geometry& geometry = channel->geometry();
+    const Channel::Geometry& geometry = end.channel().geometry();
     invocation.set_results(geometry.length, geometry.structure, geometry.version, end.number(),
-                           channel->id());
+                           end.channel().id());
     return {};
 }
 
 Status channel_get_state(Invocation& invocation) {
     const auto& end = invocation.object<ChannelEnd>();
-    const Channel* channel = end.channel();
-    const Status state = channel == nullptr ? Status() : channel->state();
+    const Status state = end.channel().state();
     invocation.set_results(end.peer_closed() ? 1 : 0, state.ok() ? 0 : 1, state.extra());
     return {};
 }
 
 Status channel_get_memory(Invocation& invocation) {
-    Channel* channel = invocation.object<ChannelEnd>().channel();
-    if (channel == nullptr) return Error::closed;
-    auto memory = TRY(channel->memory());
+    auto memory = TRY(invocation.object<ChannelEnd>().channel().memory());
     invocation.set_results(0);
     return invocation.give(0, std::move(memory), memory_rights).status();
 }
@@ -108,7 +102,8 @@ Status channel_shutdown_fault(Invocation& invocation) {
     const uint64_t reason = invocation.words[0];
     if (reason > 0xffffffff) return invocation.bad(0);
     invocation.set_results(0);
-    return invocation.object<ChannelEnd>().shut_down(static_cast<uint32_t>(reason)).status();
+    invocation.object<ChannelEnd>().shut_down(static_cast<uint32_t>(reason));
+    return {};
 }
 
 }  // namespace annulus::kernel

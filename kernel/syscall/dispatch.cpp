@@ -260,23 +260,10 @@ Result<Found> Invocation::find_operand(unsigned index) const {
     return Status(found.error(), found.status().detail(), index + 1);
 }
 
-Result<Object*> Invocation::find_object(unsigned index) const {
-    Found found;  // set when there is one
-    const abi::Operand& operand = abi::operations[operation].in[index];
-    const Status status = process.handles.look_up(words[index], found);
-    if (status.ok() && operand.type == found.type && (operand.needs & ~found.rights) == 0) {
-        return found.object;
-    }
-    // Says what is wrong.
+// Says what is wrong, if it still is.
+Result<Object*> Invocation::find_object_slowly(unsigned index) const {
     const auto refused = find_operand(index);
     return refused.ok() ? Result(refused->object) : Result<Object*>(refused.status());
-}
-
-Result<void> Invocation::give_object(unsigned index, Ref<Object> object, abi::Rights rights,
-                                     uint64_t lease) {
-    words[index] = TRY(process.handles.insert(std::move(object), rights, lease, slot_reserved_));
-    arrived_mask |= 1u << index;
-    return {};
 }
 
 Result<void> Invocation::read_bytes(void* to, uint64_t size) const {

@@ -70,7 +70,12 @@ public:
     // is released, so a handler does this last.
     template <typename T>
     Result<void> give(unsigned index, Ref<T> object, abi::Rights rights, uint64_t lease = 0) {
-        return give_object(index, Ref<Object>::adopt(*object.leak()), rights, lease);
+        const auto handle = process.handles.insert(Ref<Object>::adopt(*object.leak()), rights,
+                                                   lease, slot_reserved_);
+        if (!handle.ok()) return handle.status();
+        words[index] = *handle;
+        arrived_mask |= 1u << index;
+        return {};
     }
 
     // The caller's record of the described type. bad_address; bad_argument when bytes_in is
@@ -109,9 +114,17 @@ public:
     }
 
 private:
-    Result<Object*> find_object(unsigned index) const;
-    Result<void> give_object(unsigned index, Ref<Object> object, abi::Rights rights,
-                             uint64_t lease);
+    [[gnu::always_inline]] Result<Object*> find_object(unsigned index) const {
+        Found found;  // set when there is one
+        const abi::Operand& operand = abi::operations[operation].in[index];
+        const Status status = process.handles.look_up(words[index], found);
+        if (status.ok() && operand.type == found.type && (operand.needs & ~found.rights) == 0)
+            [[likely]] {
+            return found.object;
+        }
+        return find_object_slowly(index);
+    }
+    Result<Object*> find_object_slowly(unsigned index) const;
     Result<void> read_bytes(void* to, uint64_t size) const;
     Result<void> write_bytes(const void* from, uint64_t size);
 

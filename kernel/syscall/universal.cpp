@@ -39,9 +39,8 @@ Status any_get_duplicate(Invocation& invocation) {
 }
 
 Status any_close_close(Invocation& invocation) {
-    const abi::Handle handle = invocation.caller.message.rdi;
-    invocation.set_results(0);
-    const auto closed = invocation.process.handles.close(handle);
+    // It has no operands: the words are zero.
+    const auto closed = invocation.process.handles.close(invocation.caller.message.rdi);
     if (closed.ok()) invocation.process.rings.note_handle_closed();
     return closed.status();
 }

@@ -14,6 +14,7 @@ set(annulus_host_sources
     "kernel/memory/page_allocator.cpp"
     "kernel/object/budget.cpp"
     "kernel/object/object.cpp"
+    "kernel/object/stock.cpp"
     "kernel/schedule/run_queue.cpp"
     "kernel/schedule/timer_wheel.cpp"
     "drivers/console/serial/receive_queue.cpp"

@@ -32,6 +32,12 @@ void result_misused() {
 
 }  // namespace annulus
 
+namespace annulus::arch {
+
+uint32_t cpu_index() { return played_cpu; }
+
+}  // namespace annulus::arch
+
 namespace annulus::kernel {
 
 void assertion_failed(const char* condition, const char* why, const char* file, unsigned line) {
@@ -40,8 +46,6 @@ void assertion_failed(const char* condition, const char* why, const char* file, 
 }
 
 HeldRanks& held_ranks() { return played_ranks; }
-
-uint32_t cpu_index() { return played_cpu; }
 
 void spin_wait() { sched_yield(); }
 
