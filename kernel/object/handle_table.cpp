@@ -353,6 +353,10 @@ bool HandleTable::close_some(uint32_t& cursor, uint32_t limit) {
         if (cursor == 0) continue;
         Ref<Object> object;  // released after the lock
         SpinGuard guard(lock_);
+        if (used_ == 0) {
+            cursor = size_;
+            break;
+        }
         remove_locked(cursor, object);
     }
     return cursor >= size_;

@@ -181,6 +181,25 @@ TEST_F(PageTableTest, AnEmptyTableIsFreedAtTheEnd) {
     EXPECT_EQ(memory_.live(), 2u);
 }
 
+TEST_F(PageTableTest, FindsAPageWhereverItIsAlone) {
+    const auto cleared_below = [&](uint64_t end) {
+        size_t pages = 0;
+        uint64_t cursor = 0;
+        while (!table_.clear(cursor, end, 5, PageTable<FakeTables>::Tables::keep,
+                             [&](uint64_t, const Mapping&) { ++pages; })) {
+        }
+        EXPECT_GE(cursor, end);
+        return pages;
+    };
+    for (uint64_t index = 0; index < 512; ++index) {
+        ASSERT_TRUE(table_.map(index * page_size, 0x1000, PageSize::small, user_read).ok());
+        EXPECT_EQ(cleared_below(index * page_size), 0u) << index;
+        EXPECT_EQ(cleared_below((index + 1) * page_size), 1u) << index;
+    }
+    EXPECT_EQ(release_all(64), 0u);
+    EXPECT_EQ(memory_.live(), 2u);
+}
+
 TEST_F(PageTableTest, TakesAFullTable) {
     // The count of present entries needs all of its ten bits.
     for (uint64_t i = 0; i < 512; ++i) {

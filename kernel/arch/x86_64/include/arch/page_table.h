@@ -284,19 +284,36 @@ private:
         }
     }
 
+    // The cursor's entry is empty.
     static uint64_t skip_empty(uint64_t& cursor, uint64_t end, uint64_t work, const uint64_t* table,
                                unsigned level) {
         const uint64_t span = uint64_t{1} << page_entry::shift_of(level);
-        uint64_t address = cursor & ~(span - 1);
-        uint64_t cost = 0;
-        unsigned index = page_entry::index_of(cursor, level);
-        do {
-            address += span;
-            ++index;
-            ++cost;
-        } while (cost < work && index < 512 && address < end && !page_entry::load(table[index]));
-        cursor = address;
-        return cost;
+        const uint64_t address = cursor & ~(span - 1);
+        const uint64_t first = page_entry::index_of(cursor, level);
+        const uint64_t left = (end - address - 1) / span + 1;  // entries up to `end`
+        uint64_t stop = 512;
+        if (work < stop - first) stop = first + work;
+        if (left < stop - first) stop = first + left;
+        uint64_t index = first + 1;
+        while (index < stop) {
+            if (index % line == 0 && index + line <= stop && line_is_empty(table + index)) {
+                index += line;
+            } else if (page_entry::load(table[index])) {
+                break;
+            } else {
+                ++index;
+            }
+        }
+        cursor = address + (index - first) * span;
+        return index - first;
+    }
+
+    // Tables are mostly empty, so entries are looked at by cache lines.
+    static constexpr unsigned line = 8;
+    static bool line_is_empty(const uint64_t* entries) {
+        uint64_t any = 0;
+        for (unsigned i = 0; i < line; ++i) any |= page_entry::load(entries[i]);
+        return any == 0;
     }
 
     Memory* memory_;
