@@ -137,13 +137,7 @@ return_with_status:
     movq message_rbp(%rdi), %rbp
     xorl %edi, %edi
     xorl %esi, %esi
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    xorl %r12d, %r12d
-    xorl %r13d, %r13d
-    xorl %r14d, %r14d
-    xorl %r15d, %r15d
+    clear_numbered_registers
     xorl %ebx, %ebx
     swapgs
     sysretq

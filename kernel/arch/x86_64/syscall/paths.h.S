@@ -49,10 +49,69 @@
     leave_to_thread
 .endm
 
+// What user mode must not see of the kernel, or of another program, beside rdi, rsi, rdx and rbx.
+.macro clear_numbered_registers
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    xorl %r12d, %r12d
+    xorl %r13d, %r13d
+    xorl %r14d, %r14d
+    xorl %r15d, %r15d
+.endm
+
 // What user mode needs, when it comes to the thread in rsp again. rbx is its stack pointer.
 .macro save_return
     movq %rcx, thread_rip(%rsp)
     movq %r11, thread_rflags(%rsp)
     movq %rbx, thread_rsp(%rsp)
     movq %rbp, thread_message+message_rbp(%rsp)
+.endm
+
+// Waking `thread`, which waited, from the thread in rsp: NAME_wakes if it becomes ready on this CPU,
+// where it waited, before all that are ready already; NAME_gives_way if it is more urgent, so that it
+// runs at once and the thread in rsp next; else NAME_undo, since somebody has to be told. `low` and
+// `byte` are parts of `scratch`. begin_wake ends at NAME_wakes, give_way at NAME_gives_way.
+.macro begin_wake name, thread, scratch, low, byte
+    cmpb $0, thread_slow_reasons(\thread)
+    jne \name\()_undo
+    movq %gs:cpu_self, \scratch
+    cmpq \scratch, thread_cpu(\thread)
+    jne \name\()_undo
+    movq %gs:cpu_ready, \scratch
+    orq %gs:cpu_next, \scratch
+    jnz \name\()_ready
+\name\()_first:
+    movzbl thread_priority(\thread), \low
+    cmpb \byte, thread_priority(%rsp)
+    jbe \name\()_urgent
+\name\()_wakes:
+.endm
+.macro give_way name, thread, scratch, byte
+// Others are ready: it goes first only if it is more urgent than they.
+\name\()_ready:
+    cmpq $0, %gs:cpu_next
+    jne \name\()_undo
+    bsrq %gs:cpu_ready, \scratch
+    cmpb \byte, thread_priority(\thread)
+    ja \name\()_first
+    jmp \name\()_undo
+// An equal: a time slice must be running.
+\name\()_urgent:
+    jb \name\()_preempts
+    cmpq $0, %gs:cpu_slice_end
+    jne \name\()_wakes
+    jmp \name\()_undo
+\name\()_preempts:
+    cmpq $0, %gs:cpu_slice_end
+    jne \name\()_undo
+    cmpb $0, thread_slow_reasons(%rsp)
+    jne \name\()_undo
+    movq %gs:cpu_ready, \scratch
+    testq \scratch, \scratch
+    jz \name\()_gives_way
+    bsrq \scratch, \scratch
+    cmpb \byte, thread_priority(%rsp)
+    jbe \name\()_undo
+\name\()_gives_way:
 .endm

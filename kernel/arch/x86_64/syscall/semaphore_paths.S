@@ -110,13 +110,7 @@
     xorl %edi, %edi
     xorl %esi, %esi
     xorl %ebx, %ebx
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    xorl %r12d, %r12d
-    xorl %r13d, %r13d
-    xorl %r14d, %r14d
-    xorl %r15d, %r15d
+    clear_numbered_registers
     leave_to_thread
 .endm
 
@@ -136,21 +130,8 @@ signal_found:
     xchgq %rax, semaphore_door(%r8)
     btq $62, %rax  // in every address of the kernel; neither open nor closed
     jnc signal_nobody
-    // rax: the thread. It becomes ready on this CPU, where it waited, before all that are ready
-    // already; otherwise somebody has to be told.
-    cmpb $0, thread_slow_reasons(%rax)
-    jne signal_undo
-    movq %gs:cpu_self, %r9
-    cmpq %r9, thread_cpu(%rax)
-    jne signal_undo
-    movq %gs:cpu_ready, %r9
-    orq %gs:cpu_next, %r9
-    jnz signal_ready
-signal_first:
-    movzbl thread_priority(%rax), %r9d
-    cmpb %r9b, thread_priority(%rsp)
-    jbe signal_urgent
-signal_wakes:
+    // rax: the thread.
+    begin_wake signal, %rax, %r9, %r9d, %r9b
     count_entry
     movl $wait_state_ready, thread_wait_state(%rax)
     clear_kernel_bit %r8, %r9
@@ -168,27 +149,11 @@ light_return:  // rax is 0: the status
     swapgs
     sysretq
 
-// An equal: a time slice must be running.
-signal_urgent:
-    jb signal_preempts
-    cmpq $0, %gs:cpu_slice_end
-    jne signal_wakes
 signal_undo:
     movq %rax, semaphore_door(%r8)
     jmp signal_slow
-    // More urgent than this thread: it runs at once, and this thread next.
-signal_preempts:
-    cmpq $0, %gs:cpu_slice_end
-    jne signal_undo
-    cmpb $0, thread_slow_reasons(%rsp)
-    jne signal_undo
-    movq %gs:cpu_ready, %r9
-    testq %r9, %r9
-    jz signal_gives_way
-    bsrq %r9, %r9
-    cmpb %r9b, thread_priority(%rsp)
-    jbe signal_undo
-signal_gives_way:
+
+    give_way signal, %rax, %r9, %r9b
     count_entry
     save_return
     movl $wait_state_ready, thread_wait_state(%rsp)
@@ -203,14 +168,6 @@ signal_gives_way:
     xorl %edx, %edx
 light_switch_to:
     light_switch
-    // Others are ready: it goes first only if it is more urgent than they.
-signal_ready:
-    cmpq $0, %gs:cpu_next
-    jne signal_undo
-    bsrq %gs:cpu_ready, %r9
-    cmpb %r9b, thread_priority(%rax)
-    ja signal_first
-    jmp signal_undo
 
 // Nobody waits, or it is a member of a set, or the door was shut.
 signal_nobody:

@@ -66,23 +66,8 @@ signal_event:
     xchgq %r9, set_door(%r13)
     btq $door_thread_bit, %r9
     jnc signal_event_other
-    // r9: the thread. As for a semaphore's waiter: it becomes ready on this CPU.
-    cmpb $0, thread_slow_reasons(%r9)
-    jne signal_event_undo
-    movq %gs:cpu_self, %r14
-    cmpq %r14, thread_cpu(%r9)
-    jne signal_event_undo
-    movq %gs:cpu_ready, %r14
-    orq %gs:cpu_next, %r14
-    jnz signal_event_ready
-signal_event_first:
-    movzbl thread_priority(%r9), %r14d
-    cmpb %r14b, thread_priority(%rsp)
-    jb signal_event_preempts
-    ja signal_event_wakes
-    cmpq $0, %gs:cpu_slice_end  // an equal: a time slice must be running
-    je signal_event_undo
-signal_event_wakes:
+    // r9: the thread.
+    begin_wake signal_event, %r9, %r14, %r14d, %r14b
     count_entry
     movl $wait_state_ready, thread_wait_state(%r9)
     movq member_key(%r12), %r14
@@ -97,19 +82,8 @@ signal_event_wakes:
     xorl %r13d, %r13d
     xorl %r14d, %r14d
     jmp light_return
-    // More urgent than this thread: it runs at once, and this thread next.
-signal_event_preempts:
-    cmpq $0, %gs:cpu_slice_end
-    jne signal_event_undo
-    cmpb $0, thread_slow_reasons(%rsp)
-    jne signal_event_undo
-    movq %gs:cpu_ready, %r14
-    testq %r14, %r14
-    jz signal_event_gives_way
-    bsrq %r14, %r14
-    cmpb %r14b, thread_priority(%rsp)
-    jbe signal_event_undo
-signal_event_gives_way:
+
+    give_way signal_event, %r9, %r14, %r14b
     count_entry
     save_return
     movl $wait_state_ready, thread_wait_state(%rsp)
@@ -123,13 +97,6 @@ signal_event_gives_way:
     movq %r9, %rsp
     xorl %eax, %eax
     jmp light_switch_to
-signal_event_ready:
-    cmpq $0, %gs:cpu_next
-    jne signal_event_undo
-    bsrq %gs:cpu_ready, %r14
-    cmpb %r14b, thread_priority(%r9)
-    ja signal_event_first
-    jmp signal_event_undo
 signal_event_other:
     testq %r9, %r9
     jz signal_event_undo  // nobody waits
@@ -285,13 +252,7 @@ both_event_other:
     xorl %edx, %edx
     xorl %ebx, %ebx
     xorl %ebp, %ebp
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    xorl %r12d, %r12d
-    xorl %r13d, %r13d
-    xorl %r14d, %r14d
-    xorl %r15d, %r15d
+    clear_numbered_registers
     jmp switch_to_message
 both_table_unit:
     movq $0, semaphore_door(%r9)
