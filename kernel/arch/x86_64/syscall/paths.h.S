@@ -68,10 +68,11 @@
     movq %rbp, thread_message+message_rbp(%rsp)
 .endm
 
-// Waking `thread`, which waited, from the thread in rsp: NAME_wakes if it becomes ready on this CPU,
-// where it waited, before all that are ready already; NAME_gives_way if it is more urgent, so that
-// it runs at once and the thread in rsp next; else NAME_undo, since somebody has to be told. `low`
-// and `byte` are parts of `scratch`. begin_wake ends at NAME_wakes, give_way at NAME_gives_way.
+// Waking `thread`, which waited, from the thread in rsp: NAME_wakes if it becomes ready on this
+// CPU, where it waited, before all that are ready already; NAME_gives_way if it is more urgent, so
+// that it runs at once and the thread in rsp next; else NAME_undo, since somebody has to be told.
+// `low` and `byte` are parts of `scratch`. begin_wake ends at NAME_wakes, give_way at
+// NAME_gives_way.
 .macro begin_wake name, thread, scratch, low, byte
     cmpb $0, thread_slow_reasons(\thread)
     jne \name\()_undo
