@@ -94,6 +94,7 @@ public:
     }
 
 private:
+    friend struct AssemblyOffsets;
     static constexpr uint64_t bit(unsigned cpu) { return uint64_t{1} << cpu; }
 
     void end() {
@@ -114,8 +115,10 @@ private:
     std::atomic<uint64_t> asleep_{0};
 };
 
-// The machine's, of grace.cpp.
+// The machine's, of grace.cpp. Known to assembly.
+extern "C" {
 extern GracePeriod grace_periods;
+}
 
 // True when grace_settle() may have something to do. Old at once, but never false for longer than
 // it takes the CPU to handle the interrupt that it was sent.

@@ -11,6 +11,7 @@
 #include "kernel/syscall/described_errors.h"
 #include "kernel/syscall/handlers.h"
 #include "kernel/syscall/invocation.h"
+#include "kernel/syscall/plans.h"
 #include "kernel/syscall/system_calls.h"
 
 #include <array>
@@ -20,16 +21,6 @@ namespace annulus::kernel {
 namespace {
 
 constexpr uint64_t call_flags = abi::call_deadline | abi::call_buffer;
-
-// A plan is what the dispatcher looks at in an operation, made from its description.
-struct Plan {
-    Handler handler;
-    uint64_t operation;   // as in rsi, without flags: verb, selector, words that are moved handles
-    abi::Rights right;    // that the handle must have
-    uint32_t bytes_mask;  // of the size of the bytes for the object: must be zero
-    uint8_t operands;     // words from here on are zero
-};
-static_assert(sizeof(Plan) == 32);
 
 // Nobody asks for this one: its operation has flags, which the dispatcher takes off first, and
 // below them reserved bits, which it refuses.
@@ -59,59 +50,32 @@ consteval Plan make_plan(unsigned index) {
     return plan;
 }
 
-// In the order of abi::operations, and then the one of no operation.
 consteval auto make_plans() {
     std::array<Plan, abi::operation_count + 1> plans{};
     for (unsigned i = 0; i < abi::operation_count; ++i) plans[i] = make_plan(i);
     plans[abi::operation_count] = no_plan;
     return plans;
 }
-constexpr auto plans = make_plans();
 
-// Where the plan is, by type, verb and four bits made of the selector. Every place has one, which
-// is the right one if its operation is the one asked for.
-constexpr unsigned place_of(abi::ObjectType type, uint64_t operation) {
-    const auto low = static_cast<uint32_t>(operation);
-    return static_cast<unsigned>(type) << 8 | ((low >> 24 ^ low >> 12) & 0xf0) | (low & 0xf);
-}
-
-consteval auto make_index() {
-    std::array<uint8_t, (abi::object_type_count << 8)> index{};
-    for (uint8_t& place : index) place = abi::operation_count;
+consteval auto make_places() {
+    std::array<uint8_t, place_count> places{};
+    for (uint8_t& place : places) place = abi::operation_count;
     for (unsigned i = 0; i < abi::operation_count; ++i) {
         for (unsigned type = 0; type < abi::object_type_count; ++type) {
             const abi::ObjectType object = abi::operations[i].object;
             if (object != abi::ObjectType::any && static_cast<unsigned>(object) != type) continue;
             uint8_t& place =
-                index[place_of(static_cast<abi::ObjectType>(type), plans[i].operation)];
+                places[place_of(static_cast<abi::ObjectType>(type), make_plan(i).operation)];
             if (place != abi::operation_count) __builtin_unreachable();  // two in one place
             place = static_cast<uint8_t>(i);
         }
     }
-    return index;
+    return places;
 }
-constexpr auto plan_index = make_index();
 static_assert(abi::operation_count < 0xff);
 
 [[gnu::always_inline]] inline unsigned find_plan(abi::ObjectType type, uint64_t operation) {
-    return plan_index.data()[place_of(type, operation)];
-}
-
-// Whether a word that the operation does not have is zero.
-[[gnu::always_inline]] inline bool absent_are_zero(const uint64_t (&words)[abi::message_words],
-                                                   unsigned operands) {
-    uint64_t bits = 0;
-    switch (operands) {
-        case 0: bits |= words[0]; [[fallthrough]];
-        case 1: bits |= words[1]; [[fallthrough]];
-        case 2: bits |= words[2]; [[fallthrough]];
-        case 3: bits |= words[3]; [[fallthrough]];
-        case 4: bits |= words[4]; [[fallthrough]];
-        case 5: bits |= words[5]; [[fallthrough]];
-        case 6: break;
-        default: __builtin_unreachable();
-    }
-    return bits == 0;
+    return operation_places.data()[place_of(type, operation)];
 }
 
 // In debug builds: a line that fails every test that it appears in (tools/test/transcript.py).
@@ -134,7 +98,7 @@ Status check_message(const Invocation& invocation, uint64_t operation, const Pla
     if (static_cast<uint32_t>(operation) != static_cast<uint32_t>(plan.operation)) {
         return Error::bad_operation;
     }
-    if ((plan.right & ~invocation.target.rights) != 0) {
+    if ((plan.right & ~invocation.rights()) != 0) {
         return Status(Error::no_right, static_cast<uint16_t>(operation & 0xf));
     }
     for (unsigned i = plan.operands; i < abi::message_words; ++i) {
@@ -148,21 +112,24 @@ Status check_message(const Invocation& invocation, uint64_t operation, const Pla
 }
 
 // The words of the message are the operands, and then the results.
-[[gnu::always_inline]] inline void invoke(Thread& thread, Invocation& invocation, unsigned index) {
-    invocation.operation = static_cast<uint8_t>(index);
-    if constexpr (debug_checks) thread.operation_number = static_cast<uint8_t>(index);
-    const Status status = plans.data()[index].handler(invocation);
-    check_described(abi::operations[index], status);
-    if (!status.ok()) [[unlikely]]
-        return fail(thread, status);
+void answer(Thread& thread, const Invocation& invocation, Status status) {
     thread.message.rax = status.bits;
     thread.message.rsi = invocation.arrived_mask;
     thread.message.rbx = invocation.bytes_out;
     thread.resume = Resume::results;
 }
 
-// A call that is not plainly an operation of a kernel object: a request to a server, the end of a
-// revoked handle, or an error.
+void invoke(Thread& thread, Invocation& invocation, unsigned index) {
+    invocation.operation = static_cast<uint8_t>(index);
+    if constexpr (debug_checks) thread.operation_number = static_cast<uint8_t>(index);
+    const Status status = operation_plans.data()[index].handler(invocation);
+    check_described(abi::operations[index], status);
+    if (!status.ok()) [[unlikely]]
+        return fail(thread, status);
+    answer(thread, invocation, status);
+}
+
+// Any call: an operation of a kernel object, a request to a server, or an error.
 [[gnu::noinline]] void other_call(Thread& thread, Invocation& invocation, Status looked_up) {
     Message& in = thread.message;
     if ((in.rsi & abi::operation_word_reserved) != 0) return fail(thread, Error::not_supported);
@@ -170,44 +137,52 @@ Status check_message(const Invocation& invocation, uint64_t operation, const Pla
     in.rsi &= ~call_flags;
     const auto verb = static_cast<abi::Verb>(in.rsi & 0xf);
     const auto selector = static_cast<unsigned>(in.rsi >> 16 & 0xffff);
-    Found& target = invocation.target;
     if (!looked_up.ok()) {
         // A revoked handle keeps its slot until its holder closes it.
         const bool closes = verb == abi::Verb::close && selector == abi::selector_universal;
         if (!closes || looked_up.code() != Error::revoked) return fail(thread, looked_up);
-        target = {.object = nullptr, .type = abi::ObjectType::none, .rights = 0, .lease = 0};
-    } else if (target.type == abi::ObjectType::served && selector < abi::selector_universal) {
-        if ((target.rights & abi::right_of(verb)) == 0) {
+        invocation.set_target({nullptr, abi::ObjectType::none, 0, 0});
+    } else if (invocation.type() == abi::ObjectType::served && selector < abi::selector_universal) {
+        if ((invocation.rights() & abi::right_of(verb)) == 0) {
             return fail(thread, Status(Error::no_right, static_cast<uint16_t>(verb)));
         }
-        return Table::call(thread, static_cast<ServedObject&>(*target.object), target.rights);
+        return Table::call(thread, static_cast<ServedObject&>(*invocation.target),
+                           invocation.rights());
     }
-    const unsigned index = find_plan(target.type, in.rsi);
-    const Status status = check_message(invocation, in.rsi, plans.data()[index]);
+    const unsigned index = find_plan(invocation.type(), in.rsi);
+    const Status status = check_message(invocation, in.rsi, operation_plans.data()[index]);
     if (!status.ok()) return fail(thread, status);
     invoke(thread, invocation, index);
 }
 
 }  // namespace
 
-// The right comes after the operation's existence, so that bad_operation is seen first.
+constexpr std::array<Plan, abi::operation_count + 1> operation_plans = make_plans();
+constexpr std::array<uint8_t, place_count> operation_places = make_places();
+
+// What operation_path.S does in assembly, and all that it leaves. The right comes after the
+// operation's existence, so that bad_operation is seen first.
 [[gnu::always_inline]] inline void system_call_call(Thread& thread) {
     Message& in = thread.message;
     if ((in.rsi & abi::call_buffer) == 0) in.r15 = in.rbx = 0;
-    const uint64_t operation = in.rsi & ~call_flags;
     Invocation invocation(thread);
-    const Status looked_up = thread.process->handles.look_up(in.rdi, invocation.target);
-    if (!looked_up.ok()) [[unlikely]]
-        return other_call(thread, invocation, looked_up);
-    const unsigned index = find_plan(invocation.target.type, operation);
-    const Plan& plan = plans.data()[index];
-    const bool plain = operation == plan.operation &&
-                       (plan.right & ~invocation.target.rights) == 0 &&
-                       (invocation.bytes_in() & plan.bytes_mask) == 0 &&
-                       absent_are_zero(invocation.words, plan.operands);
-    if (!plain) [[unlikely]]
-        return other_call(thread, invocation, {});
-    invoke(thread, invocation, index);
+    Found found;  // set when there is one
+    const Status looked_up = thread.process->handles.look_up(in.rdi, found);
+    if (looked_up.ok()) invocation.set_target(found);
+    other_call(thread, invocation, looked_up);
+}
+
+// The operation did not plainly go well, or something is to be done on leaving.
+extern "C" [[noreturn]] void kernel_operation_done(Invocation& invocation, Status status) {
+    Thread& thread = invocation.caller;
+    if (status.ok()) {
+        answer(thread, invocation, status);
+    } else {
+        fail(thread, status);
+    }
+    invocation.~Invocation();
+    leave_kernel(thread);
+    return_to_thread(thread);
 }
 
 void system_call_reply_and_wait(Thread& thread) {

@@ -33,7 +33,7 @@ public:
     // The target as its type; the dispatcher has checked the type.
     template <typename T>
     T& object() const {
-        return *static_cast<T*>(target.object);
+        return *static_cast<T*>(target);
     }
 
     // The object that operand `index` names, with the rights its description demands. The kernel
@@ -92,12 +92,29 @@ public:
         return write_bytes(&from, sizeof(T));
     }
 
+    abi::ObjectType type() const { return type_in(target_word); }
+    abi::Rights rights() const { return rights_in(target_word); }
+    void set_target(const Found& found) {
+        target = found.object;
+        target_word = entry_word(0, found.type, found.rights);
+        target_lease = found.lease;
+    }
+
+    // Places and order of all members are known to assembly, which makes one, too.
     Thread& caller;
     Process& process;
-    Found target;
-    uint8_t operation;  // its place in abi::operations
+    Object* target = nullptr;
+    uint64_t target_word = 0;  // its handle's entry's
+    Lease target_lease = 0;
     // Operands, then results, in the caller's message.
     uint64_t (&words)[abi::message_words];
+    uint8_t operation = 0;  // its place in abi::operations
+
+private:
+    friend struct AssemblyOffsets;
+    bool slot_reserved_ = false;
+
+public:
     unsigned arrived_mask = 0;  // result words that are handles
     uint32_t bytes_out = 0;     // result: bytes written to the buffer
 
@@ -127,8 +144,6 @@ private:
     Result<Object*> find_object_slowly(unsigned index) const;
     Result<void> read_bytes(void* to, uint64_t size) const;
     Result<void> write_bytes(const void* from, uint64_t size);
-
-    bool slot_reserved_ = false;
 };
 
 // A handler. Success may carry detail and extra. Error results leave no words behind: the

@@ -237,11 +237,10 @@ Status memory_create_range(Invocation& invocation) {
     auto range = invocation.object<MemoryObject>().create_range(**budget, invocation.words[1],
                                                                 invocation.words[2]);
     if (!range.ok()) return range.status();
-    const Lease lease = invocation.target.lease;
+    const Lease lease = invocation.target_lease;
     retain_lease(lease);
     invocation.set_results(0);
-    const auto given =
-        invocation.give(0, std::move(range).value(), invocation.target.rights, lease);
+    const auto given = invocation.give(0, std::move(range).value(), invocation.rights(), lease);
     if (!given.ok()) release_lease(lease);
     return given.status();
 }
@@ -250,7 +249,7 @@ Status memory_create_clone(Invocation& invocation) {
     const auto budget = invocation.operand<Budget>(0);
     if (!budget.ok()) return budget.status();
     // Whoever may not read the memory must not read it through a clone.
-    if (!(invocation.target.rights & abi::right_of(abi::Verb::read))) {
+    if (!(invocation.rights() & abi::right_of(abi::Verb::read))) {
         return Status(Error::no_right, static_cast<uint16_t>(abi::Verb::read));
     }
     auto& memory = invocation.object<MemoryObject>();

@@ -7,16 +7,16 @@ namespace annulus::kernel {
 
 Status any_get_info(Invocation& invocation) {
     // It has no operands: the other words are zero.
-    invocation.words[0] = static_cast<uint64_t>(invocation.target.type);
-    invocation.words[1] = invocation.target.rights;
+    invocation.words[0] = static_cast<uint64_t>(invocation.type());
+    invocation.words[1] = invocation.rights();
     return {};
 }
 
 Status any_get_duplicate(Invocation& invocation) {
-    const auto rights = static_cast<abi::Rights>(invocation.words[0] & invocation.target.rights);
+    const auto rights = static_cast<abi::Rights>(invocation.words[0] & invocation.rights());
     const uint64_t flags = invocation.words[1];
     if ((flags & ~abi::duplicate_revocable) != 0) return invocation.unknown_flags(1);
-    Lease lease = invocation.target.lease;
+    Lease lease = invocation.target_lease;
     const bool revocable = (flags & abi::duplicate_revocable) != 0;
     if (revocable) {
         auto made = create_lease(lease, *invocation.process.budget, &invocation.process);
@@ -27,13 +27,12 @@ Status any_get_duplicate(Invocation& invocation) {
     }
     // The handle was found under protection of the grace period; another thread may just have
     // closed it, and with it the object's last reference.
-    if (!try_retain(*invocation.target.object)) {
+    if (!try_retain(*invocation.target)) {
         release_lease(lease);
         return Error::bad_handle;
     }
     invocation.set_results(0, revocable ? lease : 0);
-    const auto given =
-        invocation.give(0, Ref<Object>::adopt(*invocation.target.object), rights, lease);
+    const auto given = invocation.give(0, Ref<Object>::adopt(*invocation.target), rights, lease);
     if (!given.ok()) release_lease(lease);
     return given.status();
 }

@@ -12,6 +12,8 @@
 #include "kernel/object/semaphore_set.h"
 #include "kernel/object/table.h"
 #include "kernel/schedule/cpu.h"
+#include "kernel/schedule/grace_period.h"
+#include "kernel/syscall/plans.h"
 
 #include <stddef.h>
 #include <bit>
@@ -30,6 +32,7 @@ struct AssemblyOffsets {
     static void threads();
     static void services();
     static void messages();
+    static void operations();
     static void handles();
     static void semaphores();
     static void tables();
@@ -126,6 +129,34 @@ void AssemblyOffsets::messages() {
     asm(".set message_rbx, %c0" ::"i"(offsetof(Message, rbx)));
     asm(".set message_rbp, %c0" ::"i"(offsetof(Message, rbp)));
     asm(".set thread_message, %c0" ::"i"(offsetof(Thread, message)));
+}
+
+void AssemblyOffsets::operations() {
+    asm(".set plan_handler, %c0" ::"i"(offsetof(Plan, handler)));
+    asm(".set plan_operation, %c0" ::"i"(offsetof(Plan, operation)));
+    asm(".set plan_right, %c0" ::"i"(offsetof(Plan, right)));
+    asm(".set plan_bytes_mask, %c0" ::"i"(offsetof(Plan, bytes_mask)));
+    asm(".set plan_operands, %c0" ::"i"(offsetof(Plan, operands)));
+    asm(".set plan_size_shift, %c0" ::"i"(std::countr_zero(sizeof(Plan))));
+    asm(".set places_of_type, %c0" ::"i"(place_of(static_cast<abi::ObjectType>(1), 0)));
+    asm(".set object_type_count, %c0" ::"i"(abi::object_type_count));
+    asm(".set call_buffer_bit, %c0" ::"i"(std::countr_zero(abi::call_buffer)));
+    // What operation_path.S pushes, from the last to the first.
+    static_assert(offsetof(Invocation, caller) == 0 && offsetof(Invocation, process) == 8 &&
+                  offsetof(Invocation, target) == 16 && offsetof(Invocation, target_word) == 24 &&
+                  offsetof(Invocation, target_lease) == 32 && offsetof(Invocation, words) == 40 &&
+                  offsetof(Invocation, operation) == 48 && sizeof(Invocation) == 64);
+    static_assert(offsetof(Invocation, slot_reserved_) < 56 &&
+                  offsetof(Invocation, arrived_mask) < 56 && offsetof(Invocation, bytes_out) == 56);
+    asm(".set invocation_slot_reserved, %c0" ::"i"(offsetof(Invocation, slot_reserved_)));
+    asm(".set invocation_arrived_mask, %c0" ::"i"(offsetof(Invocation, arrived_mask)));
+    asm(".set invocation_bytes_out, %c0" ::"i"(offsetof(Invocation, bytes_out)));
+    asm(".set thread_process, %c0" ::"i"(offsetof(Thread, process)));
+    asm(".set thread_dying, %c0" ::"i"(offsetof(Thread, dying)));
+    asm(".set cpu_resched, %c0" ::"i"(offsetof(Cpu, resched)));
+    asm(".set grace_missing, %c0" ::"i"(offsetof(GracePeriod, missing_)));
+    asm(".set grace_ended, %c0" ::"i"(offsetof(GracePeriod, ended_count_)));
+    asm(".set debug_build, %c0" ::"i"(debug_checks ? 1 : 0));
 }
 
 void AssemblyOffsets::handles() {

@@ -38,8 +38,9 @@
 .endm
 
 // The whole look-up: in bounds, this generation, the type, not busy, no lease. It is
-// remembered. Leaves the word in r11 and the object in rax; destroys rcx.
-.macro find_target recent, type, slow
+// remembered. Leaves the word in r11 and the object in rax; destroys rcx. At `other` rcx is the
+// entry, and rax not the type.
+.macro find_target recent, type, slow, other
     movl %edi, %ecx
     cmpl thread_handle_count(%rsp), %ecx
     jae \slow
@@ -50,7 +51,7 @@
     xorq %rdi, %rax  // slots are below 65536: bits 24-31 of rdi are 0
     shrq $24, %rax
     cmpq \type, %rax
-    jne \slow
+    jne \other
     cmpq $0, entry_lease(%rcx)
     jne \slow
     movq entry_object(%rcx), %rax
@@ -140,7 +141,7 @@
 // --- call, where it is not plain
 .macro leave_call name
 \name\()_find:
-    find_target thread_called, $type_served, \name\()_slow
+    find_target thread_called, $type_served, \name\()_slow, operation_typed
     remember_target thread_called
     movq %r11, %rax
     shlq $40, %rax  // rights: bits 0-23 to 32-55
@@ -205,7 +206,7 @@ fast_call:
 call_flags:
     movabsq $call_not_bytes, %rbp
     testq %rbp, %rsi
-    jnz slow_call_number
+    jnz operation_call
     enter_fast %r14
     begin_call bytes, %rbp, %ebp, 1
     movl %esi, %eax  // the operation without its flag
@@ -336,7 +337,7 @@ short_buffers_end:
     movl $0x1001, %eax
     jmp slow_entry
 \name\()_find:
-    find_target thread_served, $type_table, \name\()_slow
+    find_target thread_served, $type_table, \name\()_slow, \name\()_slow
     btl $16, %r11d  // the right to serve
     jnc \name\()_slow
     // Among the table's servers already; and so its slot, if it has one, is this table's.
