@@ -67,6 +67,8 @@
 #define LWIP_TCP_SACK_OUT 1
 #define SO_REUSE 1  // a listener may be opened while old connections are in TIME_WAIT
 
+// A client whose host uses a port again soon is not kept waiting for two minutes.
+#define LWIP_HOOK_IP4_INPUT annulus_lwip_reopen
 // Initial sequence numbers that a stranger cannot guess (RFC 6528).
 #define LWIP_HOOK_FILENAME "services/net/lwip/hooks.h"
 #define LWIP_HOOK_TCP_ISN annulus_lwip_sequence_number
