@@ -36,6 +36,67 @@ uint64_t by_descriptors(int to_peer, int at_peer, int answer_in, int answer_out,
         1, rounds_for(size));
 }
 
+// One end of a socket through io_uring, registered like the memory.
+class Conversation {
+public:
+    Conversation(int socket, void* memory) : memory_(reinterpret_cast<uint64_t>(memory)) {
+        ring_.fix({&socket, 1}, memory, size_max);
+    }
+    // Writes and reads so many bytes, at once; the entries that remain are submitted again.
+    void exchange(size_t to_write, size_t to_read) {
+        size_t left[] = {to_read, to_write};
+        if (to_write > 0) prepare(writing, 0, to_write);
+        if (to_read > 0) prepare(reading, 0, to_read);
+        const unsigned both = (to_write > 0 ? 1u : 0u) + (to_read > 0 ? 1u : 0u);
+        for (unsigned wanted = both; left[0] + left[1] > 0; wanted = 1) {
+            ring_.submit_and_tell(wanted, [&](uint64_t which, int result) {
+                if (result <= 0) fail("io_uring in a conversation");
+                left[which] -= static_cast<size_t>(result);
+                const size_t whole = which == reading ? to_read : to_write;
+                if (left[which] > 0) prepare(which, whole - left[which], left[which]);
+            });
+        }
+    }
+
+private:
+    static constexpr uint64_t reading = 0;
+    static constexpr uint64_t writing = 1;
+
+    void prepare(uint64_t which, size_t at, size_t size) {
+        io_uring_sqe& entry = ring_.prepare();
+        entry.opcode = which == reading ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+        entry.flags = IOSQE_FIXED_FILE;
+        entry.fd = 0;
+        entry.addr = memory_ + at;
+        entry.len = static_cast<uint32_t>(size);
+        entry.off = UINT64_MAX;
+        entry.user_data = which;
+    }
+
+    Uring ring_{8};
+    uint64_t memory_;
+};
+
+// The peer has one call for its answer and for the next message that it waits for.
+uint64_t by_uring(const int (&ends)[2], size_t size) {
+    // Not the program's own data: io_uring registers no pages that a file backs.
+    void* bytes = mmap(nullptr, size_max, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (bytes == MAP_FAILED) fail("mmap");
+    uint64_t each;
+    {
+        const Peer peer([&] {
+            Conversation theirs(ends[1], bytes);
+            theirs.exchange(0, size);
+            for (;;) theirs.exchange(1, size);
+        });
+        Conversation mine(ends[0], bytes);
+        each = cost([&] { mine.exchange(size, 1); }, 1, rounds_for(size));
+    }
+    munmap(bytes, size_max);
+    return each;
+}
+
 struct SharedMessage {
     Turn mine;
     Turn theirs;
@@ -70,6 +131,7 @@ void message_sizes() {
         report_point("message", "unix stream", size,
                      by_descriptors(ends[0], ends[1], ends[0], ends[1], size));
         report_point("message", "shared memory + futex", size, by_shared_memory(message, size));
+        report_point("message", "io_uring, unix stream", size, by_uring(ends, size));
     }
 }
 
@@ -91,6 +153,7 @@ void batches_of_nops() {
 }  // namespace
 
 void measure_curves() {
+    measure_clients();
     message_sizes();
     wait_sets();
     batches_of_nops();

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <utility>
 
 namespace annulus::bench {
 namespace {
@@ -74,9 +76,100 @@ uint64_t there_and_back(size_t size) {
         1, few);
 }
 
+// Memory that both had before: nothing is copied, and the peer looks at its first bytes.
+uint64_t shared_there_and_back() {
+    struct Buffer {
+        Turn mine;
+        Turn theirs;
+        std::atomic<uint64_t> first;
+    };
+    auto& buffer = shared<Buffer>();
+    const Peer peer([&] {
+        buffer.theirs.take();
+        buffer.first.load(std::memory_order_relaxed);
+        buffer.mine.give();
+    });
+    return cost([&] {
+        buffer.first.store(1, std::memory_order_relaxed);
+        buffer.theirs.give();
+        buffer.mine.take();
+    });
+}
+
+// A descriptor through a socket; -1: none came.
+void send_descriptor(int socket, int file) {
+    char byte = 0;
+    iovec part = {&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &file, sizeof(int));
+    must("sendmsg", sendmsg(socket, &message, 0));
+}
+int receive_descriptor(int socket) {
+    char byte;
+    iovec part = {&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    must("recvmsg", recvmsg(socket, &message, 0));
+    const cmsghdr* head = CMSG_FIRSTHDR(&message);
+    if (head == nullptr || head->cmsg_type != SCM_RIGHTS) fail("no descriptor came");
+    int file;
+    memcpy(&file, CMSG_DATA(head), sizeof(int));
+    return file;
+}
+
+// Memory that the peer gets with its descriptor, maps, looks at, and lets go.
+uint64_t memfd_there_and_back(size_t size) {
+    int ends[2];
+    must("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    const int file = static_cast<int>(must("memfd_create", memfd_create("buffer", 0)));
+    must("ftruncate", ftruncate(file, static_cast<off_t>(size)));
+    uint64_t each;
+    {
+        const Peer peer([&] {
+            const int got = receive_descriptor(ends[1]);
+            void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, got, 0);
+            if (memory == MAP_FAILED) fail("mmap");
+            *static_cast<volatile char*>(memory) = 1;
+            munmap(memory, size);
+            close(got);
+            write_whole(ends[1], "", 1);
+        });
+        each = cost([&] {
+            char byte;
+            send_descriptor(ends[0], file);
+            read_whole(ends[0], &byte, 1);
+        });
+    }
+    for (const int end : ends) close(end);
+    close(file);
+    return each;
+}
+
 void handing_over() {
-    report("14", "pipe, 4 KiB", there_and_back(page));
-    report("14", "pipe, 64 KiB", there_and_back(65536));
+    const uint64_t by_shared_memory = shared_there_and_back();
+    for (const auto [size, name] : {std::pair(page, "4 KiB"), std::pair(page * 16, "64 KiB")}) {
+        char way[64];
+        const auto report_way = [&](const char* kind, uint64_t instructions) {
+            snprintf(way, sizeof(way), "%s, %s", kind, name);
+            report("14", way, instructions);
+        };
+        report_way("pipe", there_and_back(size));
+        report_way("shared memory and futex", by_shared_memory);
+        report_way("memfd by SCM_RIGHTS, mapped and unmapped", memfd_there_and_back(size));
+    }
 }
 
 char* map_pages(size_t bytes, int flags, int file) {
@@ -165,7 +258,7 @@ void files() {
     report("22", "pread of 4 KiB, tmpfs",
            cost([&] { must("pread", pread(file, &bytes, page, 0)); }));
     Uring ring(64);
-    ring.fix(file, bytes.data(), bytes.size());
+    ring.fix({&file, 1}, bytes.data(), bytes.size());
     report("23", "io_uring, fixed file and buffer",
            cost(
                [&] {

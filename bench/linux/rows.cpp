@@ -6,6 +6,7 @@
 #include "bench/linux/measure.h"
 #include "bench/linux/peer.h"
 #include "bench/linux/sets.h"
+#include "bench/linux/uring.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -172,6 +173,28 @@ void messages() {
                batch));
 }
 
+// A message of 12 bytes, which is what fits, from one ring to another of the same process.
+void ring_messages() {
+    constexpr unsigned batch = 32;
+    Uring sender(64);
+    Uring receiver(64);
+    report("13", "io_uring MSG_RING, batch of 32",
+           cost(
+               [&] {
+                   for (unsigned i = 0; i < batch; ++i) {
+                       io_uring_sqe& entry = sender.prepare();
+                       entry.opcode = IORING_OP_MSG_RING;
+                       entry.fd = receiver.descriptor();
+                       entry.len = i;
+                   }
+                   sender.submit_and_reap();
+                   unsigned received = 0;
+                   receiver.submit_and_tell(batch, [&](uint64_t, int) { ++received; });
+                   if (received != batch) fail("MSG_RING");
+               },
+               batch));
+}
+
 void making() {
     report("18", "eventfd + close", cost([] { close(eventfd(0, 0)); }));
     report("18", "pipe + 2 close", cost([] {
@@ -198,6 +221,7 @@ void measure_rows() {
     report("12", "io_uring NOP, alone", uring_nop(1));
     report("12", "io_uring NOP, 128 at once", uring_nop(128));
     messages();
+    ring_messages();
     streams();
     making();
 }

@@ -7,5 +7,6 @@ namespace annulus::bench {
 void measure_rows();
 void measure_resources();
 void measure_curves();
+void measure_clients();
 
 }  // namespace annulus::bench

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 
 namespace annulus::bench {
 
@@ -39,10 +40,10 @@ public:
     Uring& operator=(const Uring&) = delete;
     ~Uring() { close(ring_); }
 
-    // File 0 and buffer 0 of the entries that name them by number.
-    void fix(int file, void* memory, size_t size) const {
-        must("io_uring_register",
-             syscall(SYS_io_uring_register, ring_, IORING_REGISTER_FILES, &file, 1));
+    // Files from 0 on, and buffer 0, of the entries that name them by number.
+    void fix(std::span<const int> files, void* memory, size_t size) const {
+        must("io_uring_register", syscall(SYS_io_uring_register, ring_, IORING_REGISTER_FILES,
+                                          files.data(), files.size()));
         const iovec buffer = {memory, size};
         must("io_uring_register",
              syscall(SYS_io_uring_register, ring_, IORING_REGISTER_BUFFERS, &buffer, 1));
@@ -57,17 +58,29 @@ public:
 
     // Submits what was prepared, and waits for as many completions as there are entries.
     void submit_and_reap() {
+        submit_and_tell(next_ - tail_->load(std::memory_order_relaxed),
+                        [](uint64_t /*entry*/, int result) {
+                            if (result < 0) fail("an io_uring operation");
+                        });
+    }
+
+    // Submits what was prepared, waits until `wanted` entries are complete, and tells
+    // `each(user_data, result)` of all that are.
+    template <typename Each>
+    void submit_and_tell(unsigned wanted, Each each) {
         const uint32_t count = next_ - tail_->load(std::memory_order_relaxed);
         tail_->store(next_, std::memory_order_release);
         must("io_uring_enter",
-             syscall(SYS_io_uring_enter, ring_, count, count, IORING_ENTER_GETEVENTS, nullptr, 0));
+             syscall(SYS_io_uring_enter, ring_, count, wanted, IORING_ENTER_GETEVENTS, nullptr, 0));
         uint32_t head = done_head_->load(std::memory_order_relaxed);
         const uint32_t tail = done_tail_->load(std::memory_order_acquire);
         for (; head != tail; ++head) {
-            if (done_[head & done_mask_].res < 0) fail("an io_uring operation");
+            const io_uring_cqe& done = done_[head & done_mask_];
+            each(done.user_data, done.res);
         }
         done_head_->store(head, std::memory_order_release);
     }
+    int descriptor() const { return ring_; }
 
 private:
     uint8_t* map(size_t bytes, uint64_t what) const {

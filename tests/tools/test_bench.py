@@ -9,6 +9,7 @@ import unittest
 import support  # noqa: F401
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "bench"))
+import annulus
 import baseline
 import comparison
 import document
@@ -69,6 +70,13 @@ class Comparisons(unittest.TestCase):
         self.assertLess(text.index("Where Annulus loses"), text.index("## Rows"))
         self.assertIn("Row 12, ring entry, batch 128: 30 against 15 on Linux", text)
         self.assertIn("Row 2, call: 120, the target is 100", text)
+
+    def test_a_curve_tells_where_it_is_above_linux(self):
+        curve = {"id": "c", "title": "t", "x": "bytes", "note": "n",
+                 "ways": {"Annulus: call": [(1, 10), (4, 30)], "Annulus: ring": [(1, 20), (4, 25)],
+                          "Linux: pipe": [(1, 15), (4, 24)]}}
+        text = document.text([], [curve], "a machine")
+        self.assertIn('- Curve "t", bytes: 4 (25 against 24).', text)
 
     def test_page_and_data_hold_every_row(self):
         curve = {"id": "set", "title": "t", "x": "members", "note": "n",
@@ -135,8 +143,8 @@ def stored(instructions, entries=2, row="2"):
 
 
 class Further(unittest.TestCase):
-    figures = {(entry.row, entry.figure): 1000 + number
-               for number, entry in enumerate(further.catalogue) if entry.figure}
+    figures = {(entry.row, entry.figure): (1000 + number, 4, 2)
+               for number, entry in enumerate(further.catalogue)}
     linux_ways = {"8": [("futex_waitv of 1", 11), ("futex_waitv of 8", 88),
                         ("futex_waitv of 128", 128)],
                   "14": [("pipe, 4 KiB", 40), ("pipe, 64 KiB", 640)],
@@ -153,13 +161,22 @@ class Further(unittest.TestCase):
         self.assertEqual(found["64 B there and back by UDP, loopback"], [5])
         self.assertEqual(found["64 B there and back by TCP, loopback"], [])
 
-    def test_what_annulus_has_not_is_said_and_is_no_win(self):
+    def test_rows_have_entries_loads_and_bytes_too(self):
+        row = next(row for row in self.rows() if row.name == "4 KiB handed over and back")
+        self.assertEqual(row.annulus.adjusted, row.annulus.instructions + 4 * 130 + 2 * 380)
+        self.assertEqual((row.annulus.copied, row.linux[0].copied), (0, 4 * 4096))
+        self.assertEqual(row.linux[0].adjusted, 40 + 4 * 130 + 2 * 380)
+
+    def test_what_is_above_linux_is_told_first(self):
         text = document.text(self.rows(), [], "a machine")
-        self.assertIn("Without a figure on Annulus: 14 (", text)
-        self.assertIn("| 14 | 4 KiB handed over and back | - |", text)
-        absent = next(row for row in self.rows() if row.row == "14")
-        self.assertFalse(absent.met)
-        self.assertIsNone(absent.record()["annulus"])
+        self.assertLess(text.index("against 40 on Linux"), text.index("## Rows"))
+
+    def test_what_annulus_says_of_curves_is_read(self):
+        lines = ["POINT set | wait_any | 8 | 70", "FIGURE 14 | 4096 B | 1208 | 4 | 2",
+                 "TEST PASS curves.one it does", "TEST END curves passed=1 failed=0"]
+        curves, figures = annulus.parse_curves(lines)
+        self.assertEqual(curves, {"set": {"wait_any": [(8, 70)]}})
+        self.assertEqual(figures, {("14", "4096 B"): (1208, 4, 2)})
 
     def test_a_row_that_was_not_measured_is_an_error(self):
         with self.assertRaises(KeyError):

@@ -37,9 +37,9 @@ def measure():
     return parse(released), parse(counted)
 
 
-def measure_curves():
-    """(curves, figures): curve -> way -> [(x, instructions)], (row, name) -> instructions."""
-    lines = machines.boot_twice("Annulus's curves", _kernel("release"), _curves_image, "", _marks)
+def parse_curves(lines):
+    """(curves, figures): curve -> way -> [(x, instructions)], and (row, name) ->
+    (instructions, entries, loads)."""
     parse([line for line in lines if not line.startswith(("POINT ", "FIGURE "))], "curves")
     curves, figures = {}, {}
     for line in lines:
@@ -47,9 +47,19 @@ def measure_curves():
             curve, way, x, figure = line.removeprefix("POINT ").split(" | ")
             curves.setdefault(curve, {}).setdefault(way, []).append((int(x), int(figure)))
         elif line.startswith("FIGURE "):
-            row, name, figure = line.removeprefix("FIGURE ").split(" | ")
-            figures[row, name] = int(figure)
+            row, name, *found = line.removeprefix("FIGURE ").split(" | ")
+            figures[row, name] = tuple(map(int, found))
     return curves, figures
+
+
+def measure_curves():
+    """(curves, figures): instructions are of the release kernel, the rest of the counting one."""
+    lines = machines.boot_twice("Annulus's curves", _kernel("release"), _curves_image, "", _marks)
+    curves, released = parse_curves(lines)
+    _, counted = parse_curves([line for line in machines.boot(_kernel("counting"), _curves_image)
+                               if line.startswith(_marks)])
+    return curves, {key: (instructions, *counted[key][1:])
+                    for key, (instructions, _, _) in released.items()}
 
 
 def measure_time():

@@ -42,7 +42,8 @@ notes = {
     "10x": "The peer is a coroutine. Linux: as row 10.",
     "12": "Annulus checks a handle for each entry; an io_uring NOP checks nothing.",
     "13": "To a running receiver: the sender alone. In batches: both sides, with the wake. Linux, "
-          "for either: a batch of 32 in one write to a pipe, answered by a byte.",
+          "for either: a batch of 32 in one write to a pipe, answered by a byte; MSG_RING carries "
+          "12 bytes to a ring of the same process, which takes all 32 at once.",
     "15": "Control alone: a channel's buffers are passed on, and nobody writes or reads the "
           "bytes in them; a pipe copies them in and out. The curve of messages has the copies on "
           "both sides.",
@@ -57,6 +58,28 @@ linux_counts = {
     "futex word, no system call": (0, 0), "SysV semop": (2, 0), "eventfd": (4, 2),
     "epoll of 1 eventfd": (5, 2), "epoll of 1000 eventfds": (5, 2), "io_uring NOP, alone": (1, 0),
     "io_uring NOP, 128 at once": (0, 0), "eventfd + close": (2, 0), "pipe + 2 close": (3, 0),
+    "pipe, batch of 32 in one write": (0, 0), "io_uring MSG_RING, batch of 32": (0, 0),
+    "futex_waitv of 1": (4, 2), "futex_waitv of 8": (4, 2), "futex_waitv of 128": (4, 2),
+    "epoll of 64 eventfds": (2, 0), "pipe, 4 KiB": (4, 2), "pipe, 64 KiB": (4, 2),
+    "shared memory and futex, 4 KiB": (4, 2), "shared memory and futex, 64 KiB": (4, 2),
+    "mmap + touch + munmap, anonymous": (3, 0), "mmap + touch + munmap of a memfd's page": (3, 0),
+    "anonymous page fault": (1, 0), "dup + close": (2, 0), "pread of 64 B, tmpfs": (1, 0),
+    "pread of 4 KiB, tmpfs": (1, 0), "io_uring, fixed file and buffer": (0, 0),
+    "UDP echo of 64 B": (4, 2), "TCP echo of 64 B": (4, 2),
+}
+# Bytes that are copied from one memory to another, by reading the programs and what serves them;
+# nothing is said where they are not known. Rows that are not named copy none.
+_copied = {"3": 512, "3r": 512, "3x": 512, ("13", "64 B message to a running receiver"): 64,
+           ("13", "64 B message in batches of 32 with one wake"): 128,
+           ("22", "read of 64 B by a call"): 128, ("22", "read of 4096 B by a call"): 8192,
+           "23": 8192, "16": 0, "20": None, "21": None, "24": None}
+_linux_copied = {
+    "pipe, 1 B": 4, "unix stream, 1 B": 4, "unix stream, 512 B": 1026,
+    "unix seqpacket, 512 B": 1026, "pipe, batch of 32 in one write": 128,
+    "pipe of 256 KiB": 2048, "unix stream": 2048, "pipe, 4 KiB": 4 * 4096,
+    "pipe, 64 KiB": 4 * 65536, "pread of 64 B, tmpfs": 64, "pread of 4 KiB, tmpfs": 4096,
+    "io_uring, fixed file and buffer": 4096, "UDP echo of 64 B": 256, "TCP echo of 64 B": 256,
+    "pthread_create + join": None, "vfork + exec + exit + wait": None, "fork + exit + wait": None,
 }
 _other_row = {"3r": "3", "3x": "3", "2x": "2", "2s": "2", "10x": "10", "5e": "5", "6e": "6"}
 
@@ -68,6 +91,7 @@ class Figures:
     cr3_writes: int | None = None
     wall_ns: int | None = None
     way: str = ""
+    copied: int | None = None  # bytes
 
     @property
     def adjusted(self):
@@ -115,6 +139,15 @@ def _part(name):
     return "128" in name
 
 
+def annulus_copied(row, name):
+    return _copied.get((row, name), _copied.get(row, 0))
+
+
+def linux_figures(way, instructions, wall_ns=None):
+    return Figures(instructions, *linux_counts.get(way, (None, None)), wall_ns, way,
+                   _linux_copied.get(way, 0))
+
+
 def _linux_ways(row, name, linux, linux_cycles, rate):
     ways = linux.get(_other_row.get(row, row), [])
     if row == "12":
@@ -124,11 +157,11 @@ def _linux_ways(row, name, linux, linux_cycles, rate):
     cycles = dict(linux_cycles.get(_other_row.get(row, row), []))
     found = []
     for way, instructions in ways:
-        entries, loads = linux_counts.get(way, (None, None))
-        if way == "eventfd" and row == "4":
-            entries, loads = 2, 0
         wall = int(cycles[way] / rate) if way in cycles else None
-        found.append(Figures(instructions, entries, loads, wall, way))
+        figures = linux_figures(way, instructions, wall)
+        if way == "eventfd" and row == "4":
+            figures.entries, figures.cr3_writes = 2, 0
+        found.append(figures)
     return sorted(found, key=lambda one: one.instructions)
 
 
@@ -143,7 +176,8 @@ def compare(budgets, released, counted, timed, rate, linux, linux_cycles):
         if key not in speed or key not in count:
             raise KeyError(f"row {key} of tests/budgets.json was not measured")
         figures = Figures(speed[key].instructions, count[key].entries, count[key].cr3_writes,
-                          int(cycles[key] / rate) if key in cycles else None)
+                          int(cycles[key] / rate) if key in cycles else None,
+                          copied=annulus_copied(*key))
         rows.append(Row(*key, figures, _linux_ways(*key, linux, linux_cycles, rate),
                         budget["instructions"], notes.get(budget["row"], "")))
     return rows

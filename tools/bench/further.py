@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Rows without a budget in tests/budgets.json: paths not tuned yet, and what is not there yet.
+"""Rows without a budget in tests/budgets.json: paths not tuned yet.
 
-A row's name on Annulus is that of its FIGURE (bench/programs/bench_curves); None: it has none yet.
+A row's name on Annulus is that of its FIGURE (bench/programs/bench_curves).
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import comparison
 class Entry:
     row: str
     name: str
-    figure: str | None
+    figure: str
     target: int
     linux: str  # what the name of a way on Linux holds
     note: str
@@ -22,7 +22,11 @@ class Entry:
 _several = "The peer wakes the last of them; both sides block. As row 5, one side by wait_any."
 _files = ("From the file service in a process of its own, copied; Linux: tmpfs in its kernel. "
           "The target is for a file whose cache the client maps.")
-_none = "Not there yet."
+_handed = ("A packet channel's buffer: the owner writes its first bytes, the peer reads them and "
+           "gives it back; both sleep. Linux: memory that both shared before, with futexes; a "
+           "memfd is passed, mapped and unmapped each time; a pipe copies twice each way.")
+_local = ("Both ends are programs of the machine, beside net's process: three address spaces. "
+          "Linux's stack is in its kernel.")
 catalogue = (
     Entry("8", "wait_any of 1, block and wake", "wait_any of 1", 330, " of 1", _several),
     Entry("8", "wait_any of 8, block and wake", "wait_any of 8", 540, " of 8", _several),
@@ -30,8 +34,10 @@ catalogue = (
     Entry("11", "an event of a set with 64 ready, its signal included", "event of 64 ready", 120,
           "", "The 64 events are fetched together. Linux also reads each eventfd, which takes its "
           "unit."),
-    Entry("14", "4 KiB handed over and back", None, 320, " 4 KiB", _none),
-    Entry("14", "64 KiB handed over and back", None, 320, " 64 KiB", _none),
+    Entry("14", "4 KiB handed over and back", "4096 B handed over and back", 320, " 4 KiB",
+          _handed),
+    Entry("14", "64 KiB handed over and back", "65536 B handed over and back", 320, " 64 KiB",
+          _handed),
     Entry("16", "a page mapped, touched and unmapped", "map + touch + unmap of a page", 700, "",
           "The page exists before; on Linux with memfd, too."),
     Entry("17", "a page on demand touched for the first time", "first touch of a page", 900, "",
@@ -45,24 +51,30 @@ catalogue = (
           "instructions without any library; fork starts no other program."),
     Entry("22", "64 B read from a file", "read of 64 B by a call", 300, "64 B", _files),
     Entry("22", "4 KiB read from a file", "read of 4096 B by a call", 320, " 4 KiB", _files),
-    Entry("23", "4 KiB read from a file, 32 at once", None, 90, "", "Not measured yet."),
-    Entry("24", "64 B there and back by UDP, loopback", None, 2500, "UDP", "Not measured yet."),
-    Entry("24", "64 B there and back by TCP, loopback", None, 4500, "TCP", "Not measured yet."),
+    Entry("23", "4 KiB read from a file, 32 at once", "read of 4096 B by a ring", 90, "",
+          "By a ring into registered memory, from the file service in a process of its own, which "
+          "copies; Linux: tmpfs in its kernel. A batch is 32 reads and one entry."),
+    Entry("24", "64 B there and back by UDP, loopback", "UDP", 2500, "UDP", _local),
+    Entry("24", "64 B there and back by TCP, loopback", "TCP by calls", 4500, "TCP",
+          f"By calls. {_local}"),
+    Entry("24", "64 B there and back by TCP, through channels", "TCP through channels", 4500, "TCP",
+          f"The bytes in memory shared with net. {_local}"),
 )
 
 
+def _is_way_of(entry, way):
+    return way.endswith(entry.linux) or (entry.row != "8" and entry.linux in way)
+
+
 def compare(figures, linux):
-    """The rows; `figures`: (row, name) -> instructions on Annulus."""
+    """The rows; `figures`: (row, name) -> (instructions, entries, loads) on Annulus."""
     rows = []
     for entry in catalogue:
-        instructions = None
-        if entry.figure is not None:
-            instructions = figures[entry.row, entry.figure]
-        ways = sorted((comparison.Figures(cost, way=way)
-                       for way, cost in linux.get(entry.row, [])
-                       if way.endswith(entry.linux) or
-                       (entry.row != "8" and entry.linux in way)),
-                      key=lambda one: one.instructions)
-        rows.append(comparison.Row(entry.row, entry.name, comparison.Figures(instructions), ways,
-                                   entry.target, entry.note))
+        own = comparison.Figures(*figures[entry.row, entry.figure],
+                                 copied=comparison.annulus_copied(entry.row, entry.figure))
+        ways = [comparison.linux_figures(way, cost) for way, cost in linux.get(entry.row, [])
+                if _is_way_of(entry, way)]
+        rows.append(comparison.Row(entry.row, entry.name, own,
+                                   sorted(ways, key=lambda one: one.instructions), entry.target,
+                                   entry.note))
     return rows

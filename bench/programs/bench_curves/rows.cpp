@@ -1,36 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Rows without a budget: what operations cost whose paths were not tuned. Each is a line of its
-// own:
-//
-//     FIGURE <row> | <name> | <instructions>
-//
-// The same work as bench/linux/resources.cpp does on Linux.
+// Rows without a budget: what operations cost whose paths were not tuned. The same work as
+// bench/linux/resources.cpp does on Linux.
+#include "bench/programs/bench_curves/report.h"
 #include "runtime/file.h"
+#include "runtime/ring.h"
 #include "runtime/semaphore_set.h"
-#include "tests/abi/budgets/measure.h"
 
 #include <array>
-
-namespace annulus::test::cases {
-namespace {
-
-constexpr uint64_t few = 100;  // rounds
-
-template <typename Operation>
-uint64_t figure(Context& test, std::string_view row, std::string_view name, Operation operation,
-                uint64_t per = 1) {
-    for (uint64_t i = 0; i < 10; ++i) operation();
-    settle(test);
-    operation();
-    const uint64_t begin = cycles();
-    for (uint64_t i = 0; i < few; ++i) operation();
-    const uint64_t spent = cycles() - begin;
-    log("FIGURE {} | {} | {}", row, name, spent / few / per);
-    return spent / few / per;
-}
-
-}  // namespace
-}  // namespace annulus::test::cases
+#include <memory>
 
 TEST(several, "waiting for the last of several semaphores") {
     const auto image = MUST(Peer::image(test));
@@ -116,6 +93,35 @@ TEST(reading, "a file of the in-memory file service is read") {
     EXPECT_EQ(failed, 0u);
 }
 
+TEST(ring_reads, "pages of a file are read by a ring, many at once") {
+    constexpr uint32_t batch = 32;
+    const auto files = MUST(test.environment().handle<Directory>("files"));
+    const auto file = MUST(files.open<File>(
+        "long", abi::open_read | abi::open_write | abi::open_create | abi::open_exclusive));
+    const std::unique_ptr<std::byte[]> bytes(new std::byte[batch * abi::page_size]());
+    EXPECT_OK(file.write_at(0, {bytes.get(), batch * abi::page_size}));
+    auto ring = MUST(ClientRing::create(test.budget(), test.process(), batch));
+    const auto memory = MUST(test.budget().create_memory(batch, 0));
+    EXPECT_OK(ring.handle().set_register(0, memory, 0, batch));
+    uint64_t failed = 0;
+    figure(
+        test, "23", "read of 4096 B by a ring",
+        [&] {
+            for (uint32_t i = 0; i < batch; ++i) {
+                const uint32_t at = i * abi::page_size;
+                abi::SubmissionEntry& entry = *ring.prepare();
+                entry = ring_read(file, at, {0, at, abi::page_size}, i);
+                entry.selector = abi::file_read_at;
+            }
+            failed += ring.submit(batch).ok() ? 0 : 1;
+            for (abi::CompletionEntry done; ring.next(done);) {
+                failed += done.ok() && done.count == abi::page_size ? 0 : 1;
+            }
+        },
+        batch);
+    EXPECT_EQ(failed, 0u);
+}
+
 TEST(ready_events, "events of a set of which many are ready") {
     constexpr unsigned ready = 64;
     const auto set = MUST(SemaphoreSet::create(test.budget(), ready));
@@ -138,7 +144,7 @@ TEST(ready_events, "events of a set of which many are ready") {
 }
 
 TEST(first_touch, "the first touch of pages on demand") {
-    constexpr uint64_t pages = few + 20;
+    constexpr uint64_t pages = 120;  // more than a figure has rounds
     const auto memory = MUST(test.budget().create_memory(pages, abi::memory_on_demand));
     uint64_t at = MUST(
         test.process().map(memory, 0, pages * abi::page_size, 0, abi::map_read | abi::map_write));

@@ -8,6 +8,8 @@
 // With `mine` and `yours`: waits for a unit of one semaphore, or an event of a set, and gives one
 // of the other, in two system calls if there is an argument, else in one.
 // With the argument `end`: ends at once. With `fill`: uses 4 MiB, gives a unit of `yours`, sleeps.
+// With `calls`, an object: calls it for ever.
+// With `packets`, a channel's end: looks at the first bytes of each buffer and gives it back.
 // With `messages` or `bytes`, a channel's end: takes whatever comes, and sleeps.
 // With `mirror`, a channel's end: reads messages of as many bytes as the argument says into memory
 // of its own, and answers each with a byte.
@@ -68,6 +70,10 @@ namespace {
 [[noreturn]] void answer_events(abi::Handle set, abi::Handle yours) {
     system::wait(set, 0, abi::deadline_never);
     for (;;) system::signal_and_wait(yours, set, 0, abi::deadline_never);
+}
+
+[[noreturn]] void call_for_ever(abi::Handle object) {
+    for (;;) system::call_words(object, abi::operation_word(abi::Verb::get, 1));
 }
 
 class AnswersAll final : public ServedByThis {
@@ -146,6 +152,19 @@ Result<void> take_bytes(Channel end) {
     }
 }
 
+Result<void> return_packets(Channel end) {
+    auto packets = TRY(PacketChannel::attach(end));
+    for (;;) {
+        TRY(packets.wait_received());
+        while (const auto packet = packets.receiver().receive()) {
+            std::array<std::byte, 8> first;
+            if (!packet->bytes.freeze(0, first)) return Error::bad_argument;
+            asm volatile("" ::"r"(&first) : "memory");  // they are looked at
+            packets.receiver().release(packet->descriptor.buffer);
+        }
+    }
+}
+
 Result<void> answer_messages(Channel end, std::string_view size) {
     auto bytes = TRY(ByteChannel::attach(end));
     uint64_t wanted = 0;
@@ -172,6 +191,12 @@ Result<void> annulus::program_main(Environment& environment) {
         const uint64_t at = TRY(process.map(*blocks, 0, abi::page_size, 0, abi::map_read));
         // Safety: just mapped there.
         serve_bytes(table->value(), reinterpret_cast<const uint64_t*>(at));
+    }
+    if (auto object = environment.handle<Object>("calls"); object.ok()) {
+        call_for_ever(object->value());
+    }
+    if (auto end = environment.take<Channel>("packets"); end.ok()) {
+        return return_packets(std::move(*end));
     }
     if (auto end = environment.take<Channel>("messages"); end.ok()) {
         return take_messages(std::move(*end));

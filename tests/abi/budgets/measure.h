@@ -75,7 +75,8 @@ template <typename Operation>
 // The peer's program, from the boot archive.
 class Peer {
 public:
-    static Result<ProgramImage> image(Context& test) {
+    static Result<ProgramImage> image(Context& test,
+                                      std::string_view program = "programs/bench_peer") {
         const auto memory = TRY(test.environment().handle<Memory>("archive"));
         const uint64_t size = TRY(memory.get_size()).pages * abi::page_size;
         const uint64_t address = TRY(test.process().map(memory, 0, size, 0, abi::map_read));
@@ -84,7 +85,7 @@ public:
         ArchiveFault fault;
         const auto archive = Archive::open(bytes, fault);
         if (!archive.has_value()) return Error::refused;
-        const auto file = archive->find("programs/bench_peer");
+        const auto file = archive->find(program);
         if (!file.has_value()) return Error::not_found;
         const ImageSource source = {.bytes = *file,
                                     .memory = memory,
