@@ -89,8 +89,8 @@ def spread(median):
     return {"least": median - 1.0, "median": median, "most": median + 1.0}
 
 
-def load(size, own, other):
-    return {"size": size, "connections": 8, "keep_alive": True,
+def load(size, own, other, cpus=1):
+    return {"size": size, "connections": 8, "keep_alive": True, "cpus": cpus,
             "annulus": {"by_cpu": spread(own), "by_wall": spread(own)},
             "linux": {"by_cpu": spread(other), "by_wall": spread(other)}}
 
@@ -130,6 +130,12 @@ class Serving(unittest.TestCase):
     def test_the_page_and_the_data_have_them(self):
         self.assertIn("HTTP requests", document.page(rows(), [], "a machine", http))
         self.assertIn('"connections": 8', document.data(rows(), [], "a machine", http))
+
+    def test_two_cpus_are_named(self):
+        two = {**http, "loads": [load(1024, 500.0, 600.0, cpus=2)]}
+        self.assertIn("kept alive, two CPUs: 500.0", serving_report.losses(two)[0])
+        self.assertIn("| 1 KiB | 2 | 8 | kept alive |", document.text(rows(), [], "m", two))
+        self.assertIn("kept alive, two CPUs", document.page(rows(), [], "m", two))
 
     def test_modules_come_behind_what_they_need(self):
         modules = {"card": b"x\0depends=ring,bus\0", "ring": b"\0depends=bus\0",

@@ -55,11 +55,11 @@ def annulus_image():
 class Server:
     """A running machine that serves on a port of the host."""
 
-    def __init__(self, kernel, image, append="", plugin=None):
+    def __init__(self, kernel, image, append="", plugin=None, cpus=1):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        machine = emulator.Machine(kernel=kernel, image=image, cpus=1, memory=_memory,
+        machine = emulator.Machine(kernel=kernel, image=image, cpus=cpus, memory=_memory,
                                    append=append, network=True, forwards=((self.port, 80),))
         arguments = machine.arguments()
         arguments[arguments.index("-cpu") + 1] = "max,-erms,-fsrm"
@@ -161,9 +161,10 @@ class System:
     image: object
     append: str
     memory_used: object
+    cpus: int = 1
 
     def start(self, plugin=None):
-        return Server(self.kernel, self.image, self.append, plugin)
+        return Server(self.kernel, self.image, self.append, plugin, self.cpus)
 
 
 def _annulus_memory(server):
@@ -175,12 +176,13 @@ def _linux_memory(server):
     return _memory - int(free) / 1024
 
 
-def systems():
+def systems(cpus=1):
+    """Both; nginx has a worker for each CPU."""
     folder.mkdir(parents=True, exist_ok=True)
     kernel, _ = linux.kernel()
     return (System("annulus", project.target / "kernel" / "kernel-release.elf", annulus_image(), "",
-                   _annulus_memory),
-            System("linux", kernel, nginx.image(pages(), 1), linux.append, _linux_memory))
+                   _annulus_memory, cpus),
+            System("linux", kernel, nginx.image(pages(), cpus), linux.append, _linux_memory, cpus))
 
 
 def _spread(figures):
@@ -227,7 +229,8 @@ def measure_loads(both, cells, runs):
                     figures = _measure_cell(server, cell)
                     if run > 0 or long:  # the first of short ones warms up
                         loads[name].append(figures)
-            found.append({"size": cell[0], "connections": cell[1], "keep_alive": cell[2], **{
+            found.append({"size": cell[0], "connections": cell[1], "keep_alive": cell[2],
+                          "cpus": both[0].cpus, **{
                 name: {"by_cpu": _spread([one for one, _ in figures]),
                        "by_wall": _spread([one for _, one in figures])}
                 for name, figures in loads.items()}})
@@ -260,8 +263,16 @@ def all_cells():
             for count in connections]
 
 
+def cells_of_two():
+    return [(size, count, keep_alive) for keep_alive in (True, False) for size in (1024, 65536)
+            for count in (8, 64)]
+
+
 def measure(cells=None, runs=3, boots=5):
-    """What report.json has under "http"."""
+    """What report.json has under "http"; two CPUs only if all cells are measured."""
     both = systems()
-    return {"runs": runs, "loads": measure_loads(both, cells or all_cells(), runs),
+    loads = measure_loads(both, cells or all_cells(), runs)
+    if cells is None:
+        loads += measure_loads(systems(2), cells_of_two(), runs)
+    return {"runs": runs, "loads": loads,
             "start": {system.name: measure_start(system, boots) for system in both}}

@@ -8,11 +8,11 @@ _head = """## Files over HTTP
 Requests for each second that QEMU took of the host's processors, user and system, for guest, card
 and user network together, from the load's beginning to its end: the median of {runs} runs of a
 second (1 MiB: two; on 64 connections one run of ten), and the least and the most.
-wrk asks from the host through QEMU's user network and virtio-net; one emulated CPU, 256 MiB,
-without -icount, the two machines in turn. Annulus: the default system with the files in its boot
-archive, so driver, firewall, stack, files and server are five processes. Linux: nginx of Debian's
-package with one worker, sendfile and no log, the files in memory, no firewall. A ratio above 1:
-Annulus serves more.
+wrk asks from the host through QEMU's user network and virtio-net; one emulated CPU, in the last
+lines two (thread=multi), 256 MiB, without -icount, the two machines in turn. Annulus: the default
+system with the files in its boot archive, so driver, firewall, stack, files and server are five
+processes. Linux: nginx of Debian's package with one worker for each CPU, sendfile and no log, the
+files in memory, no firewall. A ratio above 1: Annulus serves more.
 """
 
 _instructions_head = """Guest instructions for a request, eight connections kept alive, counted with
@@ -35,7 +35,8 @@ def _size(size):
 def _name(load):
     kind = "kept alive" if load["keep_alive"] else "one request each"
     count = load["connections"]
-    return f"{_size(load['size'])}, {count} connection{'s' if count > 1 else ''}, {kind}"
+    where = ", two CPUs" if load["cpus"] == 2 else ""
+    return f"{_size(load['size'])}, {count} connection{'s' if count > 1 else ''}, {kind}{where}"
 
 
 def ratio(load):
@@ -75,12 +76,12 @@ def text(http):
         return []
     runs = http.get("runs", "several")
     lines = [_head.format(runs=runs),
-             "| file | connections | | Annulus | Linux | ratio | Annulus, a second of the clock | "
-             "Linux |", "|---|---|---|---|---|---|---|---|"]
+             "| file | CPUs | connections | | Annulus | Linux | ratio | Annulus, a second of the "
+             "clock | Linux |", "|---|---|---|---|---|---|---|---|---|"]
     for load in http["loads"]:
         own, other = load["annulus"], load["linux"]
         lines.append(" | ".join([
-            f"| {_size(load['size'])}", str(load["connections"]),
+            f"| {_size(load['size'])}", str(load["cpus"]), str(load["connections"]),
             "kept alive" if load["keep_alive"] else "closed", _cell(own["by_cpu"]),
             _cell(other["by_cpu"]), f"{ratio(load):.2f}", _cell(own["by_wall"]),
             f"{_cell(other['by_wall'])} |"]))
@@ -100,11 +101,15 @@ def plots_of(http):
     if not http:
         return []
     found = []
-    for keep_alive, kind in ((True, "connections kept alive"), (False, "a connection each")):
+    kinds = ((True, 1, "connections kept alive"), (False, 1, "a connection each"),
+             (True, 2, "connections kept alive, two CPUs"),
+             (False, 2, "a connection each, two CPUs"))
+    for keep_alive, cpus, kind in kinds:
         groups = [(f"{_size(load['size'])}, {load['connections']} connections",
                    [("Annulus", round(load["annulus"]["by_cpu"]["median"])),
                     ("Linux with nginx", round(load["linux"]["by_cpu"]["median"]))])
-                  for load in http["loads"] if load["keep_alive"] == keep_alive]
+                  for load in http["loads"]
+                  if (load["keep_alive"], load["cpus"]) == (keep_alive, cpus)]
         if groups:
             found.append(plots.bars(f"HTTP requests a processor second, {kind}", groups))
     return found
