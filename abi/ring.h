@@ -5,7 +5,9 @@
 //   128  submission head  written by the kernel   write to the same line; indices run freely and
 //   256  completion tail  written by the kernel   wrap at 2^32; an entry's place is the index
 //   384  completion head  written by the client   modulo the number of entries
-//   512  CompletionEntry[entries], then, at the next multiple of 64, SubmissionEntry[entries]
+//   512  CompletionEntry[entries], then SubmissionEntry[entries], which begin at a multiple of
+//   their
+//        size or of a page: no more pages than needed hold them
 //
 // The client writes an entry, then the tail (release); the kernel copies the entry once before it
 // looks at it. The kernel writes a completion, then the tail (release, pairs with the client's
@@ -93,7 +95,9 @@ struct CompletionEntry {
 static_assert(sizeof(CompletionEntry) == 16);
 
 constexpr uint32_t ring_submissions(uint32_t entries) {
-    return (ring_completions + entries * uint32_t{sizeof(CompletionEntry)} + 63) & ~uint32_t{63};
+    const uint32_t size = entries * uint32_t{sizeof(SubmissionEntry)};
+    const uint32_t mask = (size < page_size ? size : uint32_t{page_size}) - 1;
+    return (ring_completions + entries * uint32_t{sizeof(CompletionEntry)} + mask) & ~mask;
 }
 // Bytes from the begin of the queues to their end.
 constexpr uint32_t ring_bytes(uint32_t entries) {

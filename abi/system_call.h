@@ -3,8 +3,8 @@
 //
 // Entered by SYSCALL with the number in rax. The kernel keeps rsp, rip and rflags; every other
 // register is either part of the message below or comes back as zero or as it was passed, so a
-// caller treats them all as lost; wait, signal and signal_and_wait keep rbp, too. Vector registers
-// are dead across a call: the caller clears what it used, the callee loads its own control words.
+// caller treats them all as lost; wait, signal and signal_and_wait keep rbp; enter keeps rbp, rbx
+// and r12-r15. Vector registers are dead: the caller clears what it used, the callee loads its own.
 //
 // call            in:  rdi handle, rsi operation word, rdx r8 r9 r10 r12 r13 words 0-5,
 //                      with call_deadline in rsi: r14 deadline; with call_buffer:
@@ -18,8 +18,9 @@
 //                 out: rax status (see Delivery), rdi cookie, rsi request id, rbx request header,
 //                      rdx r8 r9 r10 r12 r13 words, rbp bytes in | capacity out << 32,
 //                      r14 the client's deadline, r15 the client's key
-// enter           in:  rdi ring, rsi entries to submit, rdx completions to wait for, r10 deadline
-//                 out: rax status, rdx entries accepted, rsi completions to be read
+// enter           in:  rdi ring, rsi completions to wait for | enter_only_waits, r10 deadline
+//                 out: rax status, rdx entries accepted, rsi completions to be read;
+//                      rdi, r8, r9 zero or what the queues hold
 // wait            in:  rdi semaphore, rsi seen value (sequence mode), rdx deadline
 //                 out: rax status, rdx value
 //   on a set      in:  rdi set, rsi SetEvent array or 0, rdx deadline, r10 its length
@@ -94,6 +95,9 @@ constexpr uint32_t request_slot(uint64_t id) {
 // Flags of reply_and_wait (bits 48 up of rbx).
 inline constexpr uint64_t reply_only = uint64_t{1} << 48;      // answer, do not wait
 inline constexpr uint64_t reply_deadline = uint64_t{1} << 49;  // r14; otherwise it waits for ever
+
+// A flag of enter, beside the number of completions: what was submitted stays in the queue.
+inline constexpr uint64_t enter_only_waits = uint64_t{1} << 63;
 
 // What reply_and_wait's status says beside its code (in detail): the outcome of the reply half.
 inline constexpr uint16_t delivery_client_gone = 1;   // the reply's client had left

@@ -35,7 +35,7 @@ ClientRing::~ClientRing() {
 Result<abi::CompletionEntry> ClientRing::take(Deadline deadline) {
     abi::CompletionEntry completion;
     if (queues_.next(completion)) return completion;
-    const auto answer = system::enter(ring_.value(), 0, 1, deadline.at);
+    const auto answer = system::enter(ring_.value(), abi::enter_only_waits | 1, deadline.at);
     if (!answer.status.ok()) return answer.status;
     if (!queues_.next(completion)) return Error::try_again;
     return completion;

@@ -106,8 +106,9 @@ public:
     // wrong. busy.
     Result<uint32_t> submit(uint32_t completions = 0, Deadline deadline = Deadline::never()) {
         queues_.publish();
-        const auto answer =
-            system::enter(ring_.value(), abi::ring_entries_max, completions, deadline.at);
+        const auto answer = completions == 0
+                                ? system::enter(ring_.value())
+                                : system::enter(ring_.value(), completions, deadline.at);
         if (!answer.status.ok()) return answer.status;
         return static_cast<uint32_t>(answer.accepted);
     }

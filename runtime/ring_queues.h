@@ -23,32 +23,24 @@ public:
           // Safety: within the queues, aligned.
           submissions_(
               reinterpret_cast<abi::SubmissionEntry*>(begin + abi::ring_submissions(entries))),
-          completions_(
-              reinterpret_cast<const abi::CompletionEntry*>(begin + abi::ring_completions)),
-          mask_(entries - 1),
-          full_at_(entries) {}
+          mask_(entries - 1) {}
 
     // The place of the next entry, with whatever an earlier one left there; null while the queue is
     // full. It is submitted by publish(), together with all that were prepared.
-    abi::SubmissionEntry* prepare() {
-        const uint32_t place = prepared_;
-        if (place == full_at_ && place == see_taken()) return nullptr;
-        prepared_ = place + 1;
-        return &submissions_[place & mask_];
-    }
+    abi::SubmissionEntry* prepare() { return has_place() ? &take_place() : nullptr; }
 
     // Prepares a nop (ring.h). It uses a part of an entry only.
     bool prepare_nop(uint64_t user_data, abi::Handle handle) {
-        abi::SubmissionEntry* entry = prepare();
-        if (entry == nullptr) return false;
-        write_nop(*entry, user_data, handle);
+        if (!has_place()) [[unlikely]]
+            return false;
+        write_nop(take_place(), user_data, handle);
         return true;
     }
     static void write_nop(abi::SubmissionEntry& entry, uint64_t user_data, abi::Handle handle) {
         entry.verb = abi::ring_nop;
         entry.flags = 0;
         entry.selector = 0;
-        entry.memory = abi::ring_no_memory;
+        entry.memory = 0;
         entry.moved_mask = 0;
         entry.landing_count = 0;
         entry.handle = handle;
@@ -57,74 +49,90 @@ public:
 
     // Places for up to `count` entries that lie in one piece; none while the queue is full.
     std::span<abi::SubmissionEntry> prepare_some(uint32_t count) {
-        if (prepared_ == full_at_) see_taken();
-        const uint32_t place = prepared_ & mask_;
-        count = std::min({count, full_at_ - prepared_, entries() - place});
-        prepared_ += count;
-        return {&submissions_[place], count};
+        if (!has_place()) return {};
+        const std::span places(next_, std::min<size_t>(count, end_ - next_));
+        next_ += places.size();
+        prepared_ += static_cast<uint32_t>(places.size());
+        return places;
     }
 
     // Shows the kernel what was prepared.
     void publish() {
         // Release: pairs with the kernel's acquire: it sees the entries.
-        index(abi::ring_submission_tail).store(prepared_, std::memory_order_release);
+        index(begin_, abi::ring_submission_tail).store(prepared_, std::memory_order_release);
     }
 
     // Takes the next completion; false: there is none.
     bool next(abi::CompletionEntry& to) {
+        std::byte* const begin = begin_;
         const uint32_t read = read_;
-        if (read == written_ && read == see_written()) return false;
+        // Acquire: as in written().
+        const uint32_t tail =
+            index(begin, abi::ring_completion_tail).load(std::memory_order_acquire);
+        if (read == tail) return false;
         // The kernel does not write it again before the head is past it.
-        to = completions_[read & mask_];
+        to = completions(begin)[read & mask_];
         read_ = read + 1;
         // Release: pairs with the kernel's acquire: the place may be written again.
-        index(abi::ring_completion_head).store(read + 1, std::memory_order_release);
+        index(begin, abi::ring_completion_head).store(read + 1, std::memory_order_release);
         return true;
     }
 
     // Completions that can be taken now and lie in one piece; taken with take_some().
     std::span<const abi::CompletionEntry> ready_some() {
-        if (read_ == written_) see_written();
         const uint32_t place = read_ & mask_;
-        return {&completions_[place], std::min(written_ - read_, entries() - place)};
+        return {completions(begin_) + place, std::min(written() - read_, entries() - place)};
     }
     void take_some(size_t count) {
         read_ += static_cast<uint32_t>(count);
         // Release: as in next().
-        index(abi::ring_completion_head).store(read_, std::memory_order_release);
+        index(begin_, abi::ring_completion_head).store(read_, std::memory_order_release);
     }
 
     // Completions that can be taken now.
-    uint32_t ready() const {
-        return index(abi::ring_completion_tail).load(std::memory_order_acquire) - read_;
-    }
+    uint32_t ready() const { return written() - read_; }
     uint32_t entries() const { return mask_ + 1; }
     std::byte* begin() const { return begin_; }
 
 private:
-    uint32_t see_taken() {
+    bool has_place() { return next_ != end_ || find_places(); }
+    abi::SubmissionEntry& take_place() {
+        ++prepared_;
+        return *next_++;
+    }
+    // Places from the next one on that lie in one piece; false: there is none. Apart, and keeping
+    // the caller's registers: it is called once in a while.
+    [[gnu::cold, gnu::noinline, clang::preserve_most]] bool find_places() {
         // Acquire: pairs with the kernel's release: it has copied what lay in the places.
-        const uint32_t taken = index(abi::ring_submission_head).load(std::memory_order_acquire);
-        return full_at_ = taken + entries();
+        const uint32_t taken =
+            index(begin_, abi::ring_submission_head).load(std::memory_order_acquire);
+        const uint32_t place = prepared_ & mask_;
+        next_ = submissions_ + place;
+        end_ = next_ + std::min(taken + entries() - prepared_, entries() - place);
+        return next_ != end_;
     }
-    uint32_t see_written() {
+    // Completions, ever.
+    uint32_t written() const {
         // Acquire: pairs with the kernel's release: the completions are complete.
-        const uint32_t written = index(abi::ring_completion_tail).load(std::memory_order_acquire);
-        return written_ = written;
+        return index(begin_, abi::ring_completion_tail).load(std::memory_order_acquire);
     }
-    // Safety: within the queues, aligned; changed by the kernel at any time.
-    std::atomic<uint32_t>& index(uint32_t offset) const {
-        return *reinterpret_cast<std::atomic<uint32_t>*>(begin_ + offset);
+    // Safety, here and below: within the queues, aligned.
+    static const abi::CompletionEntry* completions(std::byte* begin) {
+        return reinterpret_cast<const abi::CompletionEntry*>(begin + abi::ring_completions);
+    }
+    // Changed by the kernel at any time.
+    static std::atomic<uint32_t>& index(std::byte* begin, uint32_t offset) {
+        return *reinterpret_cast<std::atomic<uint32_t>*>(begin + offset);
     }
 
     std::byte* begin_ = nullptr;
     abi::SubmissionEntry* submissions_ = nullptr;
-    const abi::CompletionEntry* completions_ = nullptr;
     uint32_t mask_ = 0;
-    uint32_t prepared_ = 0;
-    uint32_t full_at_ = 0;  // `prepared_` when the queue is full, as far as was seen
-    uint32_t read_ = 0;
-    uint32_t written_ = 0;  // completions, as far as was seen
+    uint32_t prepared_ = 0;  // entries, ever
+    uint32_t read_ = 0;      // completions, ever
+    // Places for entries that are known to be free.
+    abi::SubmissionEntry* next_ = nullptr;
+    abi::SubmissionEntry* end_ = nullptr;
 };
 
 }  // namespace annulus

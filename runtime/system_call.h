@@ -296,11 +296,30 @@ struct EnterAnswer {
     uint64_t unread;    // completions
 };
 
-// Submits `entries` of a ring and waits until `completions` are unread.
-[[gnu::always_inline]] inline EnterAnswer enter(abi::Handle ring, uint64_t entries,
-                                                uint64_t completions, uint64_t deadline) {
-    const auto answer = short_call(abi::SystemCall::enter, ring, entries, completions, deadline);
-    return {answer.status, answer.rdx, answer.rsi};
+// Submits what lies in a ring's queue, or with abi::enter_only_waits nothing, and waits until
+// `completions` are unread. Safety: as for call_buffer; the call keeps rbx, rbp and r12-r15.
+[[gnu::always_inline]] inline EnterAnswer enter(abi::Handle ring, uint64_t completions,
+                                                uint64_t deadline) {
+    auto rax = static_cast<uint64_t>(abi::SystemCall::enter);
+    uint64_t accepted;
+    register uint64_t r10 asm("r10") = deadline;
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(ring), "+S"(completions), "=d"(accepted), "+r"(r10)
+                 :
+                 : "rcx", "r8", "r9", "r11", "memory");
+    return {abi::Status(rax), accepted, completions};
+}
+
+// The same without waiting.
+[[gnu::always_inline]] inline EnterAnswer enter(abi::Handle ring) {
+    auto rax = static_cast<uint64_t>(abi::SystemCall::enter);
+    uint64_t accepted;
+    uint64_t completions = 0;
+    asm volatile("syscall"
+                 : "+a"(rax), "+D"(ring), "+S"(completions), "=d"(accepted)
+                 :
+                 : "rcx", "r8", "r9", "r10", "r11", "memory");
+    return {abi::Status(rax), accepted, completions};
 }
 
 // Ends this thread. Its stack may be unmapped as soon as its exit semaphore fires.

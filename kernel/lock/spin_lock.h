@@ -50,6 +50,8 @@ public:
     bool held() const { return held_.load(std::memory_order_relaxed) != 0; }
 
 private:
+    friend struct AssemblyOffsets;
+
     // Out of line and with a calling convention that keeps all registers: so a function that takes
     // a lock need not save its own for a wait that hardly ever comes.
     [[gnu::noinline, clang::preserve_most]] void wait() {
@@ -73,7 +75,7 @@ private:
         }
     }
 
-    std::atomic<uint32_t> held_{0};  // 1 while a CPU has it; known to assembly
+    std::atomic<uint32_t> held_{0};  // 1 while a CPU has it; taken by assembly, too
     [[maybe_unused]] LockRank rank_;
 };
 

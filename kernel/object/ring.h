@@ -12,8 +12,9 @@
 // go on at once is `ready` for the ring's work item, which the reaper runs at the priority of who
 // submitted last.
 //
-// Nops, which only check a handle, need no record and are completed as they are taken; `enter` does
-// little else when nothing but known handles is to be checked (ring_nops.h).
+// Nops, which only check a handle, need no record and are completed as they are taken
+// (ring_submit.cpp). One alone whose handle is the one checked last is the head of a `Run`, and is
+// completed in assembly (docs/decisions/0030-one-entry-alone.md).
 //
 // The end (last handle, or the death of the budget): every operation is ended, requests that a
 // server took become orphans in its table, then pins and reserved handles are given back.
@@ -45,16 +46,14 @@ public:
     Result<void> reserve_landings(uint64_t first, uint64_t count, uint64_t* values);
 
     // Takes and completes submitted nops outside chains, at most `limit` and abi::chunk_items,
-    // while nothing hinders that. The caller fires completion_watches.
+    // while nothing hinders that. The caller fires completion_watches, if they are `watched`.
     struct Nops {
         uint32_t count = 0;
         uint32_t unread = 0;  // completions, these among them
         bool all = false;     // nothing is left that was asked for and submitted
+        bool watched = false;
     };
     Nops complete_nops(const Thread& caller, uint64_t limit);
-    // The same for the ring's own process and the cheapest case (Run); nobody is to be told. How
-    // many; these completions alone are unread then. `all`, if not 0: as in Nops. In ring_nops.h.
-    uint32_t complete_known_nops(uint64_t limit, bool& all);
     // A semaphore gets a unit when completions come. Errors as in abi/operations.h.
     Result<void> watch_completions(Budget& budget, Semaphore& semaphore);
 
@@ -116,6 +115,7 @@ private:
     friend struct RingWork;
     friend struct RingStart;
     friend struct RingOperation;
+    friend struct AssemblyOffsets;
 
     using List = IntrusiveList<RingOperation, OperationOfList>;
     using Bucket = IntrusiveList<RingOperation, OperationOfBucket>;

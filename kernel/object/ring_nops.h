@@ -3,7 +3,8 @@
 //
 // A nop only checks a handle. It needs no record, so all that lie at the head of the queue are
 // completed in one hold of the lock, with one acquire (the client's indices) and one release (the
-// kernel's). In a header, because the plain case of the system call `enter` is little else.
+// kernel's). One alone is completed by arch/x86_64/syscall/ring_path.S, by the same rules; whoever
+// changes these changes those.
 #pragma once
 
 #include "kernel/object/process.h"
@@ -67,23 +68,6 @@ inline void Ring::show_indices_locked() {
     run_ = {run_.length - done, entry, completion};
     queue_.pass(done);
     return done;
-}
-
-[[gnu::always_inline]] inline uint32_t Ring::complete_known_nops(uint64_t limit, bool& all) {
-    if (!lock_.try_lock()) return 0;
-    uint32_t count = 0;
-    // Acquire: as in refresh_locked().
-    const uint32_t tail = index_at(abi::ring_submission_tail).load(std::memory_order_acquire);
-    const uint32_t head = index_at(abi::ring_completion_head).load(std::memory_order_acquire);
-    const uint32_t before = tail - queue_.submission_head() - 1;  // entries before the last
-    if (before < run_.length && before < limit && head == queue_.completion_tail()) {
-        queue_.note_all_read();
-        count = complete_known_locked(before + 1);
-        all = count == before + 1;
-        show_indices_locked();
-    }
-    lock_.unlock();
-    return count;
 }
 
 }  // namespace annulus::kernel

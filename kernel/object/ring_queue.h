@@ -62,6 +62,8 @@ public:
     constexpr uint32_t completion_head() const { return completion_head_; }
 
 private:
+    friend struct AssemblyOffsets;
+
     uint32_t entries_;
     uint32_t submission_head_ = 0;
     uint32_t completion_tail_ = 0;

@@ -69,8 +69,8 @@ void Ring::find_run_locked() {
     const uint32_t completion_place = queue_.completion_tail() & (queue_.entries() - 1);
     const uint32_t entry = submission_at(entry_place);
     const uint32_t completion = completion_at(completion_place);
-    run_.length = std::min({queue_.entries() - queue_.in_flight(), uint32_t{abi::chunk_items},
-                            queue_.entries() - entry_place, queue_.entries() - completion_place,
+    run_.length = std::min({queue_.entries() - queue_.in_flight(), queue_.entries() - entry_place,
+                            queue_.entries() - completion_place,
                             (page - entry % page) / uint32_t{sizeof(abi::SubmissionEntry)},
                             (page - completion % page) / uint32_t{sizeof(abi::CompletionEntry)}});
     run_.entry = word_at(entry);
@@ -104,12 +104,13 @@ Ring::Nops Ring::complete_nops(const Thread& caller, uint64_t limit) {
     const uint32_t most = std::min({wanted, queue_.room(), uint32_t{abi::chunk_items}});
     const uint32_t count = complete_nops_locked(most);
     show_indices_locked();
-    if (!completion_watches.empty()) {
+    const bool watched = !completion_watches.empty();
+    if (watched) {
         run_.length = 0;
     } else if (run_.length == 0) {
         find_run_locked();
     }
-    return {count, queue_.unread(), count == wanted};
+    return {count, queue_.unread(), count == wanted, watched && count > 0};
 }
 
 // Completions of which nobody is told come before the watch: the watcher looks at the queue first.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The system call `enter`: submits entries of a ring, and waits for completions.
 //
-// It does not save the message registers: the four operands come as arguments, and nothing else of
-// the caller's is needed. What only checks handles and waits for nothing returns the way it came.
-// All else ends in the thread's record, like any system call:
+// The four operands come as arguments. What only checks handles and waits for nothing returns the
+// way it came. All else ends in the thread's record, like any system call:
 //
-//   kernel_enter -> take (nops, chunk after chunk) -> submit (anything) -> wait -> answer
+//   kernel_enter -> nops, chunk after chunk -> submit (anything) -> wait -> answer
 //
 // Each of these can be where a thread stands when it gives way: progress = ring, entries left,
 // entries accepted, completions to wait for, deadline.
@@ -52,10 +51,12 @@ Entering resume(Thread& thread) {
 
 [[noreturn]] void answer(Thread& thread, Status status, uint64_t accepted = 0,
                          uint64_t unread = 0) {
-    thread.message = {};
-    thread.message.rax = status.bits;
-    thread.message.rdx = accepted;
-    thread.message.rsi = unread;
+    // rbx, rbp and r12-r15 are there since the entry.
+    Message& message = thread.message;
+    message.rax = status.bits;
+    message.rdx = accepted;
+    message.rsi = unread;
+    message.rdi = message.r8 = message.r9 = message.r10 = 0;
     thread.resume = Resume::message;
     leave_kernel(thread);
     return_to_thread(thread);
@@ -120,18 +121,28 @@ void submit(Thread& thread, Entering entering) {
 
 // --- nops
 
-[[noreturn]] void take(Thread& thread, Entering entering);
-void take_step(Thread& thread) { take(thread, resume(thread)); }
+// The watches are looked at here as well, so that nothing is called for nothing.
+[[gnu::always_inline]] inline Ring::Nops take_nops(Ring& ring, const Thread& thread,
+                                                   uint64_t limit) {
+    const Ring::Nops nops = ring.complete_nops(thread, limit);
+    if (nops.watched) [[unlikely]]
+        ring.completion_watches.fire();
+    return nops;
+}
+
+[[noreturn]] void take(Thread& thread, Entering entering, Ring::Nops nops);
+void take_step(Thread& thread) {
+    const Entering entering = resume(thread);
+    take(thread, entering, take_nops(entering.ring, thread, entering.left));
+}
 constexpr LongOperation taking = {take_step, abandoned};
 
-// In steps of a chunk. Returns to user mode as soon as nothing is left.
-void take(Thread& thread, Entering entering) {
+// In steps of a chunk. `nops` were taken just now.
+void take(Thread& thread, Entering entering, Ring::Nops nops) {
     Ring& ring = entering.ring;
-    for (;;) {
-        const Ring::Nops nops = ring.complete_nops(thread, entering.left);
+    for (;; nops = take_nops(ring, thread, entering.left)) {
         entering.left -= nops.count;
         entering.accepted += nops.count;
-        if (nops.count > 0) ring.completion_watches.fire();
         if (nops.all && nops.unread >= entering.completions) {
             answer(thread, {}, entering.accepted, nops.unread);
         }
@@ -150,37 +161,45 @@ void take(Thread& thread, Entering entering) {
     submit(thread, entering);
 }
 
-// A ring other than the one that the thread entered last. It remembers rings of its own process.
-[[noreturn]] void enter_other(Thread& thread, abi::Handle handle, uint64_t entries,
-                              uint64_t completions, uint64_t deadline) {
+// Remembers rings of the thread's own process.
+Ring& ring_named(Thread& thread, abi::Handle handle) {
+    RecentHandle& recent = thread.entered;
+    // Relaxed: the object was seen when the entry got this word.
+    if (handle == recent.handle &&
+        recent.entry->word.load(std::memory_order_relaxed) == recent.word) [[likely]] {
+        return static_cast<Ring&>(*recent.object);
+    }
     const HandleTable& handles = thread.process->handles;
     const auto found = handles.find(handle, abi::ObjectType::ring, abi::right_enter);
     if (!found.ok()) answer(thread, found.status());
     auto& ring = static_cast<Ring&>(*found->object);
     // A value names one object with the same rights for ever, so what was checked holds for this.
-    if (&ring.process() == thread.process) handles.remember(handle, thread.entered);
-    take(thread, {ring, entries, 0, completions, deadline});
+    if (&ring.process() == thread.process) handles.remember(handle, recent);
+    return ring;
+}
+
+// What a client adds while this works may be left for the next time.
+uint64_t limit_of(uint64_t wanted) {
+    return (wanted & abi::enter_only_waits) != 0 ? 0 : abi::ring_entries_max;
+}
+
+[[gnu::cold, gnu::noinline, noreturn]] void go_on(Thread& thread, Ring& ring, uint64_t wanted,
+                                                  uint64_t deadline, Ring::Nops nops) {
+    take(thread, {ring, limit_of(wanted), 0, wanted & ~abi::enter_only_waits, deadline}, nops);
 }
 
 }  // namespace
 
-extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t entries, uint64_t completions,
-                                    uint64_t deadline, Thread& thread) {
+extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t wanted, uint64_t deadline,
+                                    Thread& thread) {
     if constexpr (counters) ++this_cpu().counters.kernel_entries;
-    const RecentHandle& recent = thread.entered;
-    // Relaxed: the object was seen when the entry got this word.
-    if (handle != recent.handle ||
-        recent.entry->word.load(std::memory_order_relaxed) != recent.word) [[unlikely]] {
-        enter_other(thread, handle, entries, completions, deadline);
+    Ring& ring = ring_named(thread, handle);
+    const Ring::Nops nops = take_nops(ring, thread, limit_of(wanted));
+    if (!nops.all || nops.unread < (wanted & ~abi::enter_only_waits)) [[unlikely]] {
+        go_on(thread, ring, wanted, deadline, nops);
     }
-    Ring& ring = static_cast<Ring&>(*recent.object);
-    bool all = false;
-    const uint32_t count = ring.complete_known_nops(entries, all);
-    if (!all || count < completions) [[unlikely]] {
-        take(thread, {ring, entries - count, count, completions, deadline});
-    }
-    thread.message.rsi = count;
-    return {Status().bits, count};
+    thread.message.rsi = nops.unread;
+    return {Status().bits, nops.count};
 }
 
 }  // namespace annulus::kernel

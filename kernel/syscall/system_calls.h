@@ -22,8 +22,8 @@ struct EnterAnswer {
     uint64_t status;
     uint64_t accepted;
 };
-extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t entries, uint64_t completions,
-                                    uint64_t deadline, Thread& thread);
+extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t wanted, uint64_t deadline,
+                                    Thread& thread);
 
 // Blocks the running thread, whose wait is complete, and gives the CPU away.
 [[noreturn]] void block_current(Thread& thread);

@@ -8,6 +8,7 @@
 #include "arch/switch.h"
 #include "arch/trap_frame.h"
 #include "kernel/object/handle_table.h"
+#include "kernel/object/ring.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/object/semaphore_set.h"
 #include "kernel/object/table.h"
@@ -37,6 +38,8 @@ struct AssemblyOffsets {
     static void semaphores();
     static void tables();
     static void slots();
+    static void rings();
+    static void queues();
 };
 
 namespace {
@@ -168,6 +171,7 @@ void AssemblyOffsets::handles() {
     asm(".set recent_word, %c0" ::"i"(offsetof(RecentHandle, word)));
     asm(".set recent_object, %c0" ::"i"(offsetof(RecentHandle, object)));
     asm(".set recent_rights, %c0" ::"i"(offsetof(RecentHandle, rights)));
+    asm(".set thread_entered, %c0" ::"i"(offsetof(Thread, entered)));
     asm(".set thread_called, %c0" ::"i"(offsetof(Thread, called)));
     asm(".set thread_served, %c0" ::"i"(offsetof(Thread, served)));
     asm(".set thread_signalled, %c0" ::"i"(offsetof(Thread, signalled)));
@@ -214,6 +218,38 @@ void AssemblyOffsets::tables() {
     asm(".set call_not_bytes, %c0" ::"i"(~uint64_t{0xff000f} & ~abi::call_buffer));
     asm(".set buffer_last, %c0" ::"i"(abi::user_end - abi::page_size));
 }
+
+void AssemblyOffsets::rings() {
+    constexpr size_t lock = offsetof(Ring, lock_);
+    constexpr size_t queue = offsetof(Ring, queue_);
+    constexpr size_t run = offsetof(Ring, run_);
+    asm(".set ring_lock, %c0" ::"i"(lock + offsetof(SpinLock, held_)));
+    asm(".set ring_indices, %c0" ::"i"(offsetof(Ring, indices_)));
+    asm(".set ring_recent, %c0" ::"i"(offsetof(Ring, recent_)));
+    asm(".set ring_submission_head, %c0" ::"i"(queue + offsetof(RingQueue, submission_head_)));
+    asm(".set ring_completion_tail, %c0" ::"i"(queue + offsetof(RingQueue, completion_tail_)));
+    asm(".set ring_completion_head, %c0" ::"i"(queue + offsetof(RingQueue, completion_head_)));
+    asm(".set ring_run_length, %c0" ::"i"(run + offsetof(Ring::Run, length)));
+    asm(".set ring_run_entry, %c0" ::"i"(run + offsetof(Ring::Run, entry)));
+    asm(".set ring_run_completion, %c0" ::"i"(run + offsetof(Ring::Run, completion)));
+}
+
+// In memory that the client shares.
+void AssemblyOffsets::queues() {
+    asm(".set queue_submission_tail, %c0" ::"i"(abi::ring_submission_tail));
+    asm(".set queue_submission_head, %c0" ::"i"(abi::ring_submission_head));
+    asm(".set queue_completion_tail, %c0" ::"i"(abi::ring_completion_tail));
+    asm(".set queue_completion_head, %c0" ::"i"(abi::ring_completion_head));
+    asm(".set submission_verb, %c0" ::"i"(offsetof(abi::SubmissionEntry, verb)));
+    asm(".set submission_handle, %c0" ::"i"(offsetof(abi::SubmissionEntry, handle)));
+    asm(".set submission_user_data, %c0" ::"i"(offsetof(abi::SubmissionEntry, user_data)));
+    asm(".set submission_size, %c0" ::"i"(sizeof(abi::SubmissionEntry)));
+    asm(".set completion_status, %c0" ::"i"(offsetof(abi::CompletionEntry, status)));
+    asm(".set completion_size, %c0" ::"i"(sizeof(abi::CompletionEntry)));
+    asm(".set ring_nop, %c0" ::"i"(abi::ring_nop));
+}
+static_assert(offsetof(abi::SubmissionEntry, flags) == offsetof(abi::SubmissionEntry, verb) + 1 &&
+              offsetof(abi::CompletionEntry, user_data) == 0);
 
 void AssemblyOffsets::slots() {
     asm(".set slot_id, %c0" ::"i"(offsetof(RequestSlot, id)));

@@ -195,9 +195,11 @@ TEST(ring_nops,
     uint64_t lost = 0;
     measure(test, "12", "ring entry, batch 1", [&] __attribute__((always_inline)) {
         ring.queues().prepare_nop(7, semaphore.value());
-        if (!ring.submit().ok()) ++lost;
+        if (!ring.submit().ok()) [[unlikely]]
+            ++lost;
         abi::CompletionEntry done;
-        if (!ring.next(done) || !done.ok()) ++lost;
+        if (!ring.next(done) || !done.ok()) [[unlikely]]
+            ++lost;
     });
     const auto batch = [&] __attribute__((always_inline)) {
         for (uint32_t left = entries; left > 0;) {

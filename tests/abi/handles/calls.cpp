@@ -39,9 +39,7 @@ abi::Status serve(abi::Handle handle) {
 abi::Status only_reply(abi::Handle handle) {
     return system::reply_and_wait(handle, 0, {}, abi::deadline_never, abi::reply_only).status;
 }
-abi::Status enter(abi::Handle handle) {
-    return system::enter(handle, 0, 0, abi::deadline_poll).status;
-}
+abi::Status enter(abi::Handle handle) { return system::enter(handle).status; }
 abi::Status wait_for_ever(abi::Handle handle) {
     return system::wait(handle, 0, abi::deadline_never).status;
 }

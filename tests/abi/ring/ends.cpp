@@ -55,7 +55,7 @@ void submit_for_ever(Child::Word* words) {
             if (i % 3 == 0) entry->flags |= abi::ring_link;
         }
         queues.publish();
-        static_cast<void>(system::enter(ring, 32, i % 2, abi::deadline_never));
+        static_cast<void>(system::enter(ring, i % 2, abi::deadline_never));
         for (abi::CompletionEntry done; queues.next(done);) {
         }
         words[rounds].fetch_add(1);

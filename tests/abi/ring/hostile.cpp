@@ -15,13 +15,11 @@ volatile uint32_t& index_of(RingBench& bench, uint32_t offset) {
     return *reinterpret_cast<volatile uint32_t*>(bench.ring.queues().begin() + offset);
 }
 
-abi::Status enter(RingBench& bench, uint64_t entries) {
-    return system::enter(bench.ring.handle().value(), entries, 0, 0).status;
-}
+abi::Status enter(RingBench& bench) { return system::enter(bench.ring.handle().value()).status; }
 
 // The ring answers `faulted` to entries from now on, but completes what it had.
 void expect_faulted(Context& test, RingBench& bench) {
-    EXPECT_ERROR(enter(bench, 1), Error::faulted);
+    EXPECT_ERROR(enter(bench), Error::faulted);
     EXPECT_EQ(MUST(bench.ring.handle().get_state()).faulted, 1);
 }
 
@@ -104,7 +102,7 @@ TEST(kernel_indices, "the kernel does not read the indices that it wrote") {
         bench.ring.queues().publish();
         index_of(bench, abi::ring_submission_head) = 0x12345678 * round;
         index_of(bench, abi::ring_completion_tail) = 0x87654321 * round;
-        EXPECT_OK(enter(bench, 1));
+        EXPECT_OK(enter(bench));
         EXPECT_EQ(index_of(bench, abi::ring_submission_head), round + 1);
         EXPECT_EQ(index_of(bench, abi::ring_completion_tail), round + 1);
         abi::CompletionEntry done;
@@ -113,17 +111,25 @@ TEST(kernel_indices, "the kernel does not read the indices that it wrote") {
     }
 }
 
-TEST(too_many, "more entries asked for than were submitted is no error: those are taken") {
+TEST(only_waiting, "enter takes all that was submitted, or nothing when it only waits") {
     auto bench = MUST(RingBench::create(test, 8));
+    const abi::Handle ring = bench.ring.handle().value();
     for (uint64_t i = 0; i < 3; ++i) *bench.ring.prepare() = ring_nop(i);
     bench.ring.queues().publish();
-    const auto answer =
-        system::enter(bench.ring.handle().value(), ~uint64_t{0}, 0, abi::deadline_never);
+    auto answer = system::enter(ring, abi::enter_only_waits, abi::deadline_poll);
+    EXPECT_OK(answer.status);
+    EXPECT_EQ(answer.accepted, 0);
+    EXPECT_EQ(answer.unread, 0);
+    answer = system::enter(ring, abi::enter_only_waits | 1, abi::deadline_poll);
+    EXPECT_ERROR(answer.status, Error::timed_out);
+    EXPECT_EQ(answer.accepted, 0);
+    answer = system::enter(ring);
     EXPECT_OK(answer.status);
     EXPECT_EQ(answer.accepted, 3);
     EXPECT_EQ(answer.unread, 3);
-    EXPECT_ERROR(system::enter(bench.ring.handle().value(), 0, ~uint64_t{0}, 0).status,
-                 Error::bad_argument);
+    for (const uint64_t wanted : {~uint64_t{0}, ~abi::enter_only_waits, uint64_t{9}}) {
+        EXPECT_ERROR(system::enter(ring, wanted, 0).status, Error::bad_argument);
+    }
 }
 
 TEST(random_entries, "random entries complete once each, whatever is in them, while they change") {

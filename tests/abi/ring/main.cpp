@@ -79,9 +79,9 @@ TEST(creation, "entries, offset, mask and memory of a ring are checked") {
 TEST(rights, "entering a ring needs its right, and the process that made it") {
     auto ring = MUST(ClientRing::create(test.budget(), test.process(), 4));
     const auto powerless = MUST(ring.handle().get_duplicate(right_of(abi::Verb::get), 0));
-    EXPECT_ERROR(system::enter(powerless.handle.value(), 0, 0, 0).status, Error::no_right);
-    EXPECT_ERROR(system::enter(test.budget().value(), 0, 0, 0).status, Error::wrong_type);
-    EXPECT_ERROR(system::enter(0, 0, 0, 0).status, Error::bad_handle);
+    EXPECT_ERROR(system::enter(powerless.handle.value()).status, Error::no_right);
+    EXPECT_ERROR(system::enter(test.budget().value()).status, Error::wrong_type);
+    EXPECT_ERROR(system::enter(0).status, Error::bad_handle);
 }
 
 TEST(allowed, "a verb outside the ring's mask is not_granted, and an unknown one bad_operation") {
@@ -236,8 +236,9 @@ TEST(wait, "waiting for completions ends with the deadline, and one thread at a 
         Crew<1> crew;
         Status woken = Error::refused;
         EXPECT_OK(crew.add([&] { woken = bench.ring.submit(2).status(); }, eager));
-        const auto second =
-            system::enter(bench.ring.handle().value(), 0, 1, abi::deadline_never).status;
+        const auto second = system::enter(bench.ring.handle().value(), abi::enter_only_waits | 1,
+                                          abi::deadline_never)
+                                .status;
         EXPECT_ERROR(second, Error::busy);
         *bench.ring.prepare() = nop(1);
         EXPECT_OK(bench.ring.submit());

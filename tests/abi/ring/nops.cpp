@@ -191,7 +191,7 @@ TEST(remembered_ring, "a ring that was entered before is checked again, and ring
         EXPECT_EQ(MUST(two.take()).user_data, 20 + i);
     }
     const auto again = MUST(one.handle().get_duplicate(abi::all_rights, abi::duplicate_revocable));
-    const auto enter = [&](abi::Handle ring) { return system::enter(ring, 1, 0, 0).status; };
+    const auto enter = [&](abi::Handle ring) { return system::enter(ring).status; };
     for (unsigned i = 0; i < 2; ++i) EXPECT_OK(enter(again.handle.value()));
     EXPECT_OK(one.handle().close_revoke(again.lease));
     EXPECT_ERROR(enter(again.handle.value()), Error::revoked);
@@ -218,7 +218,7 @@ TEST(entered_at_once, "threads that enter one ring at once take every entry once
     for (unsigned i = 0; i < threads; ++i) {
         EXPECT_OK(crew.add([&] {
             while (!stop.load()) {
-                const auto answer = system::enter(ring.handle().value(), 1 + i * 31, 0, 0);
+                const auto answer = system::enter(ring.handle().value());
                 accepted.fetch_add(answer.accepted);
                 const Error error = answer.status.code();
                 if (error != Error::ok && error != Error::busy && error != Error::try_again) {

@@ -132,7 +132,7 @@ TEST(raw_calls, "numbers that are no system call answer bad_call") {
         system::annulus_raw_system_call(&registers);
         EXPECT_EQ(Status(registers.rax).code(), Error::bad_call);
     }
-    EXPECT_ERROR(system::enter(0, 0, 0, 0).status, Error::bad_handle);
+    EXPECT_ERROR(system::enter(0).status, Error::bad_handle);
 }
 
 TEST(no_writable_code, "no page of the running machine is writable and executable") {

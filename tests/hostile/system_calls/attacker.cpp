@@ -207,8 +207,8 @@ private:
     void enter_ring() {
         registers_.rax = number(abi::SystemCall::enter);
         registers_.rdi = handle(abi::ObjectType::ring);
-        registers_.rsi = random_.one_in(10) ? random_.next() : random_.below(9);
-        registers_.rdx = random_.one_in(10) ? random_.next() : random_.below(3);
+        registers_.rsi = random_.one_in(10) ? random_.next() : random_.below(3);
+        if (random_.one_in(5)) registers_.rsi |= abi::enter_only_waits;
         registers_.r10 = deadline();
         enter();
     }

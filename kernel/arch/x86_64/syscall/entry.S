@@ -2,7 +2,7 @@
 // Where SYSCALL arrives, and the ways out that C++ code takes.
 //
 // The number chooses a path: the fast ones (table_paths.S, semaphore_paths.S, set_paths.S), that of
-// enter, which goes to C++ without saving the message, or the general one.
+// enter, which leaves most of the message alone (ring_path.S), or the general one.
 //
 // Registers. On the fast paths rsp points to the running thread's record: interrupts are off, and
 // NMI, double fault and machine check have stacks of their own. Message registers stay where they
@@ -61,30 +61,6 @@ slow_entry:
     xorl %ebp, %ebp
     pushq $0
     jmp kernel_system_call
-
-// --- enter: the operands are arguments. It comes back here when that was all. Then rbx and
-// r12-r15 are still the caller's, and rbp is 0.
-.balign 16
-light_enter:
-    movq %gs:cpu_current, %r8
-    movq %rcx, thread_rip(%r8)
-    movq %r11, thread_rflags(%r8)
-    movq %rsp, thread_rsp(%r8)
-    movq %gs:cpu_kernel_stack_top, %rsp
-    movq %r10, %rcx
-    xorl %ebp, %ebp
-    call kernel_enter
-    movq %gs:cpu_current, %r8
-    movq thread_rip(%r8), %rcx
-    movq thread_rflags(%r8), %r11
-    movq thread_message+message_rsi(%r8), %rsi
-    movq thread_rsp(%r8), %rsp
-    xorl %edi, %edi
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    swapgs
-    sysretq
 
 // To user mode with some of the message that rdi points to. rsi: a ReturnState.
 .macro load_return

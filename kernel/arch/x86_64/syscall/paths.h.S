@@ -116,3 +116,15 @@
     jbe \name\()_undo
 \name\()_gives_way:
 .endm
+
+// What `handle` names, if it is the one that the thread used last for this purpose and its
+// entry has not changed since. One look at the word is enough: see RecentHandle.
+.macro take_recent recent, handle, object, scratch, missing, thread=%rsp
+    cmpq \handle, \recent+recent_handle(\thread)
+    jne \missing
+    movq \recent+recent_entry(\thread), \object
+    movq \recent+recent_word(\thread), \scratch
+    cmpq \scratch, entry_word(\object)
+    jne \missing
+    movq \recent+recent_object(\thread), \object
+.endm

@@ -26,18 +26,6 @@
     movq %gs:cpu_current, %rsp
 .endm
 
-// What `handle` names, if it is the one that the thread used last for this purpose and its
-// entry has not changed since. One look at the word is enough: see RecentHandle.
-.macro take_recent recent, handle, object, scratch, missing
-    cmpq \handle, \recent+recent_handle(%rsp)
-    jne \missing
-    movq \recent+recent_entry(%rsp), \object
-    movq \recent+recent_word(%rsp), \scratch
-    cmpq \scratch, entry_word(\object)
-    jne \missing
-    movq \recent+recent_object(%rsp), \object
-.endm
-
 // The whole look-up: in bounds, this generation, of one of two types, not busy, the right,
 // no lease. Destroys r13 and r14.
 .macro find_handle recent, handle, handle_low, object, object_low, type, or_type, right, slow
