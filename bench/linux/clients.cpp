@@ -25,9 +25,8 @@ void measure(const char* way, unsigned clients, Call call, AnswerOne answer_one)
     for (unsigned i = 0; i < clients; ++i) {
         peers.push_back(std::make_unique<Peer>([&call, i] { call(i); }));
     }
-    for (unsigned i = 0; i < 20 * clients; ++i) answer_one();
-    report_point("clients", way, clients,
-                 cost(answer_one, 1, std::max<uint64_t>(rounds, 4 * clients)));
+    for (unsigned i = 0; i < 2 * clients; ++i) answer_one();
+    report_point("clients", way, clients, cost(answer_one, 1, std::max<uint64_t>(rounds, clients)));
 }
 
 // A queue of requests in shared memory: places are taken in turn, and there is one for each client.
@@ -135,7 +134,7 @@ void by_datagrams(unsigned clients) {
 }  // namespace
 
 void measure_clients() {
-    for (unsigned clients = 1; clients <= clients_max; clients *= 2) {
+    for (unsigned clients = 1; clients <= clients_max; clients *= 4) {
         by_futex(clients);
         by_pipe(clients);
         by_datagrams(clients);

@@ -39,8 +39,9 @@ uint64_t by_descriptors(int to_peer, int at_peer, int answer_in, int answer_out,
 // One end of a socket through io_uring, registered like the memory.
 class Conversation {
 public:
-    Conversation(int socket, void* memory) : memory_(reinterpret_cast<uint64_t>(memory)) {
-        ring_.fix({&socket, 1}, memory, size_max);
+    Conversation(int socket, void* memory, size_t size)
+        : memory_(reinterpret_cast<uint64_t>(memory)) {
+        ring_.fix({&socket, 1}, memory, size);
     }
     // Writes and reads so many bytes, at once; the entries that remain are submitted again.
     void exchange(size_t to_write, size_t to_read) {
@@ -48,7 +49,9 @@ public:
         if (to_write > 0) prepare(writing, 0, to_write);
         if (to_read > 0) prepare(reading, 0, to_read);
         const unsigned both = (to_write > 0 ? 1u : 0u) + (to_read > 0 ? 1u : 0u);
-        for (unsigned wanted = both; left[0] + left[1] > 0; wanted = 1) {
+        // What a socket does not take at once is written in parts, and the peer answers the whole.
+        const bool in_parts = to_write > at_once_max;
+        for (unsigned wanted = in_parts ? 1 : both; left[0] + left[1] > 0; wanted = 1) {
             ring_.submit_and_tell(wanted, [&](uint64_t which, int result) {
                 if (result <= 0) fail("io_uring in a conversation");
                 left[which] -= static_cast<size_t>(result);
@@ -59,6 +62,7 @@ public:
     }
 
 private:
+    static constexpr size_t at_once_max = 65536;
     static constexpr uint64_t reading = 0;
     static constexpr uint64_t writing = 1;
 
@@ -79,21 +83,22 @@ private:
 
 // The peer has one call for its answer and for the next message that it waits for.
 uint64_t by_uring(const int (&ends)[2], size_t size) {
-    // Not the program's own data: io_uring registers no pages that a file backs.
-    void* bytes = mmap(nullptr, size_max, PROT_READ | PROT_WRITE,
+    // Not the program's own data: io_uring registers no pages that a file backs. And no more than
+    // the message, since each side gets pages of its own when it registers them.
+    void* bytes = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (bytes == MAP_FAILED) fail("mmap");
     uint64_t each;
     {
         const Peer peer([&] {
-            Conversation theirs(ends[1], bytes);
+            Conversation theirs(ends[1], bytes, size);
             theirs.exchange(0, size);
             for (;;) theirs.exchange(1, size);
         });
-        Conversation mine(ends[0], bytes);
+        Conversation mine(ends[0], bytes, size);
         each = cost([&] { mine.exchange(size, 1); }, 1, rounds_for(size));
     }
-    munmap(bytes, size_max);
+    munmap(bytes, size);
     return each;
 }
 
