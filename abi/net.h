@@ -23,6 +23,8 @@
 //                       datagram       out: word 0 bytes taken
 //             get 0     out: DatagramState
 //
+// Each answers get_protocol (abi/protocol.h), too.
+//
 // ADDRESS is four decimal numbers or, for tcp, a host name; numbers have no leading zeros. Closing
 // the last handle closes what it names; bytes that a connection has taken are still sent, for at
 // most net_linger_seconds.
@@ -46,11 +48,14 @@
 // path is malformed), no_memory (no room for what is to be sent), wrong_state.
 #pragma once
 
+#include "abi/protocol.h"
 #include "abi/verb.h"
 
 #include <stdint.h>
 
 namespace annulus::abi {
+
+inline constexpr uint32_t net_version = protocol_version(1, 0);
 
 inline constexpr uint16_t net_accept = 0;
 inline constexpr uint16_t net_shutdown = 0;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which protocol a served object speaks. A server may answer it; those of abi/file.h, abi/packet.h,
-// abi/pci.h and abi/system.h do:
+// Which protocol a served object speaks. Servers answer it on every object that does something:
 //
 // get 0xfe00   in: nothing   out: word 0 a Protocol, word 1 its version, word 2 the most bytes that
 //                            one request moves (the block of the server's table)
@@ -23,7 +22,11 @@ enum class Protocol : uint32_t {
     packet = 5,     // abi/packet.h
     pci = 6,        // abi/pci.h: a bus or a slot
     pci_device = 7,
-    source = 8,  // abi/source.h: hands out an object anew
+    source = 8,       // abi/source.h: hands out an object anew
+    network = 9,      // abi/net.h: the network, or a beginning of a path
+    listener = 10,    // and the sockets
+    connection = 11,  // a stream, and more
+    datagrams = 12,
 };
 
 constexpr uint32_t protocol_version(uint16_t major, uint16_t minor) {

@@ -3,6 +3,7 @@
 #include "abi/names.h"
 #include "programs/shell/commands.h"
 #include "runtime/path.h"
+#include "runtime/protocol.h"
 
 #include <string.h>
 
@@ -22,6 +23,15 @@ std::string_view text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// The protocol of a served object that says it, and else the type.
+const char* kind_of(ObjectReference object, abi::ObjectType type) {
+    // A server that is stuck must not keep the shell waiting.
+    constexpr Duration patience = milliseconds(100);
+    if (type != abi::ObjectType::served) return abi::name_of(type);
+    const auto info = protocol_of(ServedReference(object.value()), Deadline::after(patience));
+    return info.ok() ? abi::name_of(info->protocol) : abi::name_of(type);
+}
+
 // What the shell itself was handed, with the rights.
 void list_objects(Shell& shell) {
     for (size_t i = 0; i < shell.environment.handle_count(); ++i) {
@@ -36,7 +46,8 @@ void list_objects(Shell& shell) {
             rights.append(abi::verb_names[verb]);
         }
         shell.terminal.say("{16}  {9} {}\n", shell.environment.handle_name(i),
-                           abi::name_of(static_cast<abi::ObjectType>(info->type)), rights.text());
+                           kind_of(object, static_cast<abi::ObjectType>(info->type)),
+                           rights.text());
     }
 }
 

@@ -23,6 +23,10 @@ public:
         : shared_(shared), program_(program), run_(run) {}
 
     Answer handle(Request& request) override {
+        if (request.is(abi::Verb::get, abi::get_protocol)) {
+            return Answer::with_words(abi::Protocol::directory, abi::directory_version,
+                                      request.block_bytes());
+        }
         if (!request.is(abi::Verb::share, abi::directory_share)) return Error::bad_operation;
         Object object = request.take_handle<Object>(0);
         if (object.empty()) return Status(Error::bad_argument, 0);
@@ -53,6 +57,10 @@ public:
     LogStream(Shared& shared, uint16_t program) : shared_(shared), program_(program) {}
 
     Answer handle(Request& request) override {
+        if (request.is(abi::Verb::get, abi::get_protocol)) {
+            return Answer::with_words(abi::Protocol::stream, abi::stream_version,
+                                      request.block_bytes());
+        }
         if (!request.is(abi::Verb::write, abi::stream_write)) return Error::bad_operation;
         if (request.word(0) != 0) return Status(Error::bad_argument, 0);
         shared_.log.append(shared_.manifest.programs[program_].name, text_of(request.bytes()));
@@ -115,7 +123,7 @@ Result<Served> make_directory(const Server& server, Shared& shared, uint16_t pro
     return serve(
         server,
         std::unique_ptr<ExportDirectory>(new (std::nothrow) ExportDirectory(shared, program, run)),
-        abi::right_of(abi::Verb::share));
+        abi::right_of(abi::Verb::share) | abi::right_of(abi::Verb::get));
 }
 
 Result<Served> make_source(const Server& server, Shared& shared, const Give& give) {
@@ -125,7 +133,7 @@ Result<Served> make_source(const Server& server, Shared& shared, const Give& giv
 
 Result<Served> make_log(const Server& server, Shared& shared, uint16_t program) {
     return serve(server, std::unique_ptr<LogStream>(new (std::nothrow) LogStream(shared, program)),
-                 abi::right_of(abi::Verb::write));
+                 abi::right_of(abi::Verb::write) | abi::right_of(abi::Verb::get));
 }
 
 }  // namespace annulus::init

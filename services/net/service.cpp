@@ -109,6 +109,9 @@ private:
 };
 
 Answer Service::handle(Node& node, Request& request) {
+    if (request.is(abi::Verb::get, abi::get_protocol)) {
+        return Answer::with_words(node.protocol(), abi::net_version, request.block_bytes());
+    }
     Call call;
     call.id = request.id();
     call.verb = request.verb();

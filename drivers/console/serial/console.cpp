@@ -11,6 +11,10 @@ Answer SerialConsole::handle(Request& request) {
     if (request.is(abi::Verb::read, abi::stream_read)) return start_read(request);
     if (request.is(abi::Verb::write, abi::stream_write)) return start_write(request);
     if (request.is(abi::Verb::sync, abi::stream_sync)) return start_sync(request);
+    if (request.is(abi::Verb::get, abi::get_protocol)) {
+        return Answer::with_words(abi::Protocol::stream, abi::stream_version,
+                                  request.block_bytes());
+    }
     return Error::bad_operation;
 }
 

@@ -13,9 +13,9 @@ namespace annulus::serial {
 namespace {
 
 constexpr size_t block_bytes = 2048;
-constexpr abi::Rights stream_rights = abi::right_of(abi::Verb::read) |
-                                      abi::right_of(abi::Verb::write) |
-                                      abi::right_of(abi::Verb::sync);
+constexpr abi::Rights stream_rights =
+    abi::right_of(abi::Verb::read) | abi::right_of(abi::Verb::write) |
+    abi::right_of(abi::Verb::sync) | abi::right_of(abi::Verb::get);
 
 Result<void> serve_interrupts(SerialConsole& console, SemaphoreReference fired) {
     for (;;) {

@@ -14,6 +14,7 @@ public:
 
     Outcome handle(const Call& call) override;
     [[nodiscard]] abi::Rights rights() const override;
+    [[nodiscard]] abi::Protocol protocol() const override { return abi::Protocol::listener; }
     void closed() override;
     uint64_t expire(uint64_t now) override;
 

@@ -32,6 +32,7 @@ private:
         explicit Prefix(Network& network) : network_(network) {}
         Outcome handle(const Call& call) override;
         [[nodiscard]] abi::Rights rights() const override;
+        [[nodiscard]] abi::Protocol protocol() const override { return abi::Protocol::network; }
         void closed() override;
         uint64_t expire(uint64_t /*now*/) override { return abi::deadline_never; }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "abi/limits.h"
+#include "abi/protocol.h"
 #include "abi/verb.h"
 #include "base/result.h"
 #include "services/net/stack/client_stream.h"
@@ -90,6 +91,9 @@ public:
 
     // What a handle to it may do at all.
     [[nodiscard]] virtual abi::Rights rights() const = 0;
+
+    // What it speaks, in abi::net_version.
+    [[nodiscard]] virtual abi::Protocol protocol() const = 0;
 
     // No handle names it any more; requests that wait are answered, and it may delete itself.
     virtual void closed() = 0;

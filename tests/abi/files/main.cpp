@@ -2,6 +2,7 @@
 // The file protocol at the in-memory file system: every operation, rights, and what is refused.
 
 #include "abi/errors.h"
+#include "runtime/protocol.h"
 #include "tests/abi/files/scene.h"
 
 #include <string.h>
@@ -35,12 +36,10 @@ uint64_t consumed_of(Directory directory, std::string_view path, uint64_t flags)
 }  // namespace annulus::test::cases
 
 TEST(protocol, "a file says which protocol it speaks, in which version, and its block") {
-    const auto answer = system::call_words(files(test).value(),
-                                           abi::operation_word(abi::Verb::get, abi::get_protocol));
-    EXPECT_OK(answer.status);
-    EXPECT_EQ(answer.words[0], static_cast<uint64_t>(abi::Protocol::file));
-    EXPECT_EQ(abi::protocol_major(answer.words[1]), 1);
-    EXPECT(answer.words[2] >= abi::directory_record_max);
+    const auto info = MUST(protocol_of(files(test)));
+    EXPECT_EQ(info.protocol, abi::Protocol::file);
+    EXPECT_EQ(abi::protocol_major(info.version), 1);
+    EXPECT(info.block_bytes >= abi::directory_record_max);
 }
 
 TEST(write_and_read, "what is written is read, also in many requests and beyond the end") {

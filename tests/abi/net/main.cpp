@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The network service, over the loopback address: sockets as handles, from programs' side.
 
+#include "abi/stream.h"
 #include "base/format.h"
 #include "runtime/clock.h"
 #include "runtime/network.h"
+#include "runtime/protocol.h"
 #include "runtime/thread.h"
 #include "tests/guest/harness.h"
 
@@ -37,6 +39,33 @@ Result<Pair> connect(test::Context& test, std::string_view path = "tcp/connect/1
 }
 
 }  // namespace
+
+TEST(protocols, "every object of the network, the log and exports say which protocol they speak") {
+    const auto network = MUST(test.environment().handle<Network>("net"));
+    const auto listener = MUST(test.environment().handle<Listener>("listener"));
+    const auto part = MUST(network.open<Network>("tcp/connect", 0, soon()));
+    const auto pair = MUST(connect(test));
+    const auto datagrams = MUST(network.open<Stream>("udp/bind/0", abi::open_read, soon()));
+    const auto expect = [&](ServedReference object, abi::Protocol protocol, uint32_t version) {
+        const auto info = MUST(protocol_of(object, soon()));
+        EXPECT_EQ(info.protocol, protocol);
+        EXPECT_EQ(info.version, version);
+        EXPECT(info.block_bytes != 0);
+    };
+    expect(network, abi::Protocol::network, abi::net_version);
+    expect(part, abi::Protocol::network, abi::net_version);
+    expect(listener, abi::Protocol::listener, abi::net_version);
+    expect(pair.client, abi::Protocol::connection, abi::net_version);
+    expect(pair.server, abi::Protocol::connection, abi::net_version);
+    expect(datagrams, abi::Protocol::datagrams, abi::net_version);
+    expect(MUST(test.environment().handle<Served>("lines")), abi::Protocol::stream,
+           abi::stream_version);
+    expect(MUST(test.environment().handle<Served>(names::exports)), abi::Protocol::directory,
+           abi::directory_version);
+    // It takes the right to get.
+    const auto outside = MUST(test.environment().handle<Network>("outside"));
+    EXPECT_ERROR(protocol_of(outside, soon()), Error::no_right);
+}
 
 TEST(granted_part, "a program that was handed one port has just that port") {
     const auto listener = MUST(test.environment().handle<Listener>("listener"));
