@@ -33,6 +33,22 @@ struct Deadline {
     constexpr auto operator<=>(const Deadline&) const = default;
 };
 
+// The pauses between attempts to reach something that is expected back: 5 ms, then each twice as
+// long as the one before, 500 ms at most.
+class GrowingPause {
+public:
+    constexpr Duration next() {
+        const Duration pause = next_;
+        next_ = {pause.nanoseconds * 2 < longest.nanoseconds ? pause.nanoseconds * 2
+                                                             : longest.nanoseconds};
+        return pause;
+    }
+
+private:
+    static constexpr Duration longest = milliseconds(500);
+    Duration next_ = milliseconds(5);
+};
+
 // `start` + `span`, which stops short of never.
 constexpr Deadline later(uint64_t start, Duration span) {
     const uint64_t room = abi::deadline_never - start;

@@ -36,8 +36,11 @@ public:
     static constexpr size_t flows_max = 1024;
     static constexpr uint64_t flow_ns = 60'000'000'000;
 
-    // The rules must outlive it.
+    // The rules stay in place until there are others.
     explicit Filter(std::span<const Rule> rules) : rules_(rules) {}
+
+    // From now on these count. Flows stay, so what answers one still passes until it is too old.
+    void set_rules(std::span<const Rule> rules) { rules_ = rules; }
 
     // Decides over a frame of `length` bytes; `headers`: a private copy of its first
     // min(length, headers_max). `now` is monotonic, in nanoseconds.

@@ -2,24 +2,13 @@
 // The firewall as a network interface.
 #include "proxies/firewall/gateway.h"
 
+#include <algorithm>
 #include <new>
 
 namespace annulus::firewall {
-namespace {
-
-// Between attempts to find the interface behind again.
-constexpr Duration first_pause = milliseconds(5);
-constexpr Duration longest_pause = milliseconds(500);
-
-Duration longer(Duration pause) {
-    const Duration twice = {pause.nanoseconds * 2};
-    return twice.nanoseconds < longest_pause.nanoseconds ? twice : longest_pause;
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Gateway>> Gateway::create(const Server& server, Behind behind,
-                                                 std::span<const Rule> rules,
+                                                 std::unique_ptr<Rules> rules,
                                                  BudgetReference budget) {
     auto link_changed =
         TRY(budget.create_semaphore(abi::semaphore_binary, 0, MemoryReference(), 0));
@@ -28,7 +17,8 @@ Result<std::unique_ptr<Gateway>> Gateway::create(const Server& server, Behind be
     constexpr unsigned members = 16;
     std::unique_ptr<Gateway> made(new (std::nothrow) Gateway(
         server, TRY(make_parts(budget)), TRY(Mutex::create()), std::move(behind),
-        TRY(SemaphoreSet::create(budget, members)), std::move(link_changed), rules));
+        TRY(SemaphoreSet::create(budget, members)), std::move(link_changed), TRY(Mutex::create()),
+        std::move(rules)));
     if (made == nullptr) return Error::no_memory;
     TRY(made->events_.add(made->control(), static_cast<uint64_t>(Event::control)));
     TRY(made->events_.add(made->link_changed_, static_cast<uint64_t>(Event::link)));
@@ -60,7 +50,7 @@ Result<void> Gateway::attach(Passage& passage) {
 }
 
 Result<std::unique_ptr<Passage>> Gateway::make_port(Channel end) {
-    auto passage = TRY(Passage::create(std::move(end), filter_, traffic_,
+    auto passage = TRY(Passage::create(std::move(end), traffic_,
                                        {events_.handle(), static_cast<uint64_t>(Event::client),
                                         static_cast<uint64_t>(Event::behind)}));
     TRY(attach(*passage));
@@ -97,14 +87,32 @@ Result<void> Gateway::reconnect(Passage& passage, uint64_t session) {
         Lock lock(behind_mutex_);
         if (!behind_.can_renew()) return Error::server_died;
     }
-    for (Duration pause = first_pause;; pause = longer(pause)) {
+    for (GrowingPause pause;;) {
         // First, so that one that breaks off again and again does not keep this thread busy. Bells
         // that ring meanwhile are looked after later, but for a client that leaves.
-        const auto until = Deadline::after(pause);
+        const auto until = Deadline::after(pause.next());
         while (wait_for_event(until).ok() && !leaving(session)) {
         }
         if (leaving(session) || passage.client_ended() || attach(passage).ok()) return {};
     }
+}
+
+bool Gateway::move(Passage& passage) {
+    Lock lock(filter_mutex_);
+    return passage.move(filter_);
+}
+
+void Gateway::replace_rules(std::unique_ptr<Rules> rules) {
+    Lock lock(filter_mutex_);
+    filter_.set_rules(rules->all());
+    rules_ = std::move(rules);
+}
+
+Gateway::Decisions Gateway::decisions() {
+    Lock lock(filter_mutex_);
+    Decisions decisions = {rules_->all().size(), {}};
+    std::copy_n(filter_.counts().begin(), verdict_count, decisions.by_verdict.begin());
+    return decisions;
 }
 
 // Until the client goes or breaks its rules. An error: the interface behind did, and there will be
@@ -117,7 +125,7 @@ Result<void> Gateway::serve(Passage& passage, uint64_t session) {
             TRY(reconnect(passage, session));
             if (!passage.attached()) return {};
         }
-        if (passage.move()) continue;
+        if (move(passage)) continue;
         if (rang == Event::client && passage.client_ended()) return {};
         bool behind_ended = rang == Event::behind && passage.behind_ended();
         rang = Event::control;

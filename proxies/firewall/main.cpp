@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A firewall: publishes a network interface that lets pass what the rule file allows.
 //
-// It is handed `behind`, the interface to guard, and `rules`, a directory with the rule file. Its
-// argument "publish=NAME" names what it publishes (`firewall`), "rules=PATH" the file (`firewall`).
-#include "proxies/firewall/gateway.h"
-#include "runtime/file.h"
+// It is handed `behind`, the interface to guard, and `rules` and `changes`, directories with the
+// rule file (rule_files.h). Its argument "publish=NAME" names what it publishes (`firewall`). As
+// NAME_rules it publishes what changes the rules (control.h), if it may.
+#include "base/format.h"
+#include "proxies/firewall/control.h"
 #include "runtime/log.h"
 #include "runtime/program.h"
 #include "runtime/thread.h"
@@ -23,36 +24,39 @@ std::string_view argument_or(const Environment& environment, std::string_view na
     return text.ok() ? *text : usual;
 }
 
-Result<void> read_rules(const Environment& environment, Rules& rules) {
-    const auto directory = TRY(environment.handle<Directory>("rules"));
-    const auto path = argument_or(environment, "rules", "firewall");
-    const auto file = TRY(directory.open<File>(path, abi::open_read));
-    // One byte more than there may be, so that a longer file shows.
-    const std::unique_ptr<char[]> text(new (std::nothrow) char[rule_text_max + 1]);
-    if (text == nullptr) return Error::no_memory;
-    const auto space = std::as_writable_bytes(std::span(text.get(), rule_text_max + 1));
-    const size_t size = TRY(File(file).read_at(0, space));
-    const RuleError error = rules.read({text.get(), size});
-    if (error.ok()) return {};
-    log("{}:{}:{}: expected {}, found \"{}\"; nothing passes", path, error.line, error.column,
-        error.expected, error.found);
-    return {};
+// The rules at the start: with a mistake in them there are none.
+Result<std::unique_ptr<Rules>> first_rules(RuleFiles& files) {
+    auto rules = files.read();
+    if (rules.error() != Error::bad_argument) return rules;
+    log("nothing passes");
+    std::unique_ptr<Rules> none(new (std::nothrow) Rules);
+    if (none == nullptr) return Error::no_memory;
+    return none;
+}
+
+// The manifest says whether there is somebody for it.
+Result<void> publish_control(Directory exports, std::string_view firewall, Served control) {
+    char name[abi::name_bytes_max];
+    const auto published = exports.publish(format(name, "{}_rules", firewall), std::move(control));
+    if (published.error() == Error::not_granted) return {};
+    return published;
 }
 
 Result<void> run(const Environment& environment) {
     const auto budget = TRY(environment.handle<Budget>(names::budget));
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     auto behind = TRY(Gateway::Behind::of(TRY(environment.handle<Served>("behind"))));
-    const std::unique_ptr<Rules> rules(new (std::nothrow) Rules);
-    if (rules == nullptr) return Error::no_memory;
-    TRY(read_rules(environment, *rules));
+    RuleFiles files = TRY(RuleFiles::of(environment));
+    auto rules = TRY(first_rules(files));
     Server server = TRY(Server::create(slots, block_bytes));
-    const auto gateway = TRY(Gateway::create(server, std::move(behind), rules->all(), budget));
+    const auto gateway = TRY(Gateway::create(server, std::move(behind), std::move(rules), budget));
     // The interface behind has died for good: with this process the client learns it, too.
     const auto worker =
         TRY(start_thread([&gateway] { exit_program(gateway->work().status().bits); }));
-    TRY(exports.publish(argument_or(environment, "publish", "firewall"),
-                        TRY(server.make_object(*gateway, packet_interface_rights))));
+    const auto name = argument_or(environment, "publish", "firewall");
+    TRY(exports.publish(name, TRY(server.make_object(*gateway, packet_interface_rights))));
+    Control control(server, *gateway, std::move(files));
+    TRY(publish_control(exports, name, TRY(server.make_object(control, control_rights))));
     return server.run();
 }
 

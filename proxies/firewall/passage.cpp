@@ -26,13 +26,13 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 
 }  // namespace
 
-Result<std::unique_ptr<Passage>> Passage::create(Channel end, Filter& filter, Traffic& traffic,
+Result<std::unique_ptr<Passage>> Passage::create(Channel end, Traffic& traffic,
                                                  const Events& events) {
     const auto geometry = TRY(PacketChannel::geometry_of(end));
     if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
     PacketChannel client = TRY(PacketChannel::attach(end));
     std::unique_ptr<Passage> passage(new (std::nothrow)
-                                         Passage(std::move(client), filter, traffic, events));
+                                         Passage(std::move(client), traffic, events));
     if (passage == nullptr) return Error::no_memory;
     TRY(events.set.create_member(passage->client_.end().end(), events.client, 0));
     return passage;
@@ -62,7 +62,8 @@ Result<void> Passage::attach(PacketInterface behind) {
 }
 
 // Judges a packet, and copies it if it may pass.
-bool Passage::copy(Direction direction, const channel::Packet& packet, UntrustedBytes into) {
+bool Passage::copy(Filter& filter, Direction direction, const channel::Packet& packet,
+                   UntrustedBytes into) {
     const size_t length = packet.bytes.size();
     if (length > private_.size() || length > into.size()) return false;
     const auto whole = std::span(private_).first(length);
@@ -70,12 +71,12 @@ bool Passage::copy(Direction direction, const channel::Packet& packet, Untrusted
     if (!packet.bytes.freeze(0, headers)) return false;
     // Safety: bytes may be looked at as unsigned characters.
     const std::span judged(reinterpret_cast<const uint8_t*>(headers.data()), headers.size());
-    if (!passes(filter_.decide(direction, judged, length, now()))) return false;
+    if (!passes(filter.decide(direction, judged, length, now()))) return false;
     if (!packet.bytes.freeze(headers.size(), whole.subspan(headers.size()))) return false;
     return into.store(0, whole);
 }
 
-bool Passage::forward(Direction direction, PacketChannel& from, PacketChannel& to) {
+bool Passage::forward(Filter& filter, Direction direction, PacketChannel& from, PacketChannel& to) {
     auto& receiver = from.receiver();
     auto& sender = to.sender();
     const auto index = static_cast<size_t>(direction);
@@ -88,7 +89,7 @@ bool Passage::forward(Direction direction, PacketChannel& from, PacketChannel& t
             sender.put_back(buffer->number);
             break;
         }
-        if (copy(direction, *packet, buffer->bytes)) {
+        if (copy(filter, direction, *packet, buffer->bytes)) {
             const auto length = static_cast<uint32_t>(packet->bytes.size());
             sender.send({.buffer = buffer->number,
                          .offset = 0,
@@ -109,9 +110,9 @@ bool Passage::forward(Direction direction, PacketChannel& from, PacketChannel& t
     return true;
 }
 
-bool Passage::move() {
-    const bool in = forward(Direction::in, behind_->packets, client_);
-    return forward(Direction::out, client_, behind_->packets) || in;
+bool Passage::move(Filter& filter) {
+    const bool in = forward(filter, Direction::in, behind_->packets, client_);
+    return forward(filter, Direction::out, client_, behind_->packets) || in;
 }
 
 bool Passage::prepare_wait() {

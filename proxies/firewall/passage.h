@@ -35,7 +35,7 @@ public:
     };
 
     // Takes the client's end. busy: somebody else waits for its bell. Others: abi/packet.h.
-    static Result<std::unique_ptr<Passage>> create(Channel end, Filter& filter, Traffic& traffic,
+    static Result<std::unique_ptr<Passage>> create(Channel end, Traffic& traffic,
                                                    const Events& events);
 
     // Lets go of the interface behind, if there is one, and attaches to `behind` with a new
@@ -49,8 +49,8 @@ public:
     Passage(const Passage&) = delete;
     Passage& operator=(const Passage&) = delete;
 
-    // Moves some packets each way. False: there was nothing to do.
-    bool move();
+    // Moves some packets each way, as far as `filter` lets them. False: there was nothing to do.
+    bool move(Filter& filter);
 
     // Asks both sides to say when there is something to do. True: nothing is there now, sleep.
     bool prepare_wait();
@@ -60,8 +60,8 @@ public:
     bool behind_ended() { return ended(behind_->packets); }
     void shut_down(uint32_t reason) const { client_.end().shut_down(reason); }
 
-    Passage(PacketChannel client, Filter& filter, Traffic& traffic, const Events& events)
-        : client_(std::move(client)), filter_(filter), traffic_(traffic), events_(events) {}
+    Passage(PacketChannel client, Traffic& traffic, const Events& events)
+        : client_(std::move(client)), traffic_(traffic), events_(events) {}
 
 private:
     struct Behind {
@@ -72,12 +72,12 @@ private:
     static bool ended(PacketChannel& side) {
         return !side.check().ok() || !side.end().state().ok();
     }
-    bool forward(Direction direction, PacketChannel& from, PacketChannel& to);
-    bool copy(Direction direction, const channel::Packet& packet, UntrustedBytes into);
+    bool forward(Filter& filter, Direction direction, PacketChannel& from, PacketChannel& to);
+    bool copy(Filter& filter, Direction direction, const channel::Packet& packet,
+              UntrustedBytes into);
 
     PacketChannel client_;
     std::optional<Behind> behind_;
-    Filter& filter_;
     Traffic& traffic_;
     Events events_;
     std::array<std::byte, abi::packet_buffer_min> private_{};

@@ -108,10 +108,14 @@ struct Give {
     std::string_view path;         // of a provided object: what is opened there; empty: itself
     abi::Rights rights = abi::all_rights;
     bool renewable = false;  // of a provided object: handed out is a source of it (abi/source.h)
+    bool whenever = false;   // and the program starts without it
     // The type that the object must have because a right of that type was named; any if none was.
     abi::ObjectType rights_type = abi::ObjectType::any;
     Place place;         // of the statement: the line that grants the object
     Place source_place;  // of its source
+
+    // Whether the program starts only when another has published it.
+    [[nodiscard]] bool is_awaited() const { return kind == SourceKind::provided && !whenever; }
 };
 
 // A name that a program publishes.

@@ -84,7 +84,9 @@ public:
         }
         if (!request.is(abi::Verb::open, abi::directory_open)) return Error::bad_operation;
         if (!request.bytes().empty()) return Error::not_found;
-        if (!request.no_words_but(0)) return Error::bad_argument;
+        // Flags say nothing here: the rights are the manifest's.
+        if (!request.no_words_but(1u << 0)) return Error::bad_argument;
+        if ((request.word(0) & ~abi::open_flags_all) != 0) return Error::bad_argument;
         auto copy = current();
         if (!copy.ok()) return copy.status();
         return Answer::with_handle(std::move(*copy));

@@ -203,7 +203,7 @@ void Supervisor::report_overdue() {
         if (later(entry.waits_since, overdue_after).at > now()) continue;
         entry.told_overdue = true;
         for (const Give& give : shared_.manifest.gives_of(program(index))) {
-            if (give.kind != SourceKind::provided) continue;
+            if (!give.is_awaited()) continue;
             {
                 Lock lock(shared_.mutex);
                 if (shared_.exports.at(give.index).object != abi::no_handle) continue;

@@ -9,7 +9,7 @@ using Placed = std::array<bool, manifest_programs_max>;
 
 bool is_ready(const Manifest& manifest, const Program& program, const Placed& placed) {
     for (const Give& give : manifest.gives_of(program)) {
-        if (give.kind == SourceKind::provided && !placed[manifest.provider_of(give)]) return false;
+        if (give.is_awaited() && !placed[manifest.provider_of(give)]) return false;
     }
     return true;
 }

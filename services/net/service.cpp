@@ -13,10 +13,6 @@ namespace {
 
 constexpr Duration attach_time = seconds(5);
 
-// Between attempts to find the driver again.
-constexpr Duration first_pause = milliseconds(5);
-constexpr Duration longest_pause = milliseconds(500);
-
 }  // namespace
 
 // A node as the table knows it: lives until the kernel says that no handle is left.
@@ -193,8 +189,8 @@ void Service::look_after_link() {
     if (!driver_->can_renew()) exit_program(state.status().bits);
     network_.interface().unlink();
     link_.reset();
-    reconnect_pause_ = first_pause;
-    reconnect_at_ = later(now(), reconnect_pause_).at;
+    reconnect_pause_ = GrowingPause();
+    reconnect_at_ = later(now(), reconnect_pause_.next()).at;
 }
 
 void Service::reconnect() {
@@ -202,8 +198,7 @@ void Service::reconnect() {
         log("the network interface is back");
         return;
     }
-    reconnect_pause_ = std::min(Duration{reconnect_pause_.nanoseconds * 2}, longest_pause);
-    reconnect_at_ = later(now(), reconnect_pause_).at;
+    reconnect_at_ = later(now(), reconnect_pause_.next()).at;
 }
 
 // The driver may have been restarted, or may only have broken off.

@@ -77,7 +77,7 @@ private:
     SemaphoreReference link_bell_;
     std::unique_ptr<DriverLink> link_;  // null: there is no interface, or none now
     uint64_t reconnect_at_ = 0;         // the next attempt, while there is none now
-    Duration reconnect_pause_;
+    GrowingPause reconnect_pause_;
     Timer alarm_;
     uint64_t alarm_at_ = abi::deadline_never;  // never: it is not armed
     bool rang_ = false;                        // the driver has rung, or has gone

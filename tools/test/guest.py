@@ -10,7 +10,7 @@
     script    list of {"wait": regular expression, "send": text}: a talk on the console
               (lines end in \\n alone); {"clients": "pages"} waits for clients on the host;
               "at_most": {name of a group of the expression: the largest number allowed}
-    clients   "web", "pages", "guarded", "keep" or "kept": clients on the host use ports of the
+    clients   a kind of HostClients.kinds: clients on the host use ports of the
               guest (web.py), through free ones of the host, when all expected suites and the
               script are done; "first" asks from the moment of power-on
     best      {name of a counter of the clients: the largest number that its smallest value, over
@@ -38,6 +38,7 @@ import monitor
 import project
 import transcript
 import web
+import web_load
 
 silence_limit = 20  # Seconds without a byte on the serial port.
 exit_limit = 20  # Seconds for powering off after the last expected line.
@@ -117,7 +118,9 @@ class HostClients:
     """Programs on the host that use ports of the guest, in a thread of their own."""
 
     kinds = {"web": web.Clients, "pages": web.Pages, "guarded": web.Guarded, "first": web.First,
-             "keep": web.Keep, "kept": web.Kept}
+             "keep": web.Keep, "kept": web.Kept, "load": web_load.Load, "loaded": web_load.Loaded,
+             "calm": web_load.Calm, "unbroken": web_load.Unbroken,
+             "refused": web_load.Refused}
 
     def __init__(self, kind, ports):
         """`ports`: port of the guest -> port of the host that leads there; filled in."""

@@ -183,6 +183,44 @@ class Clients:
         self._served(good)
         return differs("the number of whole answers", good, count)
 
+    def one_more(self, workers=64):
+        """All workers have a request that does not end; one more is served when one of them is."""
+        request = get("/size-1", "Connection: close\r\n")
+        held = []
+
+        def finish(connection):
+            connection.sendall(request[20:])
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+            connection.close()
+            self._served()
+            return status_of(answer)
+
+        for _ in range(workers):
+            held.append(socket.create_connection(("127.0.0.1", self.port), limit))
+            held[-1].settimeout(limit)
+            held[-1].sendall(request[:20])
+            # QEMU accepts connections with a queue of one.
+            time.sleep(0.02)
+        with socket.create_connection(("127.0.0.1", self.port), limit) as late:
+            late.settimeout(1)
+            late.sendall(request)
+            try:
+                return f"it was answered at once, by {late.recv(300)!r}"
+            except TimeoutError:
+                pass
+            first = finish(held.pop())
+            late.settimeout(limit)
+            answer = b""
+            while part := late.recv(65536):
+                answer += part
+        self._served()
+        others = [finish(connection) for connection in held]
+        return (differs("the status of the one that ended", first, 200) or
+                differs("the status of the one more", status_of(answer), 200) or
+                differs("those of the others", set(others), {200}))
+
     def wrong(self):
         for request, wanted in malformed:
             try:
@@ -217,6 +255,7 @@ class Clients:
             yield "HEAD answers the length without the bytes", self.head()
             yield "types follow from names, and folders have an index", self.types()
             yield "sixty-four connections are served at once", self.at_once()
+            yield "the sixty-fifth connection waits until a worker is free", self.one_more()
             yield f"{len(malformed)} odd requests get their statuses", self.wrong()
             yield "a hundred clients that leave early harm nobody", self.impatient()
             yield "a client that never ends its request is told and let go", slow.result()

@@ -40,7 +40,7 @@ abi::Error ExportRegistry::publish(uint16_t program, uint32_t run, std::string_v
 
 bool ExportRegistry::can_start(const Program& program) const {
     for (const Give& give : manifest_.gives_of(program)) {
-        if (give.kind != SourceKind::provided) continue;
+        if (!give.is_awaited()) continue;
         if (exports_[give.index].object == abi::no_handle) return false;
     }
     return true;

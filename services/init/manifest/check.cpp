@@ -65,7 +65,7 @@ public:
                 continue;
             }
             const Give& give = manifest_.gives_of(program)[step.next++];
-            if (give.kind != SourceKind::provided) continue;
+            if (!give.is_awaited()) continue;
             const uint16_t provider = manifest_.provider_of(give);
             if (state_[provider] == State::on_path) return name_cycle(provider);
             if (state_[provider] == State::unseen) push(provider);

@@ -178,8 +178,9 @@ bool Parser::read_source_numbers(Give& give) {
 // What is given may be something that the provided object opens, or be handed out anew when its
 // provider was restarted. Not both: init opens paths at starts only, where it may wait.
 bool Parser::read_source_path(Give& give) {
-    if (at_word("renewable")) {
+    if (at_word("renewable") || at_word("whenever")) {
         give.renewable = true;
+        give.whenever = at_word("whenever");
         advance();
         return true;
     }

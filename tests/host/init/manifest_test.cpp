@@ -158,6 +158,22 @@ TEST(manifest, what_others_provide_may_be_renewable_and_nothing_else) {
     EXPECT_FALSE(
         parse(program("a", "provide x") + program("b", "give x x 'p' renewable")).accepted);
     EXPECT_FALSE(parse(program("a", "give x power renewable")).accepted);
+    EXPECT_FALSE(parse(program("a", "give x power whenever")).accepted);
+}
+
+TEST(manifest, what_is_given_whenever_it_comes_makes_nobody_wait) {
+    // Two that are handed something of each other: one of them waits.
+    const Outcome outcome =
+        parse(program("a", "provide x\ngive y y whenever") + program("b", "provide y\ngive x x"));
+    ASSERT_TRUE(outcome.accepted) << outcome.report;
+    const Manifest& manifest = *outcome.manifest;
+    const Give& give = manifest.gives_of(manifest.programs[0])[0];
+    EXPECT_TRUE(give.renewable && give.whenever);
+    EXPECT_FALSE(give.is_awaited());
+    EXPECT_TRUE(manifest.gives_of(manifest.programs[1])[0].is_awaited());
+    EXPECT_FALSE(
+        parse(program("a", "provide x\ngive y y renewable") + program("b", "provide y\ngive x x"))
+            .accepted);
 }
 
 TEST(manifest, every_source_and_right) {
