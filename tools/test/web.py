@@ -255,10 +255,10 @@ class Clients:
             yield "HEAD answers the length without the bytes", self.head()
             yield "types follow from names, and folders have an index", self.types()
             yield "sixty-four connections are served at once", self.at_once()
-            yield "the sixty-fifth connection waits until a worker is free", self.one_more()
             yield f"{len(malformed)} odd requests get their statuses", self.wrong()
             yield "a hundred clients that leave early harm nobody", self.impatient()
             yield "a client that never ends its request is told and let go", slow.result()
+        yield "the sixty-fifth connection waits until a worker is free", self.one_more()
 
 
 class First:
