@@ -6,6 +6,7 @@
 #include "runtime/clock.h"
 #include "runtime/mutex.h"
 #include "tests/guest/harness.h"
+#include "tests/guest/ledger.h"
 
 #include <memory>
 
@@ -67,13 +68,12 @@ TEST(thread_stacks_return, "a joined thread leaves nothing in the budget's accou
     {
         auto warm_up = MUST(start_thread([] {}));
     }
-    const auto before = MUST(test.budget().get_ledger());
+    const auto before = settled_ledger(test.budget());
     for (int i = 0; i < 10; ++i) {
         auto thread = MUST(start_thread([] {}));
         EXPECT_OK(thread.join());
     }
-    const auto after = MUST(test.budget().get_ledger());
-    for (unsigned i = 0; i < abi::resource_count; ++i) EXPECT_EQ(after.used[i], before.used[i]);
+    expect_returned(test, test.budget(), before, "ten threads");
 }
 
 TEST(thread_storage_again, "a thread on a kept stack has thread-local variables of its own, too") {
@@ -94,27 +94,30 @@ TEST(thread_storage_again, "a thread on a kept stack has thread-local variables 
     EXPECT_EQ(stacks, 1u);
 }
 
-TEST(stacks_kept, "of the stacks of many threads at once a program keeps four") {
-    constexpr unsigned many = 12;
-    constexpr auto pages = static_cast<unsigned>(abi::Resource::pages);
-    uint64_t kept = 0;
-    for (int round = 0; round < 3; ++round) {
+TEST(stacks_kept, "of the stacks of threads that ended a program keeps four, and no more") {
+    constexpr unsigned at = thread_detail::kept_stacks_max;
+    constexpr unsigned above = thread_detail::kept_stacks_max + 1;
+    constexpr auto pages = abi::Resource::pages;
+    uint64_t given_back = 0;
+    const auto start_and_end = [&](unsigned count) {
         auto go = MUST(CountingSemaphore::create(0));
-        std::unique_ptr<RunningThread> threads[many];
-        for (auto& thread : threads) {
-            thread = std::make_unique<RunningThread>(
+        std::unique_ptr<RunningThread> threads[above];
+        for (unsigned i = 0; i < count; ++i) {
+            threads[i] = std::make_unique<RunningThread>(
                 MUST(start_thread([&go] { static_cast<void>(go.down()); })));
         }
-        const uint64_t most = MUST(test.budget().get_ledger()).used[pages];
-        for (unsigned i = 0; i < many; ++i) EXPECT_OK(go.up());
+        const uint64_t most = used(settled_ledger(test.budget()), pages);
+        for (unsigned i = 0; i < count; ++i) EXPECT_OK(go.up());
         for (auto& thread : threads) thread.reset();
-        const uint64_t left = MUST(test.budget().get_ledger()).used[pages];
-        // Each of the others gave a page at least back.
-        EXPECT(left + many - thread_detail::kept_stacks_max <= most);
-        // A later round leaves what the first one left.
-        if (round > 0) EXPECT_EQ(left, kept);
-        kept = left;
-    }
+        given_back = most - used(settled_ledger(test.budget()), pages);
+    };
+    start_and_end(above);
+    start_and_end(at);
+    const uint64_t of_threads = given_back;  // what threads give back beside their stacks
+    start_and_end(above);
+    EXPECT(given_back > of_threads / at * above);
+    start_and_end(at);
+    EXPECT_EQ(given_back, of_threads);
 }
 
 TEST(join_deadline, "joining a thread that still runs times out") {
