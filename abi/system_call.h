@@ -83,6 +83,7 @@ struct RequestHeader {
     constexpr Rights rights() const { return static_cast<Rights>(bits >> 32 & 0xffffff); }
     constexpr unsigned handle_mask() const { return static_cast<unsigned>(bits >> 56 & 0x3f); }
     constexpr void clear_handle(unsigned index) { bits &= ~(uint64_t{1} << (56 + index)); }
+    constexpr void set_handle(unsigned index) { bits |= uint64_t{1} << (56 + index); }
 };
 
 // A request id: slot (low 10 bits) + epoch (the others, never 0), which never comes back. A close
@@ -95,6 +96,9 @@ constexpr uint32_t request_slot(uint64_t id) {
 // Flags of reply_and_wait (bits 48 up of rbx).
 inline constexpr uint64_t reply_only = uint64_t{1} << 48;      // answer, do not wait
 inline constexpr uint64_t reply_deadline = uint64_t{1} << 49;  // r14; otherwise it waits for ever
+// With an error, which brings no handles otherwise: the mask names words of the request whose
+// handles are still where they arrived; they go back to the client, as these words.
+inline constexpr uint64_t reply_returns = uint64_t{1} << 50;
 
 // A flag of enter, beside the number of completions: what was submitted stays in the queue.
 inline constexpr uint64_t enter_only_waits = uint64_t{1} << 63;

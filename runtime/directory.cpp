@@ -45,7 +45,7 @@ Result<void> call_with_path(abi::Handle directory, uint64_t operation, std::stri
 }  // namespace
 
 Result<Object> open(ObjectReference object, std::string_view path, uint64_t flags,
-                    Deadline deadline, Object moved) {
+                    Deadline deadline, Object& moved) {
     Object reached;  // what the path led to so far
     for (unsigned hops = 0; hops < abi::open_hops_max; ++hops) {
         const abi::Handle at = reached.empty() ? object.value() : reached.value();
@@ -53,8 +53,8 @@ Result<Object> open(ObjectReference object, std::string_view path, uint64_t flag
         const uint64_t operation = abi::operation_word(abi::Verb::open, abi::directory_open, mask);
         const auto answer = system::call_buffer(at, operation, system::buffer_in(bytes_of(path)),
                                                 flags, moved.value(), 0, 0, 0, 0, deadline.at);
+        settle_moved(answer, moved_word, moved);
         if (!answer.status.ok()) return answer.status;
-        static_cast<void>(moved.release());
         Arrived arrived(answer);
         Object opened = arrived.take(opened_word);
         const uint64_t consumed = answer.words[consumed_word];
@@ -69,12 +69,17 @@ Result<Object> open(ObjectReference object, std::string_view path, uint64_t flag
     return Error::too_deep;
 }
 
-Result<void> Directory::publish_handle(std::string_view name, abi::Handle object) const {
+Result<Object> open(ObjectReference object, std::string_view path, uint64_t flags,
+                    Deadline deadline) {
+    Object nothing;
+    return open(object, path, flags, deadline, nothing);
+}
+
+system::CallAnswer Directory::publish_handle(std::string_view name, abi::Handle object) const {
     constexpr unsigned moves_word_0 = 1;
     constexpr uint64_t operation =
         abi::operation_word(abi::Verb::share, abi::directory_share, moves_word_0);
-    return system::call_buffer(value(), operation, system::buffer_in(bytes_of(name)), object)
-        .status;
+    return system::call_buffer(value(), operation, system::buffer_in(bytes_of(name)), object);
 }
 
 Result<void> Directory::create_directory(std::string_view path, Deadline deadline) const {

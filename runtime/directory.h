@@ -24,11 +24,20 @@ inline constexpr std::string_view exports = "exports";  // where a program publi
 }  // namespace names
 
 // Opens `path` at `object` with abi::open_... flags, and goes on at the objects that it leads
-// through, at most abi::open_hops_max. `moved` (a channel's end, or empty) moves to the server that
-// opens; on an error it may be gone. Errors: abi/file.h; too_deep: more hops; faulted: a server
+// through, at most abi::open_hops_max. Errors: abi/file.h; too_deep: more hops; faulted: a server
 // broke the protocol.
 Result<Object> open(ObjectReference object, std::string_view path, uint64_t flags,
-                    Deadline deadline = Deadline::never(), Object moved = {});
+                    Deadline deadline = Deadline::never());
+// The same with a handle (a channel's end) that moves to the server that opens; after an error as
+// settle_moved() says: servers give back what they refuse.
+Result<Object> open(ObjectReference object, std::string_view path, uint64_t flags,
+                    Deadline deadline, Object& moved);
+// For who does not want it back.
+inline Result<Object> open(ObjectReference object, std::string_view path, uint64_t flags,
+                           Deadline deadline, Object&& moved) {
+    Object given = std::move(moved);
+    return open(object, path, flags, deadline, given);
+}
 
 // Names a served object that knows abi/directory.h, and for the last three abi/file.h. Does not own
 // the handle.
@@ -37,13 +46,13 @@ public:
     using Reference = Directory;
     using ServedReference::ServedReference;
 
-    // Publishes `object`, which moves; on an error it stays with the caller. not_granted: this name
-    // is not the program's to publish; exists.
+    // Publishes `object`, which moves; after an error it is as settle_moved() says. not_granted:
+    // this name is not the program's to publish; exists.
     template <typename ObjectKind>
     Result<void> publish(std::string_view name, Owned<ObjectKind>&& object) const {
-        const auto result = publish_handle(name, object.value());
-        if (result.ok()) static_cast<void>(object.release());
-        return result.status();
+        const auto answer = publish_handle(name, object.value());
+        settle_moved(answer, 0, object);
+        return answer.status;
     }
 
     // What `path` leads to: open<File>, open<Directory>, open<Stream>. The protocol is not asked.
@@ -62,7 +71,7 @@ public:
                         Deadline deadline = Deadline::never()) const;
 
 private:
-    Result<void> publish_handle(std::string_view name, abi::Handle object) const;
+    system::CallAnswer publish_handle(std::string_view name, abi::Handle object) const;
 };
 
 // Goes through a directory's names, in as many requests as it takes.

@@ -83,8 +83,8 @@ Answer ServedFile::answer_get(const Request& request) {
 
 Answer ServedFile::answer_open(Request& request) {
     if (!request.is(Verb::open, abi::directory_open)) return Error::bad_operation;
-    // No file is reached through a channel yet; the end is closed with the request.
-    if (!request.take_handle<Object>(1).empty()) return Error::not_supported;
+    // No file is reached through a channel yet; the end goes back.
+    if (!request.peek_handle<ObjectReference>(1).empty()) return Error::not_supported;
     if (const Status unused = check_unused(request, 1); !unused.ok()) return unused;
     const uint64_t flags = request.word(0);
     const std::string_view path = text_of(request.bytes());

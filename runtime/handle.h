@@ -70,4 +70,14 @@ public:
     }
 };
 
+// After a call that `handle` moved with as word `word`. It is the server's if that went well. After
+// an error `handle` is what came back, in place of what was sent, or else what it was: still the
+// caller's if no server took the request, otherwise a name of nothing.
+template <typename Answer, typename Reference>
+void settle_moved(const Answer& answer, unsigned word, Owned<Reference>& handle) {
+    const bool came_back = !answer.status.ok() && (answer.handle_mask >> word & 1) != 0;
+    if (answer.status.ok() || came_back) static_cast<void>(handle.release());
+    if (came_back) handle = Owned<Reference>(answer.words[word]);
+}
+
 }  // namespace annulus

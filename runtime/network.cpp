@@ -54,8 +54,8 @@ Result<Owned<Connection>> Listener::accept(Deadline deadline, Channel peer) cons
     const uint64_t operation = abi::operation_word(abi::Verb::accept, abi::net_accept, mask);
     const auto answer =
         system::call_buffer(value(), operation, {}, peer.value(), 0, 0, 0, 0, 0, deadline.at);
+    if (mask != 0) settle_moved(answer, 0, peer);
     if (!answer.status.ok()) return answer.status;
-    static_cast<void>(peer.release());
     // A server that answers without a handle has broken the protocol.
     if ((answer.handle_mask & 1) == 0) return Error::faulted;
     return Owned<Connection>(answer.words[0]);
@@ -72,8 +72,8 @@ Result<abi::NetworkState> Network::state(Deadline deadline) const {
 Result<ConnectionChannel::Made> ConnectionChannel::connect(Network network, std::string_view path,
                                                            Deadline deadline, uint8_t stream_log2) {
     auto made = TRY(ByteChannel::create(stream_log2));
-    Object opened = TRY(open(network, path, abi::open_read | abi::open_write, deadline,
-                             Object(made.theirs.release())));
+    Object theirs = std::move(made.theirs);
+    Object opened = TRY(open(network, path, abi::open_read | abi::open_write, deadline, theirs));
     Owned<Connection> connection(opened.release());
     const Connection reference = connection;
     return Made{std::move(connection), ConnectionChannel(std::move(made.mine), reference)};
@@ -93,8 +93,8 @@ Result<ConnectionChannel> ConnectionChannel::attach(Connection connection, Deadl
     constexpr uint64_t operation = abi::operation_word(abi::Verb::share, abi::net_share, 1u << 0);
     const auto answer = system::call_buffer(connection.value(), operation, {}, made.theirs.value(),
                                             0, 0, 0, 0, 0, deadline.at);
+    settle_moved(answer, 0, made.theirs);
     if (!answer.status.ok()) return answer.status;
-    static_cast<void>(made.theirs.release());
     return ConnectionChannel(std::move(made.mine), connection);
 }
 

@@ -36,21 +36,18 @@ Result<void> PacketInterface::watch_link(SemaphoreReference semaphore) const {
     constexpr uint64_t operation = abi::operation_word(abi::Verb::watch, abi::packet_watch_link, 1);
     auto copy = TRY(semaphore.get_duplicate(abi::right_signal, 0));
     const auto answer = system::call_words(value(), operation, copy.handle.value());
-    if (answer.status.ok()) static_cast<void>(copy.handle.release());
+    settle_moved(answer, 0, copy.handle);
     return answer.status;
 }
 
-Result<Served> PacketInterface::attach(Channel peer, Deadline deadline) const {
+Result<Served> PacketInterface::attach(Channel& peer, Deadline deadline) const {
     constexpr unsigned moves_word_1 = 2;
     constexpr uint64_t operation =
         abi::operation_word(abi::Verb::open, abi::directory_open, moves_word_1);
     for (;;) {
-        // A refused end is closed by the server, so each attempt gets a copy. Closing one that has
-        // moved does nothing.
-        auto copy = TRY(peer.get_duplicate(abi::all_rights, 0));
-        const auto answer = system::call_words(value(), operation, 0, copy.handle.value());
+        const auto answer = system::call_words(value(), operation, 0, peer.value());
+        settle_moved(answer, 1, peer);  // a refused end comes back, for the next attempt
         if (answer.status.ok()) {
-            static_cast<void>(copy.handle.release());
             if ((answer.handle_mask & 1) == 0) return Error::faulted;
             return Served(answer.words[0]);
         }

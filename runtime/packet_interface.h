@@ -21,10 +21,10 @@ public:
     Result<void> watch_link(SemaphoreReference semaphore) const;
 
     // Hands over the peer's end of a PacketChannel (runtime/channel.h), made with
-    // abi::memory_contiguous. The result is the attachment: its close
-    // detaches. Tries until `deadline` while there is another client, which may just be dying; then
-    // busy.
-    Result<Served> attach(Channel peer, Deadline deadline = Deadline::poll()) const;
+    // abi::memory_contiguous; after an error it is as settle_moved() says. The result is the
+    // attachment: its close detaches. Tries until `deadline` while there is another client, which
+    // may just be dying; then busy.
+    Result<Served> attach(Channel& peer, Deadline deadline = Deadline::poll()) const;
 };
 
 }  // namespace annulus

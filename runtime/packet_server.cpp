@@ -64,13 +64,13 @@ Answer PacketServerBase::answer_statistics(const Request& request) {
 }
 
 Answer PacketServerBase::watch_link(Request& request) {
-    Semaphore semaphore = request.take_handle<Semaphore>(0);
-    if (semaphore.empty() || !request.no_words_but(1u << 0)) return Error::bad_argument;
+    const auto brought = request.peek_handle<SemaphoreReference>(0);
+    if (brought.empty() || !request.no_words_but(1u << 0)) return Error::bad_argument;
     Lock lock(mutex_);
     const auto free = std::find_if(link_watches_.begin(), link_watches_.end(),
                                    [](const Semaphore& one) { return one.empty(); });
     if (free == link_watches_.end()) return Error::limit;
-    *free = std::move(semaphore);
+    *free = request.take_handle<Semaphore>(0);
     return {};
 }
 
@@ -84,16 +84,17 @@ void PacketServerBase::tell_link_changed() {
 }
 
 Answer PacketServerBase::open(Request& request) {
-    Channel end = request.take_handle<Channel>(1);
     if (!request.bytes().empty()) return Error::not_found;
-    if (end.empty()) return Status(Error::bad_argument, 1);
+    if (request.peek_handle<ChannelReference>(1).empty()) return Status(Error::bad_argument, 1);
     if (!request.no_words_but(1u << 1)) return Error::bad_argument;
     {
         Lock lock(mutex_);
         if (attached_) return Error::busy;
         attached_ = true;
     }
-    auto attachment = attach(std::move(end), request.id());
+    Channel end = request.take_handle<Channel>(1);
+    auto attachment = attach(end, request.id());
+    request.put_back(1, std::move(end));
     if (attachment.ok()) {
         // Only now: after an error there must be nothing that the worker could have taken.
         static_cast<void>(signal(control_));
@@ -105,7 +106,7 @@ Answer PacketServerBase::open(Request& request) {
     return attachment.status();
 }
 
-Result<Served> PacketServerBase::attach(Channel end, uint64_t request) {
+Result<Served> PacketServerBase::attach(Channel& end, uint64_t request) {
     uint64_t session;
     {
         Lock lock(mutex_);
@@ -116,7 +117,7 @@ Result<Served> PacketServerBase::attach(Channel end, uint64_t request) {
     Served handle = TRY(server_.make_object(*attachment, abi::all_rights, request));
     static_cast<void>(attachment.release());
     // Should this fail, the close of `handle` detaches a session that nobody serves.
-    TRY(keep_port(std::move(end)));
+    TRY(keep_port(end));
     return handle;
 }
 

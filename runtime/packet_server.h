@@ -60,8 +60,9 @@ protected:
     // Asked by the server's thread. `attached` is filled in here.
     virtual Result<abi::PacketInterfaceInfo> info() = 0;
     virtual abi::PacketStatistics statistics() = 0;
-    // Makes a Port of a client's end and keeps it for the worker.
-    virtual Result<void> keep_port(Channel end) = 0;
+    // Makes a Port of a client's end and keeps it for the worker. An end that is refused stays
+    // where it is.
+    virtual Result<void> keep_port(Channel& end) = 0;
     virtual void drop_port() = 0;
 
     // To the semaphores of watch 0; watches whose semaphores are gone make room.
@@ -78,7 +79,7 @@ private:
     Answer answer_statistics(const Request& request);
     Answer watch_link(Request& request);
     Answer open(Request& request);
-    Result<Served> attach(Channel end, uint64_t request);
+    Result<Served> attach(Channel& end, uint64_t request);
 
     Semaphore control_;
     std::atomic<uint64_t> leaving_{0};  // the session that was detached last
@@ -107,11 +108,11 @@ protected:
     ~PacketServer() = default;
 
     // The server's thread. Its errors are the client's answer.
-    virtual Result<std::unique_ptr<Port>> make_port(Channel end) = 0;
+    virtual Result<std::unique_ptr<Port>> make_port(Channel& end) = 0;
 
 private:
-    Result<void> keep_port(Channel end) final {
-        auto port = TRY(make_port(std::move(end)));
+    Result<void> keep_port(Channel& end) final {
+        auto port = TRY(make_port(end));
         Lock lock(mutex_);
         waiting_ = std::move(port);
         return {};

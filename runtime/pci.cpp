@@ -58,8 +58,8 @@ Result<PciShared> PciDeviceReference::share_memory(MemoryReference memory) const
                                    abi::right_of(abi::Verb::read);
     auto copy = TRY(memory.get_duplicate(rights, 0));
     const auto answer = system::call_words(value(), operation, copy.handle.value());
+    settle_moved(answer, 0, copy.handle);
     if (!answer.status.ok()) return answer.status;
-    static_cast<void>(copy.handle.release());
     return PciShared{answer.words[0], answer.words[1]};
 }
 

@@ -31,6 +31,15 @@ void Request::close_arrived(TakenRequest& taken) {
     for (unsigned i = 0; i < abi::message_words; ++i) header.clear_handle(i);
 }
 
+void Request::settle_rest(TakenRequest& taken, Answer& answer) {
+    // An error of more than a status has handles of its own.
+    if (answer.reply_.status.ok() || !answer.plain()) return close_arrived(taken);
+    abi::RequestHeader& header = taken.delivery.header;
+    answer.reply_.moved_mask = header.handle_mask() | Answer::returned;
+    answer.reply_.words = taken.delivery.words;
+    for (unsigned i = 0; i < abi::message_words; ++i) header.clear_handle(i);
+}
+
 void close_moved(const Answer& answer) {
     close_masked(answer.reply().words, answer.reply().moved_mask);
 }
@@ -81,10 +90,13 @@ std::span<std::byte> Server::block_of(uint64_t request) const {
     Request request(taken);
     // Made in place: an answer is eight words, and assigning it would copy them.
     new (&answer) Answer(object_of(taken.delivery.cookie).handle(request));
-    if (request.has_space_for(answer)) [[likely]]
-        return;
-    close_moved(answer);
-    answer = Error::faulted;
+    request.taken_ = nullptr;
+    if (!Request::has_space_for(taken, answer)) [[unlikely]] {
+        close_moved(answer);
+        answer = Error::faulted;
+    }
+    if (Request::has_rest(taken)) [[unlikely]]
+        Request::settle_rest(taken, answer);
 }
 
 // The answer to `request` did not arrive as given. Its handles are still ours; if the client is
@@ -92,7 +104,8 @@ std::span<std::byte> Server::block_of(uint64_t request) const {
 void Server::recover(uint64_t request, const Answer& answer, abi::Status outcome) const {
     close_moved(answer);
     if ((outcome.detail() & abi::delivery_reply_failed) == 0) return;
-    const system::Reply refusal = {.status = Status(static_cast<Error>(outcome.extra())),
+    const auto reason = static_cast<Error>(outcome.extra());
+    const system::Reply refusal = {.status = answer.returns() ? answer.reply().status : reason,
                                    .words = {},
                                    .bytes_out = 0,
                                    .moved_mask = 0};

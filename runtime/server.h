@@ -83,10 +83,14 @@ public:
     bool plain() const { return reply_.moved_mask == 0; }
     bool is_later() const { return (reply_.moved_mask & no_answer_yet) != 0; }
     const system::Reply& reply() const { return reply_; }
+    // Whether its handles are the request's own, on their way back.
+    bool returns() const { return (reply_.moved_mask & returned) != 0; }
 
 private:
+    friend class Request;
     // A bit that no word has; the kernel never sees it.
     static constexpr uint32_t no_answer_yet = uint32_t{1} << 31;
+    static constexpr uint32_t returned = abi::reply_returns >> 32;
 
     system::Reply reply_;
 };
@@ -131,13 +135,26 @@ public:
     // The most bytes that one request moves: the size of the server's blocks.
     size_t block_bytes() const { return taken_->block.size(); }
 
-    // Takes the handle that came as word `index`; empty if that word is none. What is not taken is
-    // closed with the request.
+    // Takes the handle that came as word `index`; empty if that word is none. What is not taken
+    // goes back to the client with an error, and is closed with any other answer.
     template <typename T>
     T take_handle(unsigned index) {
         if (index >= abi::message_words || (header().handle_mask() >> index & 1) == 0) return T();
         taken_->delivery.header.clear_handle(index);
         return T(taken_->delivery.words[index]);
+    }
+    // The same handle for a look, without taking it.
+    template <typename Reference>
+    Reference peek_handle(unsigned index) const {
+        if (index >= abi::message_words || (header().handle_mask() >> index & 1) == 0) return {};
+        return Reference(taken_->delivery.words[index]);
+    }
+    // Undoes take_handle(index), with the handle that it gave. Nothing if it is empty by now.
+    template <typename Reference>
+    void put_back(unsigned index, Owned<Reference>&& handle) {
+        if (handle.empty()) return;
+        static_cast<void>(handle.release());
+        taken_->delivery.header.set_handle(index);
     }
 
     // Whether every word that is not in the mask is 0, as unused words must be.
@@ -153,12 +170,20 @@ protected:
 
     // Closes the handles that nobody took.
     static void close_rest(TakenRequest& taken) {
-        if (taken.delivery.header.handle_mask() != 0) [[unlikely]]
+        if (has_rest(taken)) [[unlikely]]
             close_arrived(taken);
     }
+    static bool has_rest(const TakenRequest& taken) {
+        return taken.delivery.header.handle_mask() != 0;
+    }
+    // The handles that nobody took: they become part of an error, and are closed otherwise.
+    [[gnu::cold, clang::preserve_most]] static void settle_rest(TakenRequest& taken,
+                                                                Answer& answer);
     // More would break the protocol and fault the table. There is a request.
-    bool has_space_for(const Answer& answer) const {
-        return answer.reply().bytes_out == 0 || answer.reply().bytes_out <= space().size();
+    static bool has_space_for(const TakenRequest& taken, const Answer& answer) {
+        const uint32_t bytes = answer.reply().bytes_out;
+        return bytes == 0 ||
+               (bytes <= taken.delivery.capacity_out() && bytes <= taken.block.size());
     }
 
     TakenRequest* taken_;  // null: moved away, or answered

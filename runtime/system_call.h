@@ -142,8 +142,9 @@ struct Message {
 struct Reply {
     abi::Status status;
     Words words;
-    uint32_t bytes_out = 0;   // at the begin of the slot's block
-    uint32_t moved_mask = 0;  // bit i: word i is a handle that moves to the client
+    uint32_t bytes_out = 0;  // at the begin of the slot's block
+    // Bit i: word i is a handle that moves to the client; or with reply_returns >> 32, goes back.
+    uint32_t moved_mask = 0;
     constexpr uint64_t extent() const { return uint64_t{moved_mask} << 32 | bytes_out; }
 };
 

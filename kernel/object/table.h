@@ -102,6 +102,10 @@ struct RequestSlot : ListNode<SlotQueue> {
     uint8_t moved_mask = 0;  // queued: words that are busy handles of the client
     uint8_t priority = 0;
     uint8_t hops = 0;
+    // Where the handles of the request that was taken with the id `arrived_with` are: the words of
+    // this mask. The fast paths leave both as they are, so the id says whether they still count.
+    uint8_t arrived_mask = 0;
+    uint64_t arrived_with = 0;
     Thread* client = nullptr;  // who waits or is about to, if it is not `caller`; or null
     uint64_t cookie = 0;
     uint64_t header = 0;
@@ -115,6 +119,8 @@ struct RequestSlot : ListNode<SlotQueue> {
     RingOperation* operation = nullptr;  // in the place of `client`: of a ring
 
     SlotState state() const { return caller != nullptr ? SlotState::taken : kept_; }
+    // The words that are handles which came with the request in the slot.
+    unsigned arrived() const { return arrived_with == id ? arrived_mask : 0; }
     bool is_held() const { return state() != SlotState::free && state() != SlotState::reserved; }
     // `caller` is null.
     void set_state(SlotState state) { kept_ = state; }
@@ -307,7 +313,8 @@ private:
         RequestSlot* slot = nullptr;         // with bytes for the operation
     };
     Reply reply_locked(Thread& server) REQUIRES(lock_);
-    Reply reply_locked(Thread& server, RequestSlot& slot) REQUIRES(lock_);
+    Reply reply_locked(Thread& server, RequestSlot& slot, uint64_t (&words)[abi::message_words])
+        REQUIRES(lock_);
     void finish_reply(const Reply& reply);
     struct Claim {
         bool gone = false;  // the client's wait had ended otherwise

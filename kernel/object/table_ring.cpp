@@ -249,12 +249,11 @@ Table::Claim Table::claim_client(Thread& server, RingOperation& operation, uint6
     return {.gone = false, .failure = moved.status()};
 }
 
-// The reply to a request in `slot`, which was checked.
-Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot) {
+// The reply to a request in `slot`, which was checked, with these words.
+Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot,
+                                 uint64_t (&words)[abi::message_words]) {
     const Message& message = server.message;
     RingOperation& operation = *slot.operation;
-    uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
-                                          message.r10, message.r12, message.r13};
     const auto mask = static_cast<unsigned>(message.rbx >> 32 & 0x3f);
     const Claim claim = claim_client(server, operation, words, mask);
     Reply reply;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace annulus::kernel {
 
@@ -23,7 +24,28 @@ unsigned reply_mask(const Message& message) {
     return static_cast<unsigned>(message.rbx >> 32 & 0x3f);
 }
 bool reply_flags_known(const Message& message) {
-    return (message.rbx & ~(abi::reply_only | uint64_t{0x3fffffffff})) == 0;
+    constexpr uint64_t known = abi::reply_only | abi::reply_returns | 0x3fffffffff;
+    return (message.rbx & ~known) == 0;
+}
+
+// The answer's words, with the handles that move. Those that go back to the client are looked up
+// where the kernel put them, so that nothing else can come in their place.
+Status answer_words(const Message& message, const RequestSlot& slot,
+                    uint64_t (&words)[abi::message_words]) {
+    words[0] = message.rdx, words[1] = message.r8, words[2] = message.r9;
+    words[3] = message.r10, words[4] = message.r12, words[5] = message.r13;
+    const unsigned mask = reply_mask(message);
+    if (mask == 0) return {};
+    const bool returns = (message.rbx & abi::reply_returns) != 0;
+    if (returns == Status(message.r15).ok()) return Error::bad_argument;
+    if (!returns) return {};
+    // A ring's completion cannot say what came back.
+    if (slot.operation != nullptr) return Error::not_supported;
+    if ((mask & ~slot.arrived()) != 0) return Error::bad_handle;
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (mask >> i & 1) words[i] = slot.words[i];
+    }
+    return {};
 }
 
 void set_words(Message& message, const uint64_t (&words)[abi::message_words]) {
@@ -69,7 +91,10 @@ void Table::deliver_locked(Thread& server, RequestSlot& slot) {
     message.rbp = slot.lengths;
     message.r14 = slot.deadline;
     message.r15 = slot.account->key;
-    slot.moved_mask = 0;
+    if (slot.moved_mask != 0) {
+        slot.arrived_with = slot.id;
+        slot.arrived_mask = std::exchange(slot.moved_mask, 0);
+    }
     server.set_hops(slot.hops);
     server.resume = Resume::message;
     server.priority = std::max(server.own_priority, std::min(slot.priority, server.ceiling));
@@ -174,10 +199,12 @@ Table::Reply Table::reply_locked(Thread& server) {
         drop_slot_locked(*slot);
         return {.client = nullptr, .outcome = gone, .broken = false};
     }
-    if (slot->operation != nullptr) return reply_locked(server, *slot);
+    uint64_t words[abi::message_words];
+    if (const Status wrong = answer_words(message, *slot, words); !wrong.ok()) {
+        return {.client = nullptr, .outcome = reply_failure(wrong.code()), .broken = false};
+    }
+    if (slot->operation != nullptr) return reply_locked(server, *slot, words);
     Thread& client = *slot->waiter();
-    uint64_t words[abi::message_words] = {message.rdx, message.r8,  message.r9,
-                                          message.r10, message.r12, message.r13};
     const unsigned mask = reply_mask(message);
     if (const auto moved = move_answer_handles(server, client, words, mask); !moved.ok()) {
         return {.client = nullptr, .outcome = reply_failure(moved.error()), .broken = false};

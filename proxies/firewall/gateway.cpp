@@ -49,8 +49,8 @@ Result<void> Gateway::attach(Passage& passage) {
     return passage.attach(behind_.object());
 }
 
-Result<std::unique_ptr<Passage>> Gateway::make_port(Channel end) {
-    auto passage = TRY(Passage::create(std::move(end), traffic_,
+Result<std::unique_ptr<Passage>> Gateway::make_port(Channel& end) {
+    auto passage = TRY(Passage::create(end, traffic_,
                                        {events_.handle(), static_cast<uint64_t>(Event::client),
                                         static_cast<uint64_t>(Event::behind)}));
     TRY(attach(*passage));

@@ -50,7 +50,7 @@ private:
 
     Result<abi::PacketInterfaceInfo> info() override;
     abi::PacketStatistics statistics() override;
-    Result<std::unique_ptr<Passage>> make_port(Channel end) override;
+    Result<std::unique_ptr<Passage>> make_port(Channel& end) override;
 
     Result<void> attach(Passage& passage);
     Result<void> reconnect(Passage& passage, uint64_t session);

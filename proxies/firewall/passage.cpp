@@ -26,7 +26,7 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 
 }  // namespace
 
-Result<std::unique_ptr<Passage>> Passage::create(Channel end, Traffic& traffic,
+Result<std::unique_ptr<Passage>> Passage::create(Channel& end, Traffic& traffic,
                                                  const Events& events) {
     const auto geometry = TRY(PacketChannel::geometry_of(end));
     if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
@@ -54,8 +54,7 @@ Result<void> Passage::attach(PacketInterface behind) {
     const ChannelPlace place = {.memory_flags = abi::memory_contiguous};
     auto made = TRY(
         PacketChannel::create(channel::packets_geometry(buffers_log2, buffer_size_log2), place));
-    Served attachment =
-        TRY(behind.attach(std::move(made.theirs), Deadline::after(attach_patience)));
+    Served attachment = TRY(behind.attach(made.theirs, Deadline::after(attach_patience)));
     TRY(events_.set.create_member(made.mine.end().end(), events_.behind, 0));
     behind_.emplace(std::move(made.mine), std::move(attachment));
     return {};

@@ -35,7 +35,7 @@ public:
     };
 
     // Takes the client's end. busy: somebody else waits for its bell. Others: abi/packet.h.
-    static Result<std::unique_ptr<Passage>> create(Channel end, Traffic& traffic,
+    static Result<std::unique_ptr<Passage>> create(Channel& end, Traffic& traffic,
                                                    const Events& events);
 
     // Lets go of the interface behind, if there is one, and attaches to `behind` with a new

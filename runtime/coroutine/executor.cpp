@@ -99,20 +99,16 @@ void Executor::wake_due() {
 // The table's own errors show at the next sleep.
 void Executor::flush() { static_cast<void>(server_.reply(std::exchange(answered_, 0), answer_)); }
 
-// Handles, or more bytes than the client has room for: that would break the protocol and fault the
-// table.
+// Handles, of the answer or of the request; or more bytes than the client has room for: that would
+// break the protocol and fault the table.
 void Incoming::reply_apart(TakenRequest& taken, Answer answer) {
     auto& pending = static_cast<Pending&>(taken);
-    Incoming incoming(pending);
-    const bool fits = incoming.has_space_for(answer);
-    incoming.taken_ = nullptr;
-    close_rest(pending);
-    if (fits) {
-        static_cast<void>(pending.executor->server_.reply(pending.delivery.request, answer));
-    } else {
+    if (!has_space_for(taken, answer)) {
         close_moved(answer);
-        pending.executor->reply(pending.delivery.request, Error::faulted);
+        answer = Error::faulted;
     }
+    settle_rest(taken, answer);
+    static_cast<void>(pending.executor->server_.reply(pending.delivery.request, answer));
 }
 
 void Incoming::drop(TakenRequest& taken) {

@@ -360,12 +360,11 @@ inline executor_detail::Waiter<Executor::Sleep> Executor::Sleep::operator co_awa
 inline void Incoming::reply(const Answer& answer) {
     if (taken_ == nullptr) [[unlikely]]
         return;
-    if (!answer.plain() || !has_space_for(answer)) [[unlikely]] {
+    if (!answer.plain() || !has_space_for(*taken_, answer) || has_rest(*taken_)) [[unlikely]] {
         if (!answer.is_later()) reply_apart(*std::exchange(taken_, nullptr), answer);
         return;
     }
     auto& pending = static_cast<executor_detail::Pending&>(*std::exchange(taken_, nullptr));
-    close_rest(pending);
     pending.executor->reply(pending.delivery.request, answer);
 }
 

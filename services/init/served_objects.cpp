@@ -28,21 +28,23 @@ public:
                                       request.block_bytes());
         }
         if (!request.is(abi::Verb::share, abi::directory_share)) return Error::bad_operation;
-        Object object = request.take_handle<Object>(0);
-        if (object.empty()) return Status(Error::bad_argument, 0);
-        return publish(text_of(request.bytes()), std::move(object));
+        return publish(request);
     }
     void closed() override { delete this; }
 
 private:
-    Result<void> publish(std::string_view name, Object object) {
+    // The object goes back with any error before it is published.
+    Result<void> publish(Request& request) {
+        const auto object = request.peek_handle<ObjectReference>(0);
+        if (object.empty()) return Status(Error::bad_argument, 0);
         const auto info = TRY(object.get_info());
         const Export entry = {object.value(), static_cast<abi::ObjectType>(info.type)};
         {
             Lock lock(shared_.mutex);
-            const Error error = shared_.exports.publish(program_, run_, name, entry);
+            const Error error =
+                shared_.exports.publish(program_, run_, text_of(request.bytes()), entry);
             if (error != Error::ok) return error;
-            static_cast<void>(object.release());
+            static_cast<void>(request.take_handle<Object>(0).release());
         }
         return shared_.doorbell.ring();
     }

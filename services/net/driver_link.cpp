@@ -20,7 +20,7 @@ Result<std::unique_ptr<DriverLink>> DriverLink::attach(PacketInterface driver, D
                                                        SetReference events, uint64_t key) {
     const auto info = TRY(driver.info());
     auto made = TRY(PacketChannel::create(geometry, {.memory_flags = abi::memory_contiguous}));
-    Served attachment = TRY(driver.attach(std::move(made.theirs), deadline));
+    Served attachment = TRY(driver.attach(made.theirs, deadline));
     std::unique_ptr<DriverLink> link(
         new (std::nothrow) DriverLink(events, std::move(made.mine), std::move(attachment), info));
     if (link == nullptr) return Error::no_memory;

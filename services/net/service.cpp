@@ -95,7 +95,9 @@ public:
     Result<std::unique_ptr<ClientStream>> take() override {
         auto end = request_.take_handle<Channel>(word_);
         if (end.empty()) return Status(Error::bad_argument, static_cast<uint16_t>(word_));
-        return streams_.attach(end);
+        auto stream = streams_.attach(end);
+        request_.put_back(word_, std::move(end));  // if it was refused
+        return stream;
     }
 
 private:

@@ -220,7 +220,7 @@ Answer Session::create_interrupt(const Request& request) {
 }
 
 Answer Session::share(Request& request) {
-    const Memory memory = request.take_handle<Memory>(0);
+    const auto memory = request.peek_handle<MemoryReference>(0);
     if (memory.empty()) return Status(Error::bad_argument, 0);
     if (!request.no_words_but(0x1)) return Status(Error::bad_argument, 1);
     const auto free = std::find_if(shared_.begin(), shared_.end(),

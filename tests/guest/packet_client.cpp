@@ -95,7 +95,7 @@ Result<PacketChannel::Made> device_channel(channel::Geometry geometry) {
 
 Result<Client> Client::attach(PacketInterface interface, channel::Geometry geometry) {
     auto made = TRY(device_channel(geometry));
-    auto attachment = TRY(interface.attach(std::move(made.theirs), Deadline::after(seconds(10))));
+    auto attachment = TRY(interface.attach(made.theirs, Deadline::after(seconds(10))));
     Client client(std::move(made.mine), std::move(attachment));
     const auto info = TRY(interface.info());
     std::copy(std::begin(info.address), std::end(info.address), client.address_.begin());
@@ -145,7 +145,7 @@ Result<uint64_t> reason_after_jump(PacketInterface interface, Deadline deadline)
     const auto geometry = channel::packets_geometry(5, 11);
     auto made = TRY(device_channel(geometry));
     const ChannelReference end = made.mine.end().end();
-    const auto attachment = TRY(interface.attach(std::move(made.theirs), deadline));
+    const auto attachment = TRY(interface.attach(made.theirs, deadline));
     const auto memory = TRY(end.get_memory());
     const uint64_t offset = channel::packets_layout(geometry).active_ring[0];
     const uint32_t index = 0x40000000;

@@ -39,8 +39,8 @@ private:
 
     Result<abi::PacketInterfaceInfo> info() override;
     abi::PacketStatistics statistics() override;
-    Result<std::unique_ptr<Port>> make_port(Channel end) override {
-        return Port::create(std::move(end), device_.pci(), counters_, events_.handle(),
+    Result<std::unique_ptr<Port>> make_port(Channel& end) override {
+        return Port::create(end, device_.pci(), counters_, events_.handle(),
                             static_cast<uint64_t>(Event::bell));
     }
 

@@ -18,16 +18,20 @@ void count(std::atomic<uint64_t>& counter, uint64_t amount) {
 
 }  // namespace
 
-Result<std::unique_ptr<Port>> Port::create(Channel end, PciDeviceReference pci, Counters& counters,
+Result<std::unique_ptr<Port>> Port::create(Channel& end, PciDeviceReference pci, Counters& counters,
                                            SetReference events, uint64_t key) {
     const auto geometry = TRY(PacketChannel::geometry_of(end));
     if (geometry.size() < abi::packet_buffer_min) return Error::wrong_version;
     // It holds exactly the channel's part, and the device may reach nothing else.
     const Memory memory = TRY(end.get_memory());
-    PacketChannel channel = TRY(PacketChannel::attach(end));
     const PciShared shared = TRY(pci.share_memory(memory));
+    auto attached = PacketChannel::attach(end);
+    if (!attached.ok()) {
+        static_cast<void>(pci.remove_memory(shared.key));
+        return attached.status();
+    }
     std::unique_ptr<Port> port(new (std::nothrow)
-                                   Port(std::move(channel), pci, shared, counters, events));
+                                   Port(std::move(*attached), pci, shared, counters, events));
     if (port == nullptr) {
         static_cast<void>(pci.remove_memory(shared.key));
         return Error::no_memory;

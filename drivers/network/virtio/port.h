@@ -34,10 +34,11 @@ struct Counters {
 
 class Port {
 public:
-    // Takes the client's end. wrong_version: its geometry; wrong_state: its memory is not
-    // contiguous; busy: somebody else waits for its bell. Others: see PacketChannel::attach and
-    // abi/pci.h. Until the Port goes the bell is a member of `events` under `key`.
-    static Result<std::unique_ptr<Port>> create(Channel end, PciDeviceReference pci,
+    // Takes the client's end, unless it is refused: wrong_version: its geometry; wrong_state: its
+    // memory is not contiguous; busy: somebody else waits for its bell. Others: see
+    // PacketChannel::attach and abi/pci.h. Until the Port goes the bell is a member of `events`
+    // under `key`.
+    static Result<std::unique_ptr<Port>> create(Channel& end, PciDeviceReference pci,
                                                 Counters& counters, SetReference events,
                                                 uint64_t key);
     // The device was reset.

@@ -62,13 +62,17 @@ TEST(hops, "a path goes on at the object that another server answers") {
     EXPECT_ERROR(from.open<File>("mnt/none", abi::open_read), Error::not_found);
     crossing.consumes = 9;
     EXPECT_ERROR(from.open<File>("mnt/note", abi::open_read), Error::faulted);
-    // A handle that moves with the request comes back at the crossing, and is refused by files.
+    // A handle that moves with the request comes back at the crossing, and from the files, which
+    // refuse it.
     crossing.consumes = 3;
-    const Semaphore end = MUST(test.budget().create_semaphore(0, 0, MemoryReference(), 0));
+    const Semaphore end = MUST(test.budget().create_semaphore(0, 5, MemoryReference(), 0));
     auto copy = MUST(end.get_duplicate(abi::all_rights, 0));
-    EXPECT_ERROR(
-        annulus::open(from, "mnt/note", abi::open_read, Deadline::never(), std::move(copy.handle)),
-        Error::not_supported);
+    const abi::Handle sent = copy.handle.value();
+    Object moved = std::move(copy.handle);
+    EXPECT_ERROR(annulus::open(from, "mnt/note", abi::open_read, Deadline::never(), moved),
+                 Error::not_supported);
+    EXPECT(moved.value() != sent);
+    EXPECT_EQ(MUST(SemaphoreReference(moved.value()).get_state()).value, 5u);
     stop(object);
     EXPECT_OK(thread.join());
 }

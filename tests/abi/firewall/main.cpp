@@ -109,6 +109,6 @@ TEST(refused, "channels that do not fit are refused, and there is one client at 
     EXPECT_ERROR(open(firewall, "x", 0), Error::not_found);
     auto first = MUST(Client::attach(firewall));
     auto made = MUST(device_channel(channel::packets_geometry(3, 11)));
-    EXPECT_ERROR(firewall.attach(std::move(made.theirs)), Error::busy);
+    EXPECT_ERROR(firewall.attach(made.theirs), Error::busy);
     EXPECT_OK(resolve(first));
 }

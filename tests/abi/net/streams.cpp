@@ -29,6 +29,14 @@ constexpr std::byte byte_at(size_t at) { return static_cast<std::byte>(at * 7 + 
 Network network_of(test::Context& test) {
     return test.environment().handle<Network>("net").value_or(Network());
 }
+// What `end` leads to at `where`; a refused end is the caller's again.
+Result<Object> open_with(test::Context& test, std::string_view where, Channel& end) {
+    Object moved = std::move(end);
+    auto opened = open(network_of(test), where, 0, soon(), moved);
+    end = Channel(moved.release());
+    return opened;
+}
+
 Listener listener_of(test::Context& test) {
     return test.environment().handle<Listener>("listener").value_or(Listener());
 }
@@ -201,8 +209,7 @@ TEST(stream_left, "what a client wrote before it let go of everything still arri
 
 TEST(stream_end_left, "a client that lets go of its end alone ends what it sends") {
     auto made = MUST(ByteChannel::create(12));
-    const Object opened =
-        MUST(open(network_of(test), path, 0, soon(), Object(made.theirs.release())));
+    const Object opened = MUST(open_with(test, path, made.theirs));
     const auto server = MUST(listener_of(test).accept(soon()));
     {
         ByteChannel mine = std::move(made.mine);
@@ -220,8 +227,7 @@ TEST(stream_hostile, "a client that lies in shared memory loses its connection a
     for (const uint64_t offset : {channel::producer_index_offset,
                                   channel::ring_words_size + channel::consumer_index_offset}) {
         auto made = MUST(ByteChannel::create(12));
-        const Object opened =
-            MUST(open(network_of(test), path, 0, soon(), Object(made.theirs.release())));
+        const Object opened = MUST(open_with(test, path, made.theirs));
         const auto server = MUST(listener_of(test).accept(soon()));
         // The network waits for bytes, and looks at the reader's index when it has some to give.
         const auto word = made.mine.end().memory().atomic_at<uint32_t>(offset);
@@ -238,22 +244,19 @@ TEST(stream_hostile, "a client that lies in shared memory loses its connection a
     EXPECT_EQ(MUST(good.server.read(buffer, soon())), 5);
 }
 
-TEST(stream_refused, "ends that are no byte streams, or too large, are refused") {
+TEST(stream_refused, "ends that are no byte streams, or too large, are refused and come back") {
     auto messages = MUST(MessageChannel::create(4));
-    EXPECT_ERROR(open(network_of(test), path, 0, soon(), Object(messages.theirs.release())),
-                 Error::wrong_version);
+    EXPECT_ERROR(open_with(test, path, messages.theirs), Error::wrong_version);
+    EXPECT_EQ(MUST(messages.theirs.get_geometry()).end, 1);
     // The largest is taken: only then it is seen that nobody listens.
     auto largest = MUST(ByteChannel::create(abi::net_stream_log2_max));
-    EXPECT_ERROR(open(network_of(test), "tcp/connect/127.0.0.1/8998", 0, soon(),
-                      Object(largest.theirs.release())),
-                 Error::refused);
+    EXPECT_ERROR(open_with(test, "tcp/connect/127.0.0.1/8998", largest.theirs), Error::refused);
     auto large = MUST(ByteChannel::create(abi::net_stream_log2_max + 1));
-    EXPECT_ERROR(open(network_of(test), path, 0, soon(), Object(large.theirs.release())),
-                 Error::limit);
+    EXPECT_ERROR(open_with(test, path, large.theirs), Error::limit);
+    EXPECT_EQ(MUST(large.theirs.get_geometry()).end, 1);
     auto listening = MUST(ByteChannel::create(12));
-    EXPECT_ERROR(
-        open(network_of(test), "tcp/listen/8009", 0, soon(), Object(listening.theirs.release())),
-        Error::not_supported);
+    EXPECT_ERROR(open_with(test, "tcp/listen/8009", listening.theirs), Error::not_supported);
+    EXPECT_EQ(MUST(listening.theirs.get_geometry()).end, 1);
     EXPECT(none_left(test));
 }
 

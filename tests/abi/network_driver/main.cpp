@@ -109,11 +109,14 @@ TEST(refused, "channels that do not fit are refused, and there is one client at 
     const auto scattered = MUST(test.budget().create_memory(length / abi::page_size, 0));
     auto ends = MUST(test.budget().create_channel(scattered, 0, length, geometry.word(),
                                                   channel::layout_version));
-    EXPECT_ERROR(interface.attach(std::move(ends.second)), Error::wrong_state);
+    EXPECT_ERROR(interface.attach(ends.second), Error::wrong_state);
+    // It came back, and is the same end.
+    EXPECT_EQ(MUST(ends.second.get_geometry()).end, 1);
+    EXPECT_EQ(MUST(ends.first.get_state()).closed, 0);
     EXPECT_ERROR(open(interface, {}, 0), Error::bad_argument);
     auto first = MUST(Client::attach(interface));
     auto made = MUST(device_channel(geometry));
-    EXPECT_ERROR(interface.attach(std::move(made.theirs)), Error::busy);
+    EXPECT_ERROR(interface.attach(made.theirs), Error::busy);
     EXPECT_OK(resolve(first));
     EXPECT_OK(driver.kill());
 }

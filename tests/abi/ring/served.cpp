@@ -349,6 +349,13 @@ TEST(moved_handles, "a request's handles move when it is taken, and stay when it
         static_cast<void>(token.release());
         const Semaphore arrived(seen.words[0]);
         EXPECT_EQ(MUST(arrived.get_state()).value, 3);
+        // A completion could not say that it came back.
+        system::Reply back = {.status = Error::refused, .words = {}};
+        back.moved_mask = 1 | abi::reply_returns >> 32;
+        const auto refused = answer(server.table, seen.request, back).status;
+        EXPECT_EQ(refused.detail(), abi::delivery_reply_failed);
+        EXPECT_EQ(refused.extra(), static_cast<uint32_t>(Error::not_supported));
+        EXPECT_EQ(MUST(arrived.get_state()).value, 3);
         EXPECT_OK(answer(server.table, seen.request).status);
         EXPECT_EQ(MUST(bench.ring.take()).code(), Error::ok);
         give.words[0] = server.object.value();

@@ -85,7 +85,7 @@ TEST(unknown_bits, "unknown bits of an operation word or of a reply's flags are 
     for (const unsigned bit : {4u, 15u, 40u, 63u}) {
         EXPECT_ERROR(call(bench.object, op_get | uint64_t{1} << bit).status, Error::not_supported);
     }
-    for (const unsigned bit : {38u, 47u, 50u, 63u}) {
+    for (const unsigned bit : {38u, 47u, 51u, 63u}) {
         EXPECT_ERROR(
             system::reply_and_wait(bench.table.value(), 0, {}, 0, uint64_t{1} << bit).status,
             Error::not_supported);
