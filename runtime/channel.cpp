@@ -33,6 +33,26 @@ Result<PacketChannel> PacketChannel::attach(Channel& end, const ChannelPlace& pl
     return PacketChannel(TRY(ChannelEnd::attach(end, channel::Structure::packets, place)));
 }
 
+Result<LatestChannel::Made> LatestChannel::create(uint8_t value_log2, const ChannelPlace& place) {
+    auto made = TRY(ChannelEnd::create(channel::latest_geometry(value_log2), place));
+    return Made{LatestChannel(std::move(made.mine)), std::move(made.theirs)};
+}
+
+Result<LatestChannel> LatestChannel::attach(Channel& end, const ChannelPlace& place) {
+    return LatestChannel(TRY(ChannelEnd::attach(end, channel::Structure::latest, place)));
+}
+
+Result<void> LatestChannel::read_newer(std::span<std::byte> into, Deadline deadline) {
+    for (;;) {
+        switch (pair_.reader.read(into)) {
+            case channel::Reading::newer: return {};
+            case channel::Reading::overtaken: return Error::try_again;
+            case channel::Reading::unchanged: break;
+        }
+        TRY(wait_newer(deadline));
+    }
+}
+
 Result<size_t> ByteChannel::read(std::span<std::byte> bytes, Deadline deadline) {
     for (;;) {
         const size_t count = pair_.reader.read(bytes);

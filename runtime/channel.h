@@ -23,6 +23,7 @@
 #pragma once
 
 #include "channel/byte_stream.h"
+#include "channel/latest_value.h"
 #include "channel/message_queue.h"
 #include "channel/packet_queue.h"
 #include "runtime/channel_end.h"
@@ -185,6 +186,36 @@ static_assert(channel::Wait::faulted > channel::Wait::ready &&
 
 struct PacketChannel::Made {
     PacketChannel mine;
+    Channel theirs;
+};
+
+// One value each way, of which only the newest counts (channel/latest_value.h).
+class LatestChannel : public StructuredChannel<channel::LatestPair, channel::Structure::latest> {
+public:
+    struct Made;
+    // Values of 2^value_log2 bytes. Errors of ChannelEnd::create.
+    static Result<Made> create(uint8_t value_log2, const ChannelPlace& place = {});
+    // Errors of ChannelEnd::attach.
+    static Result<LatestChannel> attach(Channel& end, const ChannelPlace& place = {});
+
+    channel::LatestWriter<ChannelBell>& writer() { return pair_.writer; }
+    channel::LatestReader& reader() { return pair_.reader; }
+
+    // The peer's newest value, once there is one that was not read before. `into` has the size of a
+    // value. try_again: the peer was faster each time. closed: it is gone, and its last value was
+    // read.
+    Result<void> read_newer(std::span<std::byte> into, Deadline deadline = Deadline::never());
+    // Until there is a newer value.
+    Result<void> wait_newer(Deadline deadline = Deadline::never()) {
+        return wait([&] { return pair_.reader.prepare_wait(); }, deadline);
+    }
+
+private:
+    using StructuredChannel::StructuredChannel;
+};
+
+struct LatestChannel::Made {
+    LatestChannel mine;
     Channel theirs;
 };
 
