@@ -360,11 +360,16 @@ inline executor_detail::Waiter<Executor::Sleep> Executor::Sleep::operator co_awa
 inline void Incoming::reply(const Answer& answer) {
     if (taken_ == nullptr) [[unlikely]]
         return;
-    if (!answer.plain() || !has_space_for(*taken_, answer) || has_rest(*taken_)) [[unlikely]] {
+    if (!answer.plain() || !has_space_for(*taken_, answer)) [[unlikely]] {
         if (!answer.is_later()) reply_apart(*std::exchange(taken_, nullptr), answer);
         return;
     }
     auto& pending = static_cast<executor_detail::Pending&>(*std::exchange(taken_, nullptr));
+    // With an error the request's own handles go back. Told apart here, so that an answer that is
+    // known when this is compiled needs no memory.
+    if (!answer.reply().status.ok() && has_rest(pending)) [[unlikely]]
+        return reply_apart(pending, answer);
+    close_rest(pending);
     pending.executor->reply(pending.delivery.request, answer);
 }
 

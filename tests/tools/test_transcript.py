@@ -43,7 +43,7 @@ class Protocol(unittest.TestCase):
         self.assertIn("after its END", one.problems[0])
 
     def test_a_panic_anywhere(self):
-        self.assertEqual(len(said("cpu 1: panic: no").problems), 1)
+        self.assertEqual(len(said("cpu 1: panic: no").panics), 1)
 
     def test_an_error_that_is_not_described(self):
         self.assertEqual(len(said("undescribed: memory (object type 1) answered x").problems), 1)
