@@ -41,19 +41,19 @@ public:
 
     // All of a kind, whoever has them.
     [[nodiscard]] unsigned used(Kind kind) const { return used_[index(kind)]; }
-    [[nodiscard]] bool none_left(Kind kind) const { return used(kind) >= most_[index(kind)]; }
+    [[nodiscard]] bool none_left(Kind kind) const { return used(kind) >= most[index(kind)]; }
     void add(Kind kind) { used_[index(kind)]++; }
     void remove(Kind kind) { used_[index(kind)]--; }
 
     // Whether the client may have one more of what is free now.
     [[nodiscard]] bool may_have_more(const Account& account, Kind kind) const {
         const size_t which = index(kind);
-        return used_[which] < most_[which] && account.used_[which] < most_[which] - used_[which];
+        return used_[which] < most[which] && account.used_[which] < most[which] - used_[which];
     }
     // Whether it may have one that was added already.
     [[nodiscard]] bool may_have(const Account& account, Kind kind) const {
         const size_t which = index(kind);
-        return account.used_[which] <= most_[which] - used_[which];
+        return account.used_[which] <= most[which] - used_[which];
     }
     // One that was added is the client's.
     static void assign(Account& account, Kind kind) { account.used_[index(kind)]++; }
@@ -72,7 +72,7 @@ private:
     // Each that is in use has a socket at least.
     static constexpr size_t accounts_max = abi::net_connections_max + abi::net_listeners_max +
                                            abi::net_datagram_sockets_max + abi::net_prefixes_max;
-    static constexpr std::array<unsigned, kinds> most_ = {
+    static constexpr std::array<unsigned, kinds> most = {
         abi::net_connections_max, abi::net_listeners_max, abi::net_datagram_sockets_max,
         abi::net_prefixes_max,    abi::net_streams_max,   send_blocks_max};
 

@@ -32,6 +32,51 @@ void carry(Context& test, From& from, To& to, size_t total) {
     }
 }
 
+// Kills the network while it carries bytes, and while others wait for it.
+void kill_at_work(Context& test, const Programs& programs) {
+    const Network network = network_of(test);
+    const auto listener = MUST(network.open<Listener>("tcp/listen/8000", 0, soon()));
+    auto made = MUST(ConnectionChannel::connect(network, path, soon()));
+    auto peer = MUST(ConnectionChannel::accept(listener, soon()));
+    const auto calls = MUST(network.open<Connection>(path, both, soon()));
+    const auto silent = MUST(listener.accept(soon()));
+    Client client = MUST(Client::create(test));
+    std::atomic<size_t> carried = 0;
+    std::array<Error, 4> ends{};
+    {
+        const auto writes = MUST(start_thread([&] {
+            const Part part{};
+            while (ends[0] == Error::ok) ends[0] = made.bytes.write(part, soon()).error();
+        }));
+        const auto reads = MUST(start_thread([&] {
+            Part part;
+            while (ends[1] == Error::ok) {
+                const auto read = peer.bytes.read(part, soon());
+                ends[1] = read.error();
+                // Relaxed: a count to wait for.
+                carried.fetch_add(read.value_or(0), std::memory_order_relaxed);
+            }
+        }));
+        const auto called = MUST(start_thread([&] {
+            std::byte byte[1];
+            ends[2] = calls.read(byte, soon()).error();
+        }));
+        const auto accepts = MUST(start_thread([&] { ends[3] = listener.accept(soon()).error(); }));
+        const Deadline end = soon();
+        while (carried.load(std::memory_order_relaxed) < 64 * 1024 && now() < end.at) {
+            sleep_for(milliseconds(1));
+        }
+        EXPECT_OK(programs.kill("net"));
+    }
+    for (const Error each : ends) EXPECT(each == Error::server_died);
+    EXPECT_ERROR(silent.write("x", soon()), Error::server_died);
+    EXPECT_ERROR(made.bytes.sync(soon()), Error::server_died);
+    EXPECT(is_gone(network.state(soon()).error()));
+    EXPECT(is_gone(network.open<Listener>("tcp/listen/8001", 0, soon()).error()));
+    client.kill(test);
+    client.expect_all_back(test);
+}
+
 }  // namespace
 }  // namespace annulus::test::cases
 
@@ -106,50 +151,7 @@ TEST(network_dies, "when the network dies its clients are told, and the next one
             before = settled_ledger(own);
             paid = settled_ledger(test.budget());
         }
-        {
-            const Network network = network_of(test);
-            const auto listener = MUST(network.open<Listener>("tcp/listen/8000", 0, soon()));
-            auto made = MUST(ConnectionChannel::connect(network, path, soon()));
-            auto peer = MUST(ConnectionChannel::accept(listener, soon()));
-            const auto calls = MUST(network.open<Connection>(path, both, soon()));
-            const auto silent = MUST(listener.accept(soon()));
-            Client client = MUST(Client::create(test));
-            std::atomic<size_t> carried = 0;
-            std::array<Error, 4> ends{};
-            {
-                const auto writes = MUST(start_thread([&] {
-                    const Part part{};
-                    while (ends[0] == Error::ok) ends[0] = made.bytes.write(part, soon()).error();
-                }));
-                const auto reads = MUST(start_thread([&] {
-                    Part part;
-                    while (ends[1] == Error::ok) {
-                        const auto read = peer.bytes.read(part, soon());
-                        ends[1] = read.error();
-                        // Relaxed: a count to wait for.
-                        carried.fetch_add(read.value_or(0), std::memory_order_relaxed);
-                    }
-                }));
-                const auto called = MUST(start_thread([&] {
-                    std::byte byte[1];
-                    ends[2] = calls.read(byte, soon()).error();
-                }));
-                const auto accepts =
-                    MUST(start_thread([&] { ends[3] = listener.accept(soon()).error(); }));
-                const Deadline end = soon();
-                while (carried.load(std::memory_order_relaxed) < 64 * 1024 && now() < end.at) {
-                    sleep_for(milliseconds(1));
-                }
-                EXPECT_OK(programs.kill("net"));
-            }
-            for (const Error each : ends) EXPECT(each == Error::server_died);
-            EXPECT_ERROR(silent.write("x", soon()), Error::server_died);
-            EXPECT_ERROR(made.bytes.sync(soon()), Error::server_died);
-            EXPECT(is_gone(network.state(soon()).error()));
-            EXPECT(is_gone(network.open<Listener>("tcp/listen/8001", 0, soon()).error()));
-            client.kill(test);
-            client.expect_all_back(test);
-        }
+        kill_at_work(test, programs);
         for (unsigned i = 0; i < 1000 && !renew_network(test).ok(); i++) sleep_for(milliseconds(5));
         EXPECT_EQ(MUST(network_of(test).state(soon())).connections, 0u);
     }
