@@ -44,6 +44,14 @@ struct Operation {
     const char* record = "";  // C++ type of the transferred bytes, "" for plain bytes
     bool needs_right = true;  // false: any handle to the object will do
     const char* errors = "";  // besides those every operation can answer
+
+    // Then the call says call_takes_handles.
+    constexpr bool answers_handles() const {
+        for (const Operand& operand : out) {
+            if (operand.kind == OperandKind::moved) return true;
+        }
+        return false;
+    }
 };
 
 }  // namespace annulus::abi

@@ -61,20 +61,27 @@ enum class SystemCall : uint64_t {
 inline constexpr uint64_t system_call_first = 0x1000;
 inline constexpr uint64_t system_call_count = 8;
 
-// The operation word of a call: verb 0-15 | selector 16-31 | moved-handle mask 32-37 | flags 38-39
+// The operation word of a call: verb 0-15 | selector 16-31 | moved-handle mask 32-37 | flags 38-40
 // | zero. Bit i of the mask says that word i is a handle that moves to the server with the request.
 constexpr uint64_t operation_word(Verb verb, uint16_t selector, unsigned moved_mask = 0) {
     return static_cast<uint64_t>(verb) | uint64_t{selector} << 16 | uint64_t{moved_mask} << 32;
 }
-inline constexpr uint64_t operation_word_reserved = ~uint64_t{0xffffff000f};
+inline constexpr uint64_t operation_word_reserved = ~uint64_t{0x1ffffff000f};
 
 // Its flags: which registers beside the words mean something. Without them the call waits as long
 // as it takes, and nothing is read or written but registers.
 inline constexpr uint64_t call_deadline = uint64_t{1} << 38;
 inline constexpr uint64_t call_buffer = uint64_t{1} << 39;
+// The caller looks for handles in the answer. Without it an answer brings none but the request's
+// own, after a refusal: a server that tries gets no_room, and an operation of a kernel object that
+// answers handles is refused.
+inline constexpr uint64_t call_takes_handles = uint64_t{1} << 40;
+
+inline constexpr uint64_t header_takes_handles = uint64_t{1} << 62;
 
 // The request header that a server gets:
-// verb 0-7 | hops 8-15 | selector 16-31 | rights of the client's handle 32-55 | handle mask 56-61.
+// verb 0-7 | hops 8-15 | selector 16-31 | rights of the client's handle 32-55 | handle mask 56-61
+// | the client takes handles 62.
 struct RequestHeader {
     uint64_t bits = 0;
     constexpr Verb verb() const { return static_cast<Verb>(bits & 0xff); }
@@ -82,6 +89,12 @@ struct RequestHeader {
     constexpr uint16_t selector() const { return static_cast<uint16_t>(bits >> 16); }
     constexpr Rights rights() const { return static_cast<Rights>(bits >> 32 & 0xffffff); }
     constexpr unsigned handle_mask() const { return static_cast<unsigned>(bits >> 56 & 0x3f); }
+    constexpr bool takes_handles() const { return (bits & header_takes_handles) != 0; }
+    // With it the request can be passed on as it is, by whoever still has its handles.
+    constexpr uint64_t operation() const {
+        return (bits & 0xffff000f) | uint64_t{handle_mask()} << 32 |
+               (takes_handles() ? call_takes_handles : 0);
+    }
     constexpr void clear_handle(unsigned index) { bits &= ~(uint64_t{1} << (56 + index)); }
     constexpr void set_handle(unsigned index) { bits |= uint64_t{1} << (56 + index); }
 };

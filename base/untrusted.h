@@ -22,6 +22,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <type_traits>

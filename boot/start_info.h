@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <array>
+#include <cstddef>
 #include <span>
 #include <string_view>
 

@@ -20,6 +20,7 @@
 
 #include "channel/ring_end.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace annulus::channel {

@@ -17,6 +17,7 @@
 // A slot is written again only after three more values were finished, so the reader begins anew
 // only if the writer does that during one copy. W1 orders W3 of value n - 1 before the words of
 // value n: a reader that saw one of those (R2) sees the number n - 1 at least (R4).
+// `tests/models/latest` shows what goes wrong without each of these orders.
 //
 // When there is nothing newer: prepare_wait() asks the writer to ring once there is, as in
 // channel/byte_stream.h. A peer that writes whatever it likes gives the reader nonsense, which a
@@ -27,6 +28,7 @@
 #include "channel/geometry.h"
 #include "channel/ring_end.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace annulus::channel {

@@ -50,7 +50,8 @@ Result<Object> open(ObjectReference object, std::string_view path, uint64_t flag
     for (unsigned hops = 0; hops < abi::open_hops_max; ++hops) {
         const abi::Handle at = reached.empty() ? object.value() : reached.value();
         const unsigned mask = moved.empty() ? 0 : 1u << moved_word;
-        const uint64_t operation = abi::operation_word(abi::Verb::open, abi::directory_open, mask);
+        const uint64_t operation = abi::operation_word(abi::Verb::open, abi::directory_open, mask) |
+                                   abi::call_takes_handles;
         const auto answer = system::call_buffer(at, operation, system::buffer_in(bytes_of(path)),
                                                 flags, moved.value(), 0, 0, 0, 0, deadline.at);
         settle_moved(answer, moved_word, moved);

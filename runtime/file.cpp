@@ -55,7 +55,8 @@ Result<void> File::set_position(uint64_t position, Deadline deadline) const {
 }
 
 Result<FileMemory> File::map(uint64_t offset, uint64_t length, Deadline deadline) const {
-    constexpr uint64_t operation = abi::operation_word(abi::Verb::map, abi::file_map);
+    constexpr uint64_t operation =
+        abi::operation_word(abi::Verb::map, abi::file_map) | abi::call_takes_handles;
     const auto answer =
         system::call_buffer(value(), operation, {}, offset, length, 0, 0, 0, 0, deadline.at);
     if (!answer.status.ok()) return answer.status;

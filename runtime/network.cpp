@@ -51,7 +51,8 @@ Result<abi::ConnectionState> Connection::state(Deadline deadline) const {
 
 Result<Owned<Connection>> Listener::accept(Deadline deadline, Channel peer) const {
     const unsigned mask = peer.empty() ? 0 : 1u << 0;
-    const uint64_t operation = abi::operation_word(abi::Verb::accept, abi::net_accept, mask);
+    const uint64_t operation =
+        abi::operation_word(abi::Verb::accept, abi::net_accept, mask) | abi::call_takes_handles;
     const auto answer =
         system::call_buffer(value(), operation, {}, peer.value(), 0, 0, 0, 0, 0, deadline.at);
     if (mask != 0) settle_moved(answer, 0, peer);

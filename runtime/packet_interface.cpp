@@ -43,7 +43,8 @@ Result<void> PacketInterface::watch_link(SemaphoreReference semaphore) const {
 Result<Served> PacketInterface::attach(Channel& peer, Deadline deadline) const {
     constexpr unsigned moves_word_1 = 2;
     constexpr uint64_t operation =
-        abi::operation_word(abi::Verb::open, abi::directory_open, moves_word_1);
+        abi::operation_word(abi::Verb::open, abi::directory_open, moves_word_1) |
+        abi::call_takes_handles;
     for (;;) {
         const auto answer = system::call_words(value(), operation, 0, peer.value());
         settle_moved(answer, 1, peer);  // a refused end comes back, for the next attempt

@@ -39,7 +39,8 @@ Result<size_t> PciDeviceReference::read_config(uint32_t offset, std::span<std::b
 
 Result<PciRegisters> PciDeviceReference::map_registers(unsigned bar, uint64_t offset,
                                                        uint64_t length) const {
-    constexpr uint64_t operation = abi::operation_word(abi::Verb::map, abi::pci_map_registers);
+    constexpr uint64_t operation =
+        abi::operation_word(abi::Verb::map, abi::pci_map_registers) | abi::call_takes_handles;
     const auto answer = system::call_words(value(), operation, bar, offset, length);
     const abi::Handle memory = TRY(handle_of(answer));
     return PciRegisters{Memory(memory), answer.words[1]};
@@ -47,7 +48,7 @@ Result<PciRegisters> PciDeviceReference::map_registers(unsigned bar, uint64_t of
 
 Result<Interrupt> PciDeviceReference::create_interrupt(unsigned number, unsigned cpu) const {
     constexpr uint64_t operation =
-        abi::operation_word(abi::Verb::create, abi::pci_create_interrupt);
+        abi::operation_word(abi::Verb::create, abi::pci_create_interrupt) | abi::call_takes_handles;
     return Interrupt(TRY(handle_of(system::call_words(value(), operation, number, cpu))));
 }
 
@@ -74,7 +75,8 @@ Result<void> PciDeviceReference::set_dma(bool allowed) const {
 }
 
 Result<PciDevice> PciSlot::open(Deadline deadline) const {
-    constexpr uint64_t operation = abi::operation_word(abi::Verb::open, abi::pci_open);
+    constexpr uint64_t operation =
+        abi::operation_word(abi::Verb::open, abi::pci_open) | abi::call_takes_handles;
     for (;;) {
         const auto answer = system::call_words(value(), operation);
         if (answer.status.code() != Error::busy || now() >= deadline.at) {

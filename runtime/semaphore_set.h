@@ -9,6 +9,7 @@
 #include "generated/objects.h"
 #include "runtime/deadline.h"
 
+#include <cstddef>
 #include <span>
 #include <utility>
 

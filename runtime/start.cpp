@@ -6,6 +6,8 @@
 #include "runtime/program.h"
 #include "runtime/program_state.h"
 
+#include <initializer_list>
+
 namespace annulus {
 
 constinit ProgramState program_state;

@@ -5,13 +5,25 @@
 #include "kernel/memory/address_space.h"
 #include "kernel/memory/frames.h"
 
+#include <bit>
+
 namespace annulus::kernel {
 
 namespace {
 // Pages that a fault maps at most: those of one aligned block of this size around the address.
-constexpr uint64_t fault_block = 16 * arch::page_size;
+constexpr uint64_t fault_block = MemoryObject::run_pages * arch::page_size;
 // A page may be shared again, or its region vanish, between two looks; then the access is repeated.
 constexpr unsigned fault_attempts = 3;
+
+// What a region's translations allow. Pages that are shared with a clone enter regions without the
+// right to write only.
+arch::PageFlags flags_of(const Region& region) {
+    arch::PageFlags flags = arch::PageFlags::read | arch::PageFlags::user;
+    if (region.access & abi::map_write) flags = flags | arch::PageFlags::write;
+    if (region.access & abi::map_execute) flags = flags | arch::PageFlags::execute;
+    if (region.memory->is_device()) flags = flags | arch::PageFlags::uncached;
+    return flags;
+}
 }  // namespace
 
 Result<void> AddressSpace::resolve_fault(uint64_t address, bool write, bool execute) {
@@ -32,9 +44,7 @@ Result<void> AddressSpace::resolve_fault(uint64_t address, bool write, bool exec
             index = region->page_at(address);
             const Result<MappablePage> page = region->memory->page_to_map(index, true);
             if (page.ok() && !(page->shared && writable)) {
-                TRY(map_page_locked(*region, address, *page));
-                map_neighbours_locked(*region, address);
-                return {};
+                return map_block_locked(*region, address, page->address);
             }
             if (!page.ok() && page.error() != Error::busy) return page.status();
             memory = Ref<MemoryObject>::share(*region->memory);
@@ -52,35 +62,37 @@ bool AddressSpace::find_mapping(uint64_t address, uint64_t& begin) {
     return true;
 }
 
-// Enters a page, or gives the one that is there the region's access.
-Result<void> AddressSpace::map_page_locked(const Region& region, uint64_t address,
-                                           MappablePage page) {
-    arch::PageFlags flags = arch::PageFlags::read | arch::PageFlags::user;
-    if ((region.access & abi::map_write) && !page.shared) flags = flags | arch::PageFlags::write;
-    if (region.access & abi::map_execute) flags = flags | arch::PageFlags::execute;
-    if (region.memory->is_device()) flags = flags | arch::PageFlags::uncached;
-    const Result<arch::Mapping> old = table().query(address);
-    if (!old.ok()) return table().map(address, page.address, arch::PageSize::small, flags);
-    kernel_assert(old->physical == page.address, "a translation to a page that was replaced");
-    if (old->flags != flags) TRY(table().protect(address, flags));
-    // The fault came from an old cached translation, which other CPUs may have, too: they fault
-    // in their turn.
-    arch::invalidate_page(address);
-    return {};
-}
-
-// Maps what exists already of the block around `address`, to save faults.
-void AddressSpace::map_neighbours_locked(const Region& region, uint64_t address) {
+// Enters a page, or gives the one that is there the region's access; and with it what exists
+// already of the block around it, to save faults. All of these are in one table.
+Result<void> AddressSpace::map_block_locked(const Region& region, uint64_t address,
+                                            arch::PhysicalAddress physical) {
+    Table::SmallPages entries = TRY(table().small_pages(address, flags_of(region)));
+    if (!entries.present(address)) {
+        entries.enter(address, physical);
+    } else {
+        kernel_assert(entries.physical(address) == physical,
+                      "a translation to a page that was replaced");
+        entries.protect(address);
+        // The fault came from an old cached translation, which other CPUs may have, too: they fault
+        // in their turn.
+        arch::invalidate_page(address);
+    }
     const uint64_t block = align_down(address, fault_block);
     const uint64_t begin = block > region.begin ? block : region.begin;
     const uint64_t end = block + fault_block < region.end ? block + fault_block : region.end;
-    for (uint64_t at = begin; at < end; at += arch::page_size) {
-        if (table().query(at).ok()) continue;
-        const Result<MappablePage> page = region.memory->page_to_map(region.page_at(at), false);
-        if (!page.ok() || (page->shared && (region.access & abi::map_write))) continue;
-        // The table is there: the faulting page is in the same one.
-        if (!map_page_locked(region, at, *page).ok()) return;
+    uint32_t missing = 0;
+    for (uint64_t at = begin, bit = 1; at < end; at += arch::page_size, bit <<= 1) {
+        if (!entries.present(at)) missing |= bit;
     }
+    if (missing == 0) return {};
+    MemoryObject::Run pages;
+    uint32_t there = region.memory->pages_to_map(region.page_at(begin), missing, pages);
+    for (; there != 0; there &= there - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(there));
+        if (pages[i].shared && (region.access & abi::map_write)) continue;
+        entries.enter(begin + i * arch::page_size, pages[i].address);
+    }
+    return {};
 }
 
 // --- for MemoryObject

@@ -25,6 +25,9 @@ constexpr uint64_t distance_pages = 16;
 // A region's end may free up to abi::chunk_items pages.
 constexpr unsigned regions_per_step = 4;
 
+// Translations of so many pages are dropped one by one; of more, all that the CPU has, at once.
+constexpr uint64_t few_pages = 16;
+
 // SplitMix64: one seed gives one sequence, so a run can be repeated.
 uint64_t next_random(uint64_t& state) {
     uint64_t word = state += 0x9e3779b97f4a7c15;
@@ -221,16 +224,18 @@ Result<uint64_t> AddressSpace::unmap(uint64_t address, uint64_t end, bool& flush
         if (region->state == RegionState::live) {
             region = TRY(cut_locked(*region, address, end));
         }
+        const bool flush_before = flush;
         flush = true;
         if (!take_down_locked(*region)) return address;
         address = region->end;
+        if (forget_translations_locked(*region)) flush = flush_before;
     }
-    begin_grace(*region);
+    finish_unmapping(*region);
     return address < end ? address : end;
 }
 
 // Removes translations of a region that is live or unmapping, chunk by chunk; true: it is gone, and
-// begin_grace() is due, without the lock.
+// finish_unmapping() is due, without the lock.
 bool AddressSpace::take_down_locked(Region& region) {
     if (region.state == RegionState::live) {
         region.state = RegionState::unmapping;
@@ -247,7 +252,28 @@ bool AddressSpace::take_down_locked(Region& region) {
     return true;
 }
 
-void AddressSpace::begin_grace(Region& region) {
+// The region was taken down. True when no CPU has a translation of it any more, or can get one:
+// those of this CPU are dropped, and no other one has loaded the page table, which took from each
+// that ever had what it kept.
+bool AddressSpace::forget_translations_locked(Region& region) {
+    // The fence and the other CPUs' loads of the page table's root order the region's last
+    // translation and the question.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (loaded_elsewhere(root_)) return false;
+    if (region.pages() > few_pages) {
+        arch::invalidate_user_pages();
+    } else {
+        for (uint64_t at = region.begin; at < region.end; at += arch::page_size) {
+            arch::invalidate_page(at);
+        }
+    }
+    region.forgotten = true;
+    return true;
+}
+
+// Without locks. The region is freed, now or after a grace period.
+void AddressSpace::finish_unmapping(Region& region) {
+    if (region.forgotten) return region_gone(region);
     region.done = region_gone;
     region.flush = true;
     grace_after(region);
@@ -263,8 +289,9 @@ void AddressSpace::unmap_revoked(uint64_t address) {
         if (!gone && !take_down_locked(*region)) return;
         forget_revoked(*region);
         if (gone) return;
+        forget_translations_locked(*region);
     }
-    begin_grace(*region);
+    finish_unmapping(*region);
 }
 
 // No CPU has a translation of the region any more.

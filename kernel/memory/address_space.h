@@ -10,9 +10,9 @@
 // leave such translations behind, without the right to write.)
 //
 // An unmapped region keeps its addresses until a grace period has dropped all translations; then it
-// gives up its memory by itself. Tables of the page table are freed with the address space.
-// Locking: `lock_` (rank `address_space`) guards regions and page table. Never held during a copy
-// from or to user memory.
+// gives up its memory by itself. When no other CPU has the page table loaded, that is at once.
+// Tables of the page table are freed with the address space. Locking: `lock_` (rank
+// `address_space`) guards regions and page table. Never held during a copy from or to user memory.
 #pragma once
 
 #include "abi/records.h"
@@ -118,11 +118,11 @@ private:
     Result<Region*> cut_locked(Region& region, uint64_t begin, uint64_t end) REQUIRES(lock_);
     Result<Region*> split_locked(Region& region, uint64_t address) REQUIRES(lock_);
     bool take_down_locked(Region& region) REQUIRES(lock_);
-    void begin_grace(Region& region);
+    bool forget_translations_locked(Region& region) REQUIRES(lock_);
+    static void finish_unmapping(Region& region);
     void narrow_locked(uint64_t address, uint64_t end, uint8_t access) REQUIRES(lock_);
-    Result<void> map_page_locked(const Region& region, uint64_t address, MappablePage page)
-        REQUIRES(lock_);
-    void map_neighbours_locked(const Region& region, uint64_t address) REQUIRES(lock_);
+    Result<void> map_block_locked(const Region& region, uint64_t address,
+                                  arch::PhysicalAddress physical) REQUIRES(lock_);
     static void region_gone(GraceItem& item);
 
     SpinLock lock_{LockRank::address_space};

@@ -38,6 +38,14 @@ public:
         return at == nullptr ? 0 : *at;
     }
 
+    // The frames of the pages from `index` on that are in the same table; none if that is missing.
+    // Good until the directory changes.
+    std::span<const uint32_t> table_from(uint64_t index) const {
+        const uint64_t size = height_ == 0 ? inline_pages : table_entries;
+        const uint32_t* at = entry(index);
+        return {at, at == nullptr ? 0 : size - index % size};
+    }
+
     // How many tables enter(index, ...) would make.
     unsigned tables_missing(uint64_t index) const;
 

@@ -7,6 +7,7 @@
 #include "kernel/memory/kernel_memory.h"
 
 #include <string.h>
+#include <cstddef>
 
 namespace annulus::kernel {
 

@@ -160,9 +160,9 @@ Result<void> MemoryObject::commit_some(uint64_t& offset, uint64_t end) {
 // are paid by the mappings' reservations.
 Result<uint32_t> MemoryObject::make_page_locked(uint64_t index) {
     if (detached_) return Error::closed;
-    const uint32_t found = directory_.find(index);
-    if (found != 0) return found;
-    const uint64_t tables = directory_.tables_missing(index);
+    const std::span<const uint32_t> found = directory_.table_from(index);
+    if (!found.empty() && found[0] != 0) return found[0];
+    const uint64_t tables = found.empty() ? directory_.tables_missing(index) : 0;
     const bool pays = !prepaid_ && !ended_;
     if (pays) {
         TRY(budget->charge(abi::Resource::pages, 1 + tables));

@@ -29,12 +29,19 @@
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/reaper.h"
 
+#include <cstddef>
+
 namespace annulus::kernel {
 
 class AddressSpace;
 struct Region;
 struct MappingOfMemory;
 struct RangeOfMemory;
+
+// What is done in one hold of a lock, or one step, of `count` items.
+constexpr uint64_t chunk_of(uint64_t count) {
+    return count < abi::chunk_items ? count : abi::chunk_items;
+}
 
 enum class MemoryKind : uint8_t { committed, on_demand, contiguous, device, fixed, range };
 
@@ -129,6 +136,12 @@ public:
     // A page to map; `make`: also if it must be made first. not_found (only without `make`), busy:
     // it is being made private; no_budget, no_memory.
     Result<MappablePage> page_to_map(uint64_t index, bool make);
+    // Of the pages from `first` on, those that may be mapped as they are and whose bit is in
+    // `wanted`: writes them to their places in `pages` and answers their bits. Pages that are not
+    // wanted may lie beyond the end.
+    static constexpr unsigned run_pages = 16;
+    using Run = MappablePage[run_pages];
+    uint32_t pages_to_map(uint64_t first, uint32_t wanted, Run& pages);
     // Ends the sharing of a page with clones; ok when it is not shared (any more). busy: that takes
     // a grace period, which is under way; nobody can map the page meanwhile. no_memory. No locks
     // held.
@@ -192,7 +205,10 @@ private:
     Result<Place> place_to_pin();
     Status pin_page(uint64_t index, MemoryObject& owner, std::byte*& page);
     std::byte* page_to_pin_locked(uint64_t index) REQUIRES(lock_);
-    Result<std::byte*> pin_one_slowly(uint64_t index);
+    std::byte* frame_to_pin_locked(uint64_t index) REQUIRES(lock_);
+    [[gnu::noinline]] Result<std::byte*> pin_one_slowly(uint64_t index);
+    void unpin_one_of(MemoryObject& root, const std::byte* page);
+    [[gnu::noinline]] void unpin_one_of_range(const std::byte* page);
     void unpin_at(Place at, uint64_t count);
     bool unpin_pages(uint64_t index, uint64_t count, MemoryObject& owner);
     Result<void> copy_in_page(uint64_t offset, const void* from, uint64_t size);

@@ -4,16 +4,10 @@
 #include "kernel/memory/frames.h"
 #include "kernel/memory/memory_object.h"
 
+#include <bit>
+#include <span>
+
 namespace annulus::kernel {
-
-namespace {
-
-// What is done in one hold of a lock.
-constexpr uint64_t chunk_of(uint64_t count) {
-    return count < abi::chunk_items ? count : abi::chunk_items;
-}
-
-}  // namespace
 
 // A pinned page is never shared: it was made private first, and clones copy it.
 bool MemoryObject::shared_locked(uint32_t frame) const {
@@ -40,6 +34,31 @@ Result<MappablePage> MemoryObject::page_to_map(uint64_t index, bool make) {
         frame = TRY(make_page_locked(index));
     }
     return MappablePage{frame_address(frame), shared_locked(frame)};
+}
+
+uint32_t MemoryObject::pages_to_map(uint64_t first, uint32_t wanted, Run& pages) {
+    uint32_t there = 0;
+    std::span<const uint32_t> frames;
+    uint64_t frames_begin = 0;
+    SpinGuard guard(lock_);
+    for (uint32_t left = wanted; left != 0; left &= left - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(left));
+        if (!has_directory()) {
+            pages[i] = {base_ + (first + i) * arch::page_size, false};
+            there |= uint32_t{1} << i;
+            continue;
+        }
+        if (first + i - frames_begin >= frames.size()) {
+            frames_begin = first + i;
+            frames = directory_.table_from(frames_begin);
+            if (frames.empty()) continue;
+        }
+        const uint32_t frame = frames[first + i - frames_begin];
+        if (frame == 0 || (separation_.active && separation_.index == first + i)) continue;
+        pages[i] = {frame_address(frame), shared_locked(frame)};
+        there |= uint32_t{1} << i;
+    }
+    return there;
 }
 
 Result<arch::PhysicalAddress> MemoryObject::frame(uint64_t index, bool write) {
@@ -123,7 +142,11 @@ Result<void> MemoryObject::copy_out(uint64_t offset, void* to, uint64_t size) {
 
 // A page that is there and nobody's but this object's, now with one pin more; or null.
 [[gnu::always_inline]] inline std::byte* MemoryObject::page_to_pin_locked(uint64_t index) {
-    if (!has_directory()) return bytes_locked(index);
+    return has_directory() ? frame_to_pin_locked(index) : bytes_locked(index);
+}
+
+// The same for memory with a directory.
+[[gnu::always_inline]] inline std::byte* MemoryObject::frame_to_pin_locked(uint64_t index) {
     const uint32_t number = directory_.find(index);
     if (number == 0) return nullptr;
     PageFrame& frame = frame_record(number);
@@ -180,7 +203,7 @@ Result<std::byte*> MemoryObject::pin_one_paid(uint64_t index) {
     const bool plain = has_directory() && (flags_ & abi::memory_revocable) == 0 && index < pages_;
     if (plain) [[likely]] {
         SpinGuard guard(lock_);
-        std::byte* page = ended_ ? nullptr : page_to_pin_locked(index);
+        std::byte* page = ended_ ? nullptr : frame_to_pin_locked(index);
         if (page != nullptr) [[likely]] {
             ++owned_pins_;
             return page;
@@ -244,27 +267,35 @@ void MemoryObject::unpin_at(Place at, uint64_t count) {
 }
 
 void MemoryObject::unpin_one_paid(const std::byte* page) {
-    MemoryObject* root = this;
-    if (memory_kind_ == MemoryKind::range) [[unlikely]] {
-        const Result<Place> at = place();
-        kernel_assert(at.ok(), "a range lost its root while it had pins");
-        root = at->root;
-    }
+    if (memory_kind_ == MemoryKind::range) [[unlikely]]
+        return unpin_one_of_range(page);
+    unpin_one_of(*this, page);
+}
+
+void MemoryObject::unpin_one_of_range(const std::byte* page) {
+    const Result<Place> at = place();
+    kernel_assert(at.ok(), "a range lost its root while it had pins");
+    unpin_one_of(*at->root, page);
+}
+
+// The page of the root that was pinned through this object.
+[[gnu::always_inline]] inline void MemoryObject::unpin_one_of(MemoryObject& root,
+                                                              const std::byte* page) {
     bool ended;
     {
-        SpinGuard guard(root->lock_);
+        SpinGuard guard(root.lock_);
         --owned_pins_;
-        if (root->has_directory()) [[likely]] {
+        if (root.has_directory()) [[likely]] {
             PageFrame& frame = page_allocator().frame_at(page);
             // Relaxed: guarded by the lock.
             const uint32_t pins = frame.pins.load(std::memory_order_relaxed);
             kernel_assert(pins != 0, "unpinned a page that was not pinned");
             frame.pins.store(pins - 1, std::memory_order_relaxed);
         }
-        ended = root->ended_;
+        ended = root.ended_;
     }
     if (ended) [[unlikely]]
-        root->pins_gone(*this);
+        root.pins_gone(*this);
 }
 
 // True when the object's payer died, so that the pages may have to go.

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include <atomic>
+#include <cstddef>
 #include <span>
 
 namespace annulus::kernel {

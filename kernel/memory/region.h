@@ -2,7 +2,7 @@
 // Region: a run of pages of one address space that shows a run of pages of one memory object.
 //
 //   live -> unmapping (its translations are removed, chunk by chunk) -> gone (waits for a grace
-//   period, so that no CPU has any) -> freed
+//   period, so that no CPU has any, unless this is known) -> freed
 //
 // A region that is not live keeps its addresses and its memory, but nobody can touch it any more.
 // Locking: everything is guarded by the address space's lock, except what names the memory's;
@@ -43,6 +43,7 @@ struct Region final : MappingNode, GraceItem, AddressMapNode, ListNode<RegionOfL
     uint8_t access = 0;              // abi::map_read, map_write, map_execute
     uint8_t allowed = 0;             // what protect may give
     RegionState state = RegionState::live;
+    bool forgotten = false;                          // gone, and no CPU has a translation
     RegionPayment payment = RegionPayment::nothing;  // the memory's lock
 };
 

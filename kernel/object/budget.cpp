@@ -174,7 +174,6 @@ inline Status Budget::add_object_locked() {
 
 Status Budget::own(Object& object, uint64_t pins) {
     Status status;
-    bool last = false;
     {
         SpinGuard guard(lock_);
         status = add_object_locked();
@@ -185,27 +184,40 @@ Status Budget::own(Object& object, uint64_t pins) {
             owned_.push_back(object);
             return status;
         }
+    }
+    return give_up_object(status);
+}
+
+// An object that was counted is not made.
+Status Budget::give_up_object(Status status) {
+    bool last;
+    {
+        SpinGuard guard(lock_);
         last = remove_object_locked();
     }
     return refuse_object(status, last);
 }
 
 void Budget::disown(Object& object, uint64_t pins) {
+    const uint64_t charged = object.charged;
     bool last;
     bool closed;
     {
         SpinGuard guard(lock_);
-        ledger_.uncharge_object(object.charged, pins);
+        ledger_.uncharge_object(charged, pins);
         closed = ledger_.closed();
         owned_.remove(object);
         last = remove_object_locked();
     }
-    if (closed) [[unlikely]] {
-        pass_on(abi::Resource::kernel_bytes, object.charged);
-        pass_on(abi::Resource::pins, pins);
-    }
-    if (last) [[unlikely]]
-        release(*this);
+    if (closed || last) [[unlikely]]
+        disowned(closed ? charged : 0, closed ? pins : 0, last);
+}
+
+// What a closed budget had reserved goes to its parents; its reference goes with its last object.
+void Budget::disowned(uint64_t charged, uint64_t pins, bool last) {
+    if (charged != 0) pass_on(abi::Resource::kernel_bytes, charged);
+    if (pins != 0) pass_on(abi::Resource::pins, pins);
+    if (last) release(*this);
 }
 
 // Pays for an object that is made now; adopt() or abandon_object() follows.

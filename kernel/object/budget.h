@@ -136,6 +136,8 @@ private:
     Status begin_object(uint64_t charged);
     Status abandon_object(uint64_t charged);
     Status refuse_object(Status status, bool last);
+    [[gnu::noinline]] Status give_up_object(Status status);
+    [[gnu::noinline]] void disowned(uint64_t charged, uint64_t pins, bool last);
     void adopt(Object& object);
     Status add_object_locked() REQUIRES(lock_);
     bool remove_object_locked() REQUIRES(lock_) { return --object_count_ == 0; }

@@ -17,8 +17,7 @@ std::atomic<uint64_t> next_channel_id{1};
 struct ChannelParts {
     // Unpins up to chunk_items pages; true when none is pinned any more.
     static bool unpin_some(Channel& channel) {
-        const uint64_t count =
-            channel.pinned_ < abi::chunk_items ? channel.pinned_ : abi::chunk_items;
+        const uint64_t count = chunk_of(channel.pinned_);
         if (count > 0) {
             channel.pinned_ -= count;
             channel.memory_->unpin_paid(channel.pinned_, count);
@@ -33,14 +32,13 @@ struct ChannelParts {
     }
 
     // Both ends went, or none was handed out.
-    static bool end_channel_plainly(Object& object) {
+    static void end_channel(Object& object) {
         auto& channel = static_cast<Channel&>(object);
-        if (channel.pinned_ > abi::chunk_items) return false;
+        if (channel.pinned_ > abi::chunk_items) return end_in_steps(object);
         unpin_some(channel);
         let_go(channel);
         channel.budget->disown(channel, channel.pages());
         rest_in_stock(channel, Channel::stock_kind);
-        return true;
     }
 
     static bool detach_channel(Object& object) {
@@ -86,13 +84,12 @@ struct ChannelParts {
         end_session(peer);
     }
 
-    static bool end_end_plainly(Object& object) {
+    static void end_end(Object& object) {
         auto& end = static_cast<ChannelEnd&>(object);
         Semaphore::Bound bound;
-        if (!end.end_quietly(bound)) return false;
+        if (!end.end_quietly(bound)) return end_in_steps(object);
         tell_peer(end);
         release(end.channel_);
-        return true;
     }
     static bool detach_end(Object& object) {
         auto& end = static_cast<ChannelEnd&>(object);
@@ -118,7 +115,7 @@ const ObjectKind Channel::kind_table = {.type = abi::ObjectType::none,
                                         .die = ChannelParts::die_channel,
                                         .destruct = ChannelParts::destruct_channel,
                                         .light = true,
-                                        .end_plainly = ChannelParts::end_channel_plainly,
+                                        .end = ChannelParts::end_channel,
                                         .stock = Channel::stock_kind};
 const ObjectKind ChannelEnd::kind_table = {.type = abi::ObjectType::channel,
                                            .detach = ChannelParts::detach_end,
@@ -126,7 +123,7 @@ const ObjectKind ChannelEnd::kind_table = {.type = abi::ObjectType::channel,
                                            .destruct = ChannelParts::destruct_end,
                                            .unwatch = ChannelParts::unwatch_end,
                                            .light = true,
-                                           .end_plainly = ChannelParts::end_end_plainly,
+                                           .end = ChannelParts::end_end,
                                            .whole = ChannelParts::whole_of_end};
 
 Channel::Channel() : Object(kind_table, nullptr, sizeof(Channel)) {}
@@ -174,7 +171,7 @@ Result<Ref<Channel>> Channel::create(Budget& budget, MemoryObject& memory,
 
 Result<bool> Channel::pin_some() {
     const uint64_t left = pages() - pinned_;
-    const uint64_t count = left < abi::chunk_items ? left : abi::chunk_items;
+    const uint64_t count = chunk_of(left);
     const Status status = memory_->pin_paid(pinned_, count);
     if (!status.ok()) return status;
     pinned_ += count;

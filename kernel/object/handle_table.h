@@ -76,6 +76,10 @@ public:
     // The same for any type and no rights, written to `found`.
     Status look_up(abi::Handle handle, Found& found) const;
 
+    // What find() finds in the plain case, of the type and with the rights of `wanted` (as in an
+    // entry's word): no lease. Null: find() says more.
+    Object* find_plain(abi::Handle handle, uint32_t wanted) const;
+
     // Keeps what the handle names, of whatever type and rights. False: it has a lease, or find()
     // would fail; nothing was kept.
     bool remember(abi::Handle handle, RecentHandle& recent) const;
@@ -185,6 +189,22 @@ private:
     if (!lease_valid(lease)) return {Error::revoked};
     if (word & handle_busy) return {Error::busy};
     return {Error::ok, word, object, lease};
+}
+
+[[gnu::always_inline]] inline Object* HandleTable::find_plain(abi::Handle handle,
+                                                              uint32_t wanted) const {
+    const uint32_t slot = abi::slot_of(handle);
+    if (slot >= size_) return nullptr;
+    const HandleEntry& entry = entries_[slot];
+    // Acquire, and the last load: as in see().
+    const uint64_t word = entry.word.load(std::memory_order_acquire);
+    if (word >> 32 != abi::generation_of(handle)) return nullptr;
+    // All of the type and the busy bit, and the rights that are wanted.
+    const auto differs = static_cast<uint32_t>(word) ^ wanted;
+    if ((differs & (wanted | 0xff000000)) != 0) return nullptr;
+    Object* object = entry.object.load(std::memory_order_acquire);
+    if (entry.lease.load(std::memory_order_acquire) != 0) return nullptr;
+    return entry.word.load(std::memory_order_relaxed) == word ? object : nullptr;
 }
 
 inline Status HandleTable::look_up(abi::Handle handle, Found& found) const {

@@ -221,7 +221,7 @@ void release_lease(Lease lease) {
     if (LeaseCell* cell = find_locked(lease)) free_locked(tree.drop_use(*cell));
 }
 
-Result<void> revoke_lease(Lease lease, const Process* maker) {
+Result<bool> revoke_lease(Lease lease, const Process* maker) {
     SpinGuard guard(lease_lock);
     const auto index = static_cast<uint32_t>(lease);
     // The lease comes from a program: any number.
@@ -229,8 +229,14 @@ Result<void> revoke_lease(Lease lease, const Process* maker) {
     LeaseCell* cell = find_locked(lease);
     if (cell == nullptr || cell->maker != maker->id()) return Error::not_found;
     free_locked(tree.revoke(*cell));
-    if (!free_dead_locked(abi::chunk_items)) continue_revoking_locked();
-    return {};
+    const bool done = free_dead_locked(abi::chunk_items);
+    if (!done) continue_revoking_locked();
+    return done;
+}
+
+bool revoke_some() {
+    SpinGuard guard(lease_lock);
+    return free_dead_locked(abi::chunk_items);
 }
 
 bool revoke_leases_of(Budget& budget, uint32_t limit) {

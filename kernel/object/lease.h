@@ -55,8 +55,11 @@ void retain_lease(Lease lease);
 void release_lease(Lease lease);
 
 // Kills the cell, if `maker` made it, and up to chunk_items descendants; the reaper does the rest.
-// not_found. Makers are known by their process's number, which is never used again.
-Result<void> revoke_lease(Lease lease, const Process* maker);
+// True when there is none. not_found. Makers are known by their process's number, which is never
+// used again.
+Result<bool> revoke_lease(Lease lease, const Process* maker);
+// Helps the reaper with up to chunk_items descendants of revoked cells; true when none is left.
+bool revoke_some();
 
 // The budget that pays for cells is destroyed: all its cells are revoked and freed. Handles under
 // them answer revoked. Up to `limit` cells; true when none is left.

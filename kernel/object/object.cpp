@@ -190,10 +190,7 @@ void unwatch_later(Object& object) {
 
 }  // namespace
 
-void retire(Object& object) {
-    // Between here and its end no grace period ends, so a destruction of its budget that does not
-    // find it any more waits for it all the same.
-    if (object.kind->end_plainly != nullptr && object.kind->end_plainly(object)) return;
+void end_in_steps(Object& object) {
     if (object.budget != nullptr) object.budget->note_ending();
     if (object.kind->unwatch != nullptr && !object.kind->unwatch(object)) {
         unwatch_later(object);

@@ -35,6 +35,9 @@ struct RetiredLink;
 enum class StockKind : uint8_t { none, semaphore, channel };
 inline constexpr unsigned stock_kinds = 2;
 
+// The end of an object, step by step: its watches, detach(), and then finish_retire().
+void end_in_steps(Object& object);
+
 // The behaviour that differs by type.
 struct ObjectKind {
     abi::ObjectType type;
@@ -52,10 +55,10 @@ struct ObjectKind {
     // Nobody but the heap waits for the memory: destruct gives nothing back. Such objects are
     // freed many at a time, see retire().
     bool light = false;
-    // All of the end of an object that nobody waits for, watches or has in a set, up to
-    // free_after_grace(); false: it is to be done step by step, and nothing was changed. Called
-    // without locks, interrupts off.
-    bool (*end_plainly)(Object&) = nullptr;
+    // All of the end of an object whose last reference went. A kind may do at once, up to
+    // free_after_grace(), what is plain: nobody waits for the object, watches it or has it in a
+    // set; it calls end_in_steps() otherwise. Called without locks, interrupts off.
+    void (*end)(Object&) = end_in_steps;
     // Of a record that is part of another object's, to which it has a reference: that object, which
     // is all that its budget knows.
     Object& (*whole)(Object&) = nullptr;
@@ -110,10 +113,12 @@ inline bool try_retain(Object& object) {
     return false;
 }
 
-// Out of line part of release(): detaches, uncharges, and frees after a grace period. Light objects
-// first wait, on the CPU that retired them, until there are batch_objects of them or batch_bytes,
-// or the CPU is idle, or somebody asks by after_retired() or free_retired_soon().
-void retire(Object& object);
+// The end of an object whose last reference went: detaches, uncharges, and frees after a grace
+// period. Light objects first wait, on the CPU that retired them, until there are batch_objects of
+// them or batch_bytes, or the CPU is idle, or somebody asks by after_retired() or
+// free_retired_soon(). Between here and its end no grace period ends, so a destruction of its
+// budget that does not find it any more waits for it all the same.
+inline void retire(Object& object) { object.kind->end(object); }
 inline constexpr uint32_t batch_objects = 16;
 inline constexpr uint32_t batch_bytes = 8192;
 // Second half of retire() for objects whose detach() returned false: uncharges and frees. A second

@@ -104,12 +104,13 @@ Result<void> Ring::register_memory(uint64_t index, MemoryObject& memory, uint64_
         registered.busy = true;
     }
     const uint64_t first = offset / abi::page_size;
-    const Result<void> pinned = memory.pin(*budget, first, pages);
+    const auto pinned = pin_pages(memory, first, pages);
     {
         SpinGuard guard(lock_);
         registered.busy = false;
         if (pinned.ok() && !has_locked(Hindrance::ended)) {
             registered.memory = std::move(held);
+            registered.addresses = *pinned;
             registered.first = first;
             registered.pages = static_cast<uint32_t>(pages);
             registered.uses = 0;
@@ -119,8 +120,28 @@ Result<void> Ring::register_memory(uint64_t index, MemoryObject& memory, uint64_
     }
     if (!pinned.ok()) return pinned.status();
     // The ring has ended meanwhile, and its clearing up may have passed this place.
-    memory.unpin(*budget, first, pages);
+    unpin_pages(memory, *pinned, first, pages);
     return Error::closed;
+}
+
+// Pins the pages and keeps where each is, so that bytes can be copied under any lock.
+Result<std::byte**> Ring::pin_pages(MemoryObject& memory, uint64_t first, uint64_t count) {
+    void* storage = TRY(budget->allocate_bytes(count * sizeof(std::byte*)));
+    if (const auto pinned = memory.pin(*budget, first, count); !pinned.ok()) {
+        budget->free_bytes(storage, count * sizeof(std::byte*));
+        return pinned.status();
+    }
+    auto** addresses = static_cast<std::byte**>(storage);
+    for (uint64_t i = 0; i < count; ++i) {
+        addresses[i] = static_cast<std::byte*>(memory.pinned_address(first + i));
+    }
+    return addresses;
+}
+
+void Ring::unpin_pages(MemoryObject& memory, std::byte** addresses, uint64_t first,
+                       uint64_t count) {
+    budget->free_bytes(addresses, count * sizeof(std::byte*));
+    memory.unpin(*budget, first, count);
 }
 
 Result<void> Ring::unregister_memory(uint64_t index) {
@@ -144,7 +165,7 @@ void Ring::forget(Registered& registered) {
         SpinGuard guard(lock_);
         memory = std::move(registered.memory);
     }
-    memory->unpin(*budget, registered.first, registered.pages);
+    unpin_pages(*memory, registered.addresses, registered.first, registered.pages);
     SpinGuard guard(lock_);
     registered.busy = false;
 }

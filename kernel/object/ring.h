@@ -16,11 +16,14 @@
 // (ring_submit.cpp). One alone whose handle is the one checked last is the head of a `Run`, and is
 // completed in assembly (docs/decisions/0030-one-entry-alone.md).
 //
+// A request takes `lock_` to be accepted, to get hold of its object and memory, and to complete;
+// its table's lock to be offered, and to be answered.
+//
 // The end (last handle, or the death of the budget): every operation is ended, requests that a
 // server took become orphans in its table, then pins and reserved handles are given back.
 //
 // Locking: `lock_` (rank `ring`, above `table`, so that a table may queue what is to be done under
-// its own lock). No lock is held while bytes are copied or an operation begins.
+// its own lock). It is not held while bytes are copied or an operation begins.
 #pragma once
 
 #include "kernel/memory/memory_object.h"
@@ -29,6 +32,8 @@
 #include "kernel/object/ring_queue.h"
 #include "kernel/object/table.h"
 #include "kernel/object/watch.h"
+
+#include <cstddef>
 
 namespace annulus::kernel {
 
@@ -84,7 +89,8 @@ public:
     // it.
     void finish_answered(RingOperation& operation);
 
-    // Bytes between registered memory, which the operation uses, and the kernel's.
+    // Bytes between registered memory, which the operation uses, and the kernel's. Any context,
+    // with or without locks.
     void copy_in(const RingOperation& operation, uint32_t offset, std::byte* to, uint32_t size);
     void copy_out(const RingOperation& operation, uint32_t offset, const std::byte* from,
                   uint32_t size);
@@ -122,6 +128,7 @@ private:
 
     struct Registered {
         Ref<MemoryObject> memory;
+        std::byte** addresses = nullptr;  // of its pages; `pages` of them, from the budget
         uint64_t first = 0;
         uint32_t pages = 0;
         uint32_t uses = 0;
@@ -133,6 +140,8 @@ private:
     void prepare_nops();
     void use_storage(void* storage, uint32_t count);
     Result<void> use_queues(MemoryObject& memory, uint64_t first);
+    Result<std::byte**> pin_pages(MemoryObject& memory, uint64_t first, uint64_t count);
+    void unpin_pages(MemoryObject& memory, std::byte** addresses, uint64_t first, uint64_t count);
     void forget(Registered& registered);
     Registered& registered_at(uint32_t index) { return registered_[index]; }
 
@@ -145,8 +154,8 @@ private:
     void find_run_locked() REQUIRES(lock_);
     bool complete_nop_locked() REQUIRES(lock_);
     uint32_t complete_nops_locked(uint32_t limit) REQUIRES(lock_);
-    RingOperation* take_entries_locked(uint32_t submitted, uint32_t limit, Thread& caller,
-                                       Taken& taken) REQUIRES(lock_);
+    bool next_is_nop_locked() const REQUIRES(lock_);
+    RingOperation* take_entries_locked(uint32_t most, Thread& caller, Taken& taken) REQUIRES(lock_);
     RingOperation* accept_locked(const std::atomic<uint64_t>* words, Thread& caller)
         REQUIRES(lock_);
     RingOperation* place_in_chain_locked(RingOperation& operation) REQUIRES(lock_);
@@ -219,7 +228,7 @@ private:
     SpinLock lock_{LockRank::ring};
     uint8_t hindrances_ GUARDED_BY(lock_) = 0;
     RingQueue queue_ GUARDED_BY(lock_){0};
-    RecentHandle recent_ GUARDED_BY(lock_);  // the last that a nop checked
+    RecentHandle recent_ GUARDED_BY(lock_);  // the last that an entry named, without a lease
     Run run_ GUARDED_BY(lock_);
     std::byte* pages_[abi::ring_pages_max] = {};  // of the queues, pinned
     std::byte* indices_ = nullptr;                // the first of them

@@ -41,6 +41,26 @@ inline void Ring::show_indices_locked() {
     index_at(abi::ring_submission_head).store(queue_.submission_head(), std::memory_order_release);
 }
 
+inline void Ring::write_completion(std::atomic<uint64_t>* words, uint64_t user_data, Status status,
+                                   uint32_t count) {
+    const uint64_t high = status.ok() ? count : status.extra();
+    // Relaxed: the release in show_indices_locked() orders both.
+    words[0].store(user_data, std::memory_order_relaxed);
+    words[1].store(high << 32 | static_cast<uint32_t>(status.bits), std::memory_order_relaxed);
+}
+
+// Writes the completion of an entry that was taken. publish_locked() shows it to the client.
+inline void Ring::post_locked(uint64_t user_data, Status status, uint32_t count) {
+    run_.length = 0;
+    write_completion(word_at(completion_at(queue_.complete())), user_data, status, count);
+}
+
+inline void Ring::publish_locked() {
+    run_.length = 0;
+    show_indices_locked();
+    if (waiter_ != nullptr && queue_.unread() >= waiter_count_) wake_waiter_locked({});
+}
+
 // Completes at most `count` entries of the run, until one is no nop with the handle that was
 // checked last. How many. There is at least one, and room for `count` completions.
 //

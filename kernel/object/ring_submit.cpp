@@ -5,40 +5,16 @@
 #include "kernel/schedule/scheduler.h"
 
 #include <string.h>
+#include <algorithm>
 
 namespace annulus::kernel {
-
-// Writes the completion of an entry that was taken. publish_locked() shows it to the client.
-void Ring::post_locked(uint64_t user_data, Status status, uint32_t count) {
-    run_.length = 0;
-    write_completion(word_at(completion_at(queue_.complete())), user_data, status, count);
-}
-
-void Ring::write_completion(std::atomic<uint64_t>* words, uint64_t user_data, Status status,
-                            uint32_t count) {
-    const uint64_t high = status.ok() ? count : status.extra();
-    // Relaxed: the release in show_indices_locked() orders both.
-    words[0].store(user_data, std::memory_order_relaxed);
-    words[1].store(high << 32 | static_cast<uint32_t>(status.bits), std::memory_order_relaxed);
-}
-
-void Ring::publish_locked() {
-    run_.length = 0;
-    show_indices_locked();
-    if (waiter_ != nullptr && queue_.unread() >= waiter_count_) wake_waiter_locked({});
-}
 
 void Ring::wake_waiter_locked(Status status) {
     Thread* thread = waiter_;
     waiter_ = nullptr;
     set_locked(Hindrance::waiter, false);
     if (thread == nullptr) return;
-    WaitRecord waiting = WaitRecord::waiting;
-    // Acquire-release: the winner sees the thread's complete state and publishes the grant.
-    if (!thread->wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                     std::memory_order_acq_rel)) {
-        return;
-    }
+    if (!thread->win_wait(WaitRecord::granted)) return;
     thread->message.rax = status.bits;
     disarm_deadline(*thread);
     make_ready(*thread);
@@ -102,12 +78,12 @@ Ring::Nops Ring::complete_nops(const Thread& caller, uint64_t limit) {
     if (hindrances_ != 0 || !refresh_locked(submitted)) return {};
     const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(submitted, limit));
     const uint32_t most = std::min({wanted, queue_.room(), uint32_t{abi::chunk_items}});
-    const uint32_t count = complete_nops_locked(most);
+    const uint32_t count = most == 0 || !next_is_nop_locked() ? 0 : complete_nops_locked(most);
     show_indices_locked();
     const bool watched = !completion_watches.empty();
     if (watched) {
         run_.length = 0;
-    } else if (run_.length == 0) {
+    } else if (run_.length == 0 && count != 0) {
         find_run_locked();
     }
     return {count, queue_.unread(), count == wanted, watched && count > 0};
@@ -145,7 +121,7 @@ RingOperation* Ring::accept_locked(const std::atomic<uint64_t>* words, Thread& c
     return place_in_chain_locked(operation);
 }
 
-RingOperation* Ring::place_in_chain_locked(RingOperation& operation) {
+[[gnu::always_inline]] inline RingOperation* Ring::place_in_chain_locked(RingOperation& operation) {
     const bool follows = has_locked(Hindrance::chain);
     RingOperation* before = chain_tail_;
     operation.doomed = follows && chain_failed_;
@@ -159,16 +135,28 @@ RingOperation* Ring::place_in_chain_locked(RingOperation& operation) {
     return nullptr;
 }
 
-// Takes entries until one has to be begun without the lock (returned), or none is left.
-RingOperation* Ring::take_entries_locked(uint32_t submitted, uint32_t limit, Thread& caller,
-                                         Taken& taken) {
-    const uint32_t most = taken.count + submitted < limit ? taken.count + submitted : limit;
+// Whether the next entry may be one that needs no record. There is one.
+[[gnu::always_inline]] inline bool Ring::next_is_nop_locked() const {
+    const std::atomic<uint64_t>* entry = word_at(submission_at(queue_.next()));
+    // Relaxed: as in complete_known_locked(). Whoever takes the entry reads this word anew.
+    return static_cast<uint16_t>(entry[0].load(std::memory_order_relaxed)) == abi::ring_nop;
+}
+
+// Takes entries until one has to be begun without the lock (returned), or `most` are taken, which
+// were submitted.
+[[gnu::always_inline]] inline RingOperation* Ring::take_entries_locked(uint32_t most,
+                                                                       Thread& caller,
+                                                                       Taken& taken) {
     while (taken.count < most) {
-        taken.count += complete_nops_locked(std::min(most - taken.count, queue_.room()));
-        if (taken.count == most) break;
         if (queue_.room() == 0) {
             taken.status = Error::try_again;
             break;
+        }
+        if (next_is_nop_locked()) {
+            const uint32_t left = std::min(most - taken.count, queue_.room());
+            const uint32_t nops = complete_nops_locked(left);
+            taken.count += nops;
+            if (nops != 0) continue;
         }
         ++taken.count;
         if (RingOperation* operation =
@@ -179,25 +167,28 @@ RingOperation* Ring::take_entries_locked(uint32_t submitted, uint32_t limit, Thr
     return nullptr;
 }
 
+// The client's indices are looked at once, and the kernel's shown when all entries are taken.
 Ring::Taken Ring::submit_some(Thread& caller, uint32_t limit) {
     Taken taken;
     bool completed = false;  // without an operation: finish() tells of the others
-    if (limit > abi::chunk_items) limit = abi::chunk_items;
-    for (;;) {
+    uint32_t most = 0;
+    for (bool first = true;; first = false) {
         RingOperation* operation = nullptr;
         {
             SpinGuard guard(lock_);
-            uint32_t submitted = 0;
             if (has_locked(Hindrance::ended)) {
                 taken.status = Error::closed;
-            } else if (!refresh_locked(submitted)) {
+            } else if (first && !refresh_locked(most)) {
                 taken.status = Error::faulted;
             } else {
-                priority_ = caller.priority;
+                if (first) {
+                    most = std::min({most, limit, uint32_t{abi::chunk_items}});
+                    priority_ = caller.priority;
+                }
                 const uint32_t before = queue_.completion_tail();
-                operation = take_entries_locked(submitted, limit, caller, taken);
+                operation = take_entries_locked(most, caller, taken);
                 completed = completed || queue_.completion_tail() != before;
-                publish_locked();
+                if (operation == nullptr) publish_locked();
             }
         }
         if (operation == nullptr) break;
@@ -236,8 +227,7 @@ Result<bool> Ring::wait_for(Thread& thread, uint64_t count, uint64_t deadline) {
     thread.wait_kind = WaitKind::ring;
     thread.status = ThreadStatus::blocked;
     arm_deadline(thread, deadline);
-    // Release: whoever ends the wait sees all of the above.
-    thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    thread.begin_wait();
     return false;
 }
 

@@ -42,15 +42,14 @@ struct SemaphoreEnd {
         return Work::Step::done;
     }
 
-    // The plain case: nothing is looked up, and the budget's lock is taken once.
-    static bool end_plainly(Object& object) {
+    // In the plain case nothing is looked up, and the budget's lock is taken once.
+    static void end(Object& object) {
         auto& semaphore = static_cast<Semaphore&>(object);
         Semaphore::Bound bound;
-        if (!semaphore.end_quietly(bound)) return false;
+        if (!semaphore.end_quietly(bound)) return end_in_steps(object);
         if (bound.memory != nullptr) semaphore.let_go(bound);
         semaphore.budget->disown(semaphore, bound.memory != nullptr ? 1 : 0);
         rest_in_stock(semaphore, Semaphore::stock_kind);
-        return true;
     }
 
     // The pin is paid for already.
@@ -79,7 +78,7 @@ const ObjectKind Semaphore::kind_table = {.type = abi::ObjectType::semaphore,
                                           .destruct = SemaphoreEnd::destruct,
                                           .unwatch = SemaphoreEnd::unwatch,
                                           .light = true,
-                                          .end_plainly = SemaphoreEnd::end_plainly,
+                                          .end = SemaphoreEnd::end,
                                           .stock = Semaphore::stock_kind};
 
 bool Semaphore::unwatch() {
@@ -134,6 +133,8 @@ Result<Semaphore*> Semaphore::create(Budget& budget, SemaphoreMode mode, uint64_
         initial = 0;
     } else if (initial > abi::semaphore_max || (mode == SemaphoreMode::binary && initial > 1)) {
         return Status(Error::bad_argument, 1);
+    } else if (offset != 0) {
+        return Status(Error::bad_argument, 3);
     }
     auto* semaphore = take_record<Semaphore>();
     if (semaphore == nullptr) return Error::no_memory;
@@ -173,8 +174,7 @@ void Semaphore::take_door_locked() {
     thread.link.seen = 0;
     thread.link.semaphore.store(this, std::memory_order_relaxed);
     queue_.push_back(thread.link);
-    // Release: whoever ends the wait sees all of the above.
-    thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    thread.begin_wait();
 }
 
 void Semaphore::leave_door_locked() {
@@ -184,11 +184,7 @@ void Semaphore::leave_door_locked() {
         // The only waiter, for nothing else, for ever. Whoever cancels its wait either was first,
         // or finds `alone_at` and comes through the door.
         if (queue_.back() != link || link != &thread.link || thread.timer_armed) return;
-        WaitRecord waiting = WaitRecord::waiting;
-        if (!thread.wait_record.compare_exchange_strong(waiting, WaitRecord::idle,
-                                                        std::memory_order_acq_rel)) {
-            return;
-        }
+        if (!thread.win_wait(WaitRecord::idle)) return;
         queue_.remove(*link);
         link->semaphore.store(nullptr, std::memory_order_relaxed);
         thread.alone_at.store(this, std::memory_order_relaxed);
@@ -201,9 +197,7 @@ void Semaphore::leave_door_locked() {
 
 bool Semaphore::cancel(Thread& thread) {
     Guard guard(*this);  // which moves the thread to the queue
-    WaitRecord waiting = WaitRecord::waiting;
-    return thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
-                                                      std::memory_order_acq_rel);
+    return thread.win_wait(WaitRecord::dead);
 }
 
 uint64_t Semaphore::value() {
@@ -218,13 +212,14 @@ uint64_t Semaphore::answer() {
 
 Semaphore::State Semaphore::state() {
     Guard guard(*this);
-    return {value_locked(), memory_ ? memory_->id() : 0, offset_};
+    if (memory_ == nullptr) return {value_locked(), 0, 0};
+    return {value_locked(), memory_->id(), offset_};
 }
 
 // Grants the wait if it can still be granted; what its record was, so `waiting` or `arming` if so.
 static WaitRecord claim(Thread& thread, WaitRecord granted) {
     WaitRecord seen = thread.wait_record.load(std::memory_order_relaxed);
-    while (seen == WaitRecord::waiting || seen == WaitRecord::arming) {
+    while (is_waiting(seen) || seen == WaitRecord::arming) {
         // Acquire-release: the winner sees the thread's complete state and publishes the grant.
         if (thread.wait_record.compare_exchange_strong(seen, granted, std::memory_order_acq_rel)) {
             break;
@@ -243,7 +238,7 @@ Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
         if (link == nullptr) break;
         Thread& thread = *link->thread;
         const WaitRecord before = claim(thread, granted_through(link->index));
-        const bool asleep = before == WaitRecord::waiting;
+        const bool asleep = is_waiting(before);
         if (asleep) {
             thread.granted_value = value;
             thread.message.rdx = value;  // for one that came through the door
@@ -287,8 +282,8 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
     queue_.push_back(link);
     Thread& thread = *link.thread;
     if (thread.wait_record.load(std::memory_order_relaxed) == WaitRecord::idle) {
-        // Release: whoever cancels the wait sees the link and takes this lock before it unlinks.
-        thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+        // Whoever cancels the wait takes this lock before it unlinks.
+        thread.begin_wait();
     }
     leave_word_locked(value);
     return Error::try_again;

@@ -123,8 +123,7 @@ protected:
     // For objects that are semaphores of their own kind: detach() and die() are the semaphore's
     // part of ObjectKind's.
     Semaphore(const ObjectKind& kind, uint32_t size);
-    // The record's next life, or its first. Nobody knows it yet.
-    // Without the lock, which nobody else can want.
+    // The record's next life, or its first. Without the lock: nobody knows the record yet.
     void begin(Budget& payer, SemaphoreMode mode, uint64_t initial) NO_THREAD_SAFETY_ANALYSIS;
     // The end of one that nobody waits for or has in a set, and that was never watched; `bound` is
     // for let_go(). False: it is not that plain, and nothing was changed.
@@ -251,7 +250,7 @@ private:
     // Changes once at most, before the ring that tells of it.
     std::atomic<uint64_t> answer_;
     MemoryObject* memory_ = nullptr;  // a reference, which let_go() gives back
-    uint64_t offset_ = 0;
+    uint64_t offset_ = 0;             // in the memory, if there is one
 };
 
 inline void Semaphore::begin(Budget& payer, SemaphoreMode mode, uint64_t initial) {

@@ -32,8 +32,7 @@ void SemaphoreSet::take_door_locked() {
     thread.message.rdx = 0;
     thread.waits_on_set.store(this, std::memory_order_relaxed);
     queue_.push_back(thread.link);
-    // Release: whoever ends the wait sees all of the above.
-    thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+    thread.begin_wait();
 }
 
 void SemaphoreSet::open_door_locked() {
@@ -46,9 +45,7 @@ void SemaphoreSet::open_door_locked() {
 
 bool SemaphoreSet::cancel(Thread& thread) {
     Guard guard(*this);  // which moves the thread to the queue
-    WaitRecord waiting = WaitRecord::waiting;
-    return thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
-                                                      std::memory_order_acq_rel);
+    return thread.win_wait(WaitRecord::dead);
 }
 
 // --- records
@@ -140,10 +137,7 @@ Thread* SemaphoreSet::grant_locked(const SetEventTaken& event) {
     if (table_ != nullptr) return table_->grant_event(event);
     while (WaitLink* link = queue_.pop_front()) {
         Thread& thread = *link->thread;
-        WaitRecord waiting = WaitRecord::waiting;
-        // Acquire-release: the winner sees the thread's complete state and publishes the event.
-        const bool won = thread.wait_record.compare_exchange_strong(waiting, WaitRecord::granted,
-                                                                    std::memory_order_acq_rel);
+        const bool won = thread.win_wait(WaitRecord::granted);
         // Release: pairs with the acquire of a canceller, who then leaves the link alone. Only now:
         // it may begin another wait at once, which would be granted.
         thread.waits_on_set.store(nullptr, std::memory_order_release);
@@ -232,8 +226,7 @@ Result<bool> SemaphoreSet::take_or_queue(SetEventTaken& event, Thread& thread, b
                 if (poll) return Error::timed_out;
                 thread.waits_on_set.store(this, std::memory_order_relaxed);
                 queue_.push_back(thread.link);
-                // Release: whoever ends the wait sees it complete.
-                thread.wait_record.store(WaitRecord::waiting, std::memory_order_release);
+                thread.begin_wait();
                 return false;
             }
         }
@@ -325,9 +318,7 @@ struct SetEnd {
             SemaphoreSet::Guard guard(set);
             if (WaitLink* link = set.queue_.pop_front()) {
                 Thread& thread = *link->thread;
-                WaitRecord waiting = WaitRecord::waiting;
-                const bool won = thread.wait_record.compare_exchange_strong(
-                    waiting, WaitRecord::granted, std::memory_order_acq_rel);
+                const bool won = thread.win_wait(WaitRecord::granted);
                 thread.waits_on_set.store(nullptr,
                                           std::memory_order_release);  // as in grant_locked
                 if (won) {

@@ -78,7 +78,7 @@ Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
 
 Result<bool> Table::pin_some() {
     const uint64_t left = page_count_ - pinned_;
-    const uint64_t count = left < abi::chunk_items ? left : abi::chunk_items;
+    const uint64_t count = chunk_of(left);
     if (count > 0) TRY(memory_->pin(*budget, first_page_ + pinned_, count));
     const uint64_t begin = pinned_ * abi::page_size;
     pinned_ += count;
@@ -96,16 +96,6 @@ std::byte* Table::block_at(uint32_t slot, uint64_t offset) const {
     auto* page =
         static_cast<std::byte*>(memory_->pinned_address(first_page_ + at / abi::page_size));
     return page + at % abi::page_size;
-}
-
-uint32_t Table::index_of(const RequestSlot& slot) const {
-    return static_cast<uint32_t>(&slot - slots_);
-}
-
-RequestSlot* Table::slot_of(uint64_t request_id) const {
-    const uint32_t index = abi::request_slot(request_id);
-    if (index >= slot_count_ || slots_[index].id != request_id) return nullptr;
-    return &slots_[index];
 }
 
 void Table::close_door_locked() {

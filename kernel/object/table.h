@@ -14,7 +14,7 @@
 // object that it was told of.
 // Copies happen only in the client's address space: bytes in before the request is queued, without
 // locks; bytes out as the client's own last step; both by the fast paths in the door, if they are
-// few. So a slot being copied belongs to its client.
+// few. So a slot being copied belongs to its client. For operations of rings: table_ring.cpp.
 // Events. A semaphore set can be bound to a table: its events go to the waiting server threads, or
 // stay in the set, and then `events_ready_` says so. Requests and events alternate when both wait.
 // The set's lock comes before the table's, and every change of `events_ready_` happens under both:
@@ -29,11 +29,13 @@
 // (Thread::request, Thread::table, WaitingList); an operation's wait by its record.
 #pragma once
 
+#include "base/priority_counts.h"
 #include "kernel/object/object.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/object/waiting_list.h"
 #include "kernel/schedule/thread.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace annulus::kernel {
@@ -102,10 +104,13 @@ struct RequestSlot : ListNode<SlotQueue> {
     uint8_t moved_mask = 0;  // queued: words that are busy handles of the client
     uint8_t priority = 0;
     uint8_t hops = 0;
-    // Where the handles of the request that was taken with the id `arrived_with` are: the words of
-    // this mask. The fast paths leave both as they are, so the id says whether they still count.
+    // Where the handles of the request `general_id` are: the words of this mask, in the process of
+    // the thread that took it.
     uint8_t arrived_mask = 0;
-    uint64_t arrived_with = 0;
+    // The last request that was taken on the general way. The fast paths leave this, the mask, the
+    // process and the header as they are, so the id says whether these still count.
+    uint64_t general_id = 0;
+    uint64_t arrived_in = 0;   // Process::id()
     Thread* client = nullptr;  // who waits or is about to, if it is not `caller`; or null
     uint64_t cookie = 0;
     uint64_t header = 0;
@@ -120,7 +125,11 @@ struct RequestSlot : ListNode<SlotQueue> {
 
     SlotState state() const { return caller != nullptr ? SlotState::taken : kept_; }
     // The words that are handles which came with the request in the slot.
-    unsigned arrived() const { return arrived_with == id ? arrived_mask : 0; }
+    unsigned arrived() const { return general_id == id ? arrived_mask : 0; }
+    // Whether the answer to that request may bring other handles.
+    bool takes_handles() const {
+        return general_id == id && (header & abi::header_takes_handles) != 0;
+    }
     bool is_held() const { return state() != SlotState::free && state() != SlotState::reserved; }
     // `caller` is null.
     void set_state(SlotState state) { kept_ = state; }
@@ -136,6 +145,33 @@ struct RequestSlot : ListNode<SlotQueue> {
 private:
     friend struct AssemblyOffsets;
     SlotState kept_ = SlotState::free;  // `reserved` while there is a `caller`
+};
+
+// The requests that no server thread has taken, in order.
+class RequestQueue {
+public:
+    bool empty() const { return slots_.empty(); }
+    // The slot's priority stays as it is while it is here.
+    void push_back(RequestSlot& slot) {
+        slots_.push_back(slot);
+        priorities_.add(slot.priority);
+    }
+    void remove(RequestSlot& slot) {
+        slots_.remove(slot);
+        priorities_.remove(slot.priority);
+    }
+    // The first, or null.
+    RequestSlot* pop_front() {
+        RequestSlot* slot = slots_.front();
+        if (slot != nullptr) remove(*slot);
+        return slot;
+    }
+    // Of the most urgent; 0: it is empty.
+    uint8_t highest_priority() const { return priorities_.highest(); }
+
+private:
+    IntrusiveList<RequestSlot, SlotQueue> slots_;
+    PriorityCounts priorities_;
 };
 
 enum class TableState : uint8_t { live, faulted, dead };
@@ -170,8 +206,9 @@ public:
     // `unreferenced`: nobody can reach it any more; then its memory goes, too.
     void end(TableState state, Status status, bool unreferenced = false);
 
-    // The deadline of a thread that waits at some table passed, or it is being killed: takes it out
-    // of the table and sets its message. False: it does not wait at one (any more).
+    // The deadline of a thread that waits at some table passed (timed_out), or it is being killed:
+    // takes it out of the table and sets its message. False: it does not wait at one (any more), or
+    // in a later wait than that whose deadline passed.
     static bool cancel(Thread& thread, Error error);
     // True while the thread waits for a request.
     static bool waits(const Thread& server);
@@ -239,9 +276,15 @@ private:
         free_head_ = head;
     }
     std::byte* block_at(uint32_t slot, uint64_t offset) const;
-    uint32_t index_of(const RequestSlot& slot) const;
+    uint32_t index_of(const RequestSlot& slot) const {
+        return static_cast<uint32_t>(&slot - slots_);
+    }
     // The slot of that request, or null.
-    RequestSlot* slot_of(uint64_t request_id) const;
+    RequestSlot* slot_of(uint64_t request_id) const {
+        const uint32_t index = abi::request_slot(request_id);
+        if (index >= slot_count_ || slots_[index].id != request_id) return nullptr;
+        return &slots_[index];
+    }
     bool over_share_locked(const TableClient& account) const REQUIRES(lock_);
     RequestSlot* take_slot_locked(TableClient& account) REQUIRES(lock_);
     RequestSlot& give_free_slot_locked(TableClient& account) REQUIRES(lock_);
@@ -282,12 +325,15 @@ private:
     // table_ring.cpp: the same for operations of rings
     Status check(RingOperation& operation) const;
     void wait_for_slot_locked(RingOperation& operation) REQUIRES(lock_);
+    void copy_in(const RingOperation& operation, const RequestSlot& slot) const;
     void submit(RingOperation& operation, RequestSlot& slot);
+    Offered offer_locked(RingOperation& operation, RequestSlot& slot) REQUIRES(lock_);
+    static void note_offered(RingOperation& operation, const Offered& offered);
     void fill_slot_locked(RingOperation& operation, RequestSlot& slot) REQUIRES(lock_);
     void grant_locked(RingOperation& operation, RequestSlot& slot) REQUIRES(lock_);
     void end_waiting_locked(RingOperation& operation, Status status) REQUIRES(lock_);
     static void client_keeps_handles(RingOperation& operation);
-    void copy_out(RingOperation& operation, RequestSlot& slot);
+    void copy_out(RingOperation& operation, const RequestSlot& slot) const;
 
     // table_serve.cpp: the server's side
     static HandleTable& client_handles(const RequestSlot& slot);
@@ -299,7 +345,10 @@ private:
     void deliver_close_locked(Thread& server, ServedObject& object) REQUIRES(lock_);
     void wait_for_request_locked(Thread& server, uint64_t deadline) REQUIRES(lock_);
     // The server thread that is next, still waiting, or null.
-    Thread* next_waiting_locked() REQUIRES(lock_);
+    Thread* next_waiting_locked() REQUIRES(lock_) {
+        Thread* server = waiting_.front();
+        return server != nullptr ? server : waiting_without_slot_.front();
+    }
     // Ends its wait, but for what it is told. It waits.
     void end_wait_locked(Thread& server) REQUIRES(lock_);
     bool cancel_request(Thread& client, RequestSlot& slot, Error error);
@@ -330,7 +379,7 @@ private:
         ServedObject* closed = nullptr;
         Status result;  // fail: what the server sees
     };
-    Served serve_locked(Thread& server, const Message& in) REQUIRES(lock_);
+    Served serve_locked(Thread& server) REQUIRES(lock_);
     void serve_next_locked(Thread& server, uint64_t deadline, Served& served) REQUIRES(lock_);
     void deliver_event_locked(Thread& server, const SetEventTaken& event) REQUIRES(lock_);
     bool take_event(Thread& server);
@@ -356,7 +405,7 @@ private:
     WaitingList<Thread> waiting_ GUARDED_BY(lock_);  // they own a slot each
     IntrusiveList<Thread, TableThreadLink> waiting_without_slot_ GUARDED_BY(lock_);
     IntrusiveList<Thread, TableServerLink> servers_ GUARDED_BY(lock_);  // waiting or at work
-    IntrusiveList<RequestSlot, SlotQueue> queue_ GUARDED_BY(lock_);
+    RequestQueue queue_ GUARDED_BY(lock_);
     IntrusiveList<WaitLink, SemaphoreQueueLink> slot_waiters_ GUARDED_BY(lock_);
     IntrusiveList<ServedObject, CloseNotice> closes_ GUARDED_BY(lock_);
     IntrusiveList<ServedObject, RecordOfTable> records_ GUARDED_BY(lock_);

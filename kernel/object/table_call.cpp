@@ -198,7 +198,8 @@ void Table::fill_slot_locked(Thread& client, RequestSlot& slot, const ServedObje
     slot.hops = static_cast<uint8_t>(client.hops() + 1);
     slot.priority = client.priority;
     slot.header = (message.rsi & 0xffff000f) | uint64_t{slot.hops} << 8 |
-                  uint64_t{rights & abi::all_rights} << 32 | uint64_t{slot.moved_mask} << 56;
+                  uint64_t{rights & abi::all_rights} << 32 | uint64_t{slot.moved_mask} << 56 |
+                  (message.rsi & abi::call_takes_handles ? abi::header_takes_handles : 0);
     slot.lengths = message.rbx;
     slot.deadline = message.r14;
     message_words(message, slot.words);

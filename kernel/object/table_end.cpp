@@ -36,6 +36,12 @@ void set_message_status(Thread& thread, Status status) {
     thread.resume = Resume::message;
 }
 
+// Under the lock of the table at which the thread waits: the timer was armed for an earlier wait,
+// which ended while it was on its way.
+bool came_late(const Thread& thread, Error error) {
+    return error == Error::timed_out && !deadline_came(thread);
+}
+
 }  // namespace
 
 // Each pointer to a table is cleared before the table's memory goes, which lasts until the kernel
@@ -56,6 +62,7 @@ bool Table::cancel_request(Thread& client, RequestSlot& slot, Error error) {
     Guard guard(*this);
     // Relaxed: changed under the lock.
     if (client.request.load(std::memory_order_relaxed) != &slot) return false;
+    if (came_late(client, error)) return false;
     client.request.store(nullptr, std::memory_order_relaxed);
     disarm_deadline(client);
     if (slot.state() == SlotState::queued) {
@@ -80,6 +87,7 @@ bool Table::cancel_slot_wait(Thread& client, Error error) {
     if (client.table.load(std::memory_order_relaxed) != this || client.given != nullptr) {
         return false;
     }
+    if (came_late(client, error)) return false;
     slot_waiters_.remove(client.link);
     disarm_deadline(client);
     // slot_granted() finishes: with `table` null it answers this status instead.
@@ -92,6 +100,7 @@ bool Table::cancel_serving(Thread& server, Error error) {
     Guard guard(*this);
     // Relaxed: changed under the lock.
     if (server.serving.load(std::memory_order_relaxed) != this || !waits(server)) return false;
+    if (came_late(server, error)) return false;
     end_wait_locked(server);
     set_message_status(server, Status(error, Status(server.reply_outcome).detail()));
     server.reply_outcome = 0;
@@ -344,7 +353,7 @@ struct TableEnd {
     static Work::Step free_resources(Work& work) {
         Table& table = container_of(work, &Table::end_work_);
         Budget& budget = *table.budget;
-        const uint64_t count = std::min<uint64_t>(table.pinned_, abi::chunk_items);
+        const uint64_t count = chunk_of(table.pinned_);
         if (count > 0) {
             table.pinned_ -= count;
             table.memory_->unpin(budget, table.first_page_ + table.pinned_, count);

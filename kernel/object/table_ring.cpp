@@ -3,8 +3,9 @@
 //
 // The way is that of a thread's call (table_call.cpp): a slot, bytes in, queued or delivered, the
 // answer. What a thread does itself when it runs again, the ring's work item does; bytes go through
-// the direct map to and from registered memory, so the server's CPU copies those of the answer. A
-// slot whose bytes are copied right now is `copying`: the table's end waits for it.
+// the direct map to and from registered memory, so the server's CPU copies those of the answer. Up
+// to short_bytes_ are copied under the lock, as the fast paths do it in the door; a slot of which
+// more are copied right now is `copying`: the table's end waits for it.
 #include "arch/clock.h"
 #include "kernel/object/process.h"
 #include "kernel/object/ring.h"
@@ -28,7 +29,7 @@ void Table::client_keeps_handles(RingOperation& operation) {
 }
 
 // As for a call; and cuts the room for bytes to a block.
-Status Table::check(RingOperation& operation) const {
+[[gnu::always_inline]] inline Status Table::check(RingOperation& operation) const {
     abi::SubmissionEntry& entry = operation.entry;
     const unsigned mask = entry.moved_mask;
     if (mask >> abi::message_words != 0) return Status(Error::bad_argument, 6);
@@ -42,9 +43,8 @@ Status Table::check(RingOperation& operation) const {
         return Status(Error::limit, 0, static_cast<uint32_t>(block_));
     }
     if (operation.hops > abi::hops_max) return Error::too_deep;
-    if (operation.deadline.load(std::memory_order_relaxed) <= arch::now_ns()) {
-        return Error::timed_out;
-    }
+    const uint64_t deadline = operation.deadline.load(std::memory_order_relaxed);
+    if (deadline != abi::deadline_never && deadline <= arch::now_ns()) return Error::timed_out;
     entry.capacity_out = static_cast<uint32_t>(std::min<uint64_t>(entry.capacity_out, block_));
     return {};
 }
@@ -57,26 +57,27 @@ void Table::begin(RingOperation& operation) {
             ring.process().handles.mark_busy(operation.words, operation.entry.moved_mask).status();
     }
     if (!refusal.ok()) return ring.finish(operation, refusal);
-    RequestSlot* slot = nullptr;
+    RequestSlot* to_fill = nullptr;
+    Offered offered;
     {
         Guard guard(*this);
         if (state_ != TableState::live) {
-            refusal = end_status_;
-        } else {
-            slot = take_slot_locked(*operation.object->client);
-            if (slot == nullptr) {
-                wait_for_slot_locked(operation);
+            offered.refusal = end_status_;
+        } else if (RequestSlot* slot = take_slot_locked(*operation.object->client)) {
+            if (operation.entry.bytes_in <= short_bytes_) {
+                copy_in(operation, *slot);
+                offered = offer_locked(operation, *slot);
             } else {
                 slot->operation = &operation;
                 slot->copying = true;
+                to_fill = slot;
             }
+        } else {
+            wait_for_slot_locked(operation);
         }
     }
-    if (!refusal.ok()) {
-        client_keeps_handles(operation);
-        return ring.finish(operation, refusal);
-    }
-    if (slot != nullptr) submit(operation, *slot);
+    if (to_fill != nullptr) return submit(operation, *to_fill);
+    note_offered(operation, offered);
 }
 
 void Table::wait_for_slot_locked(RingOperation& operation) {
@@ -114,35 +115,54 @@ void Table::submit_granted(RingOperation& operation) {
     operation.ring->finish(operation, operation.result);
 }
 
-// Copies the bytes in and queues the request or gives it to a server thread. The operation may be
-// over when this returns.
-void Table::submit(RingOperation& operation, RequestSlot& slot) {
+// The request's bytes; up to short_bytes_ also under the lock.
+[[gnu::always_inline]] inline void Table::copy_in(const RingOperation& operation,
+                                                  const RequestSlot& slot) const {
     const uint32_t size = operation.entry.bytes_in;
+    if (size <= short_bytes_) {
+        return operation.ring->copy_in(operation, operation.entry.offset, slot.block, size);
+    }
     for (uint32_t done = 0; done < size;) {
-        std::byte* to = block_at(index_of(slot), done);
-        // Safety: only the position in the page is looked at.
-        const auto room =
-            static_cast<uint32_t>(abi::page_size - reinterpret_cast<uint64_t>(to) % abi::page_size);
-        const uint32_t part = std::min(size - done, room);
-        operation.ring->copy_in(operation, operation.entry.offset + done, to, part);
+        const auto part = std::min(size - done, static_cast<uint32_t>(abi::page_size));
+        operation.ring->copy_in(operation, operation.entry.offset + done,
+                                block_at(index_of(slot), done), part);
         done += part;
     }
+}
+
+// Copies many bytes in and queues the request or gives it to a server thread. The operation may be
+// over when this returns.
+void Table::submit(RingOperation& operation, RequestSlot& slot) {
+    copy_in(operation, slot);
     Offered offered;
     {
         Guard guard(*this);
         slot.copying = false;
-        if (state_ != TableState::live) {
-            offered.refusal = end_status_;
-        } else {
-            fill_slot_locked(operation, slot);
-            offered = offer_locked(slot, *operation.object);
-        }
-        if (!offered.refusal.ok()) {
-            operation.record.store(WaitRecord::idle, std::memory_order_relaxed);
-            operation.table.store(nullptr, std::memory_order_relaxed);
-            drop_slot_locked(slot);
-        }
+        offered = offer_locked(operation, slot);
     }
+    note_offered(operation, offered);
+}
+
+// The bytes are in the slot's block.
+Table::Offered Table::offer_locked(RingOperation& operation, RequestSlot& slot) {
+    Offered offered;
+    if (state_ != TableState::live) {
+        offered.refusal = end_status_;
+    } else {
+        fill_slot_locked(operation, slot);
+        offered = offer_locked(slot, *operation.object);
+    }
+    if (!offered.refusal.ok()) {
+        operation.record.store(WaitRecord::idle, std::memory_order_relaxed);
+        operation.table.store(nullptr, std::memory_order_relaxed);
+        drop_slot_locked(slot);
+    }
+    return offered;
+}
+
+// What is to be done without the lock. The operation may be over: it is looked at if refused.
+[[gnu::always_inline]] inline void Table::note_offered(RingOperation& operation,
+                                                       const Offered& offered) {
     if (!offered.refusal.ok()) {
         client_keeps_handles(operation);
         return operation.ring->finish(operation, offered.refusal);
@@ -150,7 +170,8 @@ void Table::submit(RingOperation& operation, RequestSlot& slot) {
     if (offered.server != nullptr) make_ready(*offered.server);
 }
 
-void Table::fill_slot_locked(RingOperation& operation, RequestSlot& slot) {
+[[gnu::always_inline]] inline void Table::fill_slot_locked(RingOperation& operation,
+                                                           RequestSlot& slot) {
     const abi::SubmissionEntry& entry = operation.entry;
     slot.client = nullptr;
     slot.operation = &operation;
@@ -160,7 +181,8 @@ void Table::fill_slot_locked(RingOperation& operation, RequestSlot& slot) {
     slot.priority = operation.priority;
     slot.header = uint64_t{entry.verb} | uint64_t{slot.hops} << 8 | uint64_t{entry.selector} << 16 |
                   uint64_t{operation.rights & abi::all_rights} << 32 |
-                  uint64_t{slot.moved_mask} << 56;
+                  uint64_t{slot.moved_mask} << 56 |
+                  (entry.landing_count != 0 ? abi::header_takes_handles : 0);
     slot.lengths = uint64_t{entry.bytes_in} | uint64_t{entry.capacity_out} << 32;
     slot.deadline = operation.deadline.load(std::memory_order_relaxed);
     std::copy(std::begin(operation.words), std::end(operation.words), std::begin(slot.words));
@@ -216,8 +238,9 @@ Status Table::cancel(RingOperation& operation, Error error) {
 // -----------------------------------------------------------------------------------
 
 // As for a thread, but handles arrive at the values that the operation named.
-Table::Claim Table::claim_client(Thread& server, RingOperation& operation, uint64_t* words,
-                                 unsigned mask) {
+[[gnu::always_inline]] inline Table::Claim Table::claim_client(Thread& server,
+                                                               RingOperation& operation,
+                                                               uint64_t* words, unsigned mask) {
     HandleTable& mine = server.process->handles;
     Ring& ring = *operation.ring;
     const auto count = static_cast<unsigned>(std::popcount(mask));
@@ -273,10 +296,11 @@ Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot,
     operation.answer_bytes = static_cast<uint32_t>(message.rbx);
     operation.table.store(nullptr, std::memory_order_relaxed);
     reply.operation = &operation;
-    if (operation.answer_bytes == 0) {
+    slot.bytes_out = operation.answer_bytes;
+    if (slot.bytes_out <= short_bytes_) {
+        copy_out(operation, slot);
         drop_slot_locked(slot);
     } else {
-        slot.bytes_out = operation.answer_bytes;
         slot.set_state(SlotState::replied);
         slot.copying = true;
         reply.slot = &slot;
@@ -284,15 +308,17 @@ Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot,
     return reply;
 }
 
-// The bytes of the answer, which is in nobody else's hands.
-void Table::copy_out(RingOperation& operation, RequestSlot& slot) {
-    for (uint32_t done = 0; done < slot.bytes_out;) {
-        const std::byte* from = block_at(index_of(slot), done);
-        // Safety: only the position in the page is looked at.
-        const auto room = static_cast<uint32_t>(abi::page_size -
-                                                reinterpret_cast<uint64_t>(from) % abi::page_size);
-        const uint32_t part = std::min(slot.bytes_out - done, room);
-        operation.ring->copy_out(operation, operation.entry.offset + done, from, part);
+// The bytes of the answer, which is in nobody else's hands; up to short_bytes_ also under the lock.
+[[gnu::always_inline]] inline void Table::copy_out(RingOperation& operation,
+                                                   const RequestSlot& slot) const {
+    const uint32_t size = slot.bytes_out;
+    if (size <= short_bytes_) {
+        return operation.ring->copy_out(operation, operation.entry.offset, slot.block, size);
+    }
+    for (uint32_t done = 0; done < size;) {
+        const auto part = std::min(size - done, static_cast<uint32_t>(abi::page_size));
+        operation.ring->copy_out(operation, operation.entry.offset + done,
+                                 block_at(index_of(slot), done), part);
         done += part;
     }
 }

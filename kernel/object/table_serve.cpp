@@ -28,20 +28,23 @@ bool reply_flags_known(const Message& message) {
     return (message.rbx & ~known) == 0;
 }
 
-// The answer's words, with the handles that move. Those that go back to the client are looked up
-// where the kernel put them, so that nothing else can come in their place.
-Status answer_words(const Message& message, const RequestSlot& slot,
+// The answer's words, with the handles that move, if the client takes any. Those that go back to it
+// are looked up where the kernel put them, so that nothing else can come in their place: in another
+// process the same values may name other handles.
+Status answer_words(const Thread& server, const RequestSlot& slot,
                     uint64_t (&words)[abi::message_words]) {
+    const Message& message = server.message;
     words[0] = message.rdx, words[1] = message.r8, words[2] = message.r9;
     words[3] = message.r10, words[4] = message.r12, words[5] = message.r13;
     const unsigned mask = reply_mask(message);
     if (mask == 0) return {};
     const bool returns = (message.rbx & abi::reply_returns) != 0;
     if (returns == Status(message.r15).ok()) return Error::bad_argument;
-    if (!returns) return {};
+    if (!returns) return slot.takes_handles() ? Status() : Status(Error::no_room);
     // A ring's completion cannot say what came back.
     if (slot.operation != nullptr) return Error::not_supported;
     if ((mask & ~slot.arrived()) != 0) return Error::bad_handle;
+    if (slot.arrived_in != server.process->id()) return Error::bad_handle;
     for (unsigned i = 0; i < abi::message_words; ++i) {
         if (mask >> i & 1) words[i] = slot.words[i];
     }
@@ -91,10 +94,9 @@ void Table::deliver_locked(Thread& server, RequestSlot& slot) {
     message.rbp = slot.lengths;
     message.r14 = slot.deadline;
     message.r15 = slot.account->key;
-    if (slot.moved_mask != 0) {
-        slot.arrived_with = slot.id;
-        slot.arrived_mask = std::exchange(slot.moved_mask, 0);
-    }
+    slot.general_id = slot.id;
+    slot.arrived_in = server.process->id();
+    slot.arrived_mask = std::exchange(slot.moved_mask, 0);
     server.set_hops(slot.hops);
     server.resume = Resume::message;
     server.priority = std::max(server.own_priority, std::min(slot.priority, server.ceiling));
@@ -122,7 +124,8 @@ ServedObject* Table::take_close_locked() {
 
 // Delivers what is due, if anything. A close notice's object is `closed`: the caller finishes its
 // retirement without the lock. Requests whose handles find no room here are refused.
-bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
+[[gnu::always_inline]] inline bool Table::deliver_next_locked(Thread& server,
+                                                              ServedObject*& closed) {
     // At most as often as there are slots: whoever is refused here is out of the queue.
     for (;;) {
         closed = take_close_locked();
@@ -147,11 +150,8 @@ bool Table::deliver_next_locked(Thread& server, ServedObject*& closed) {
 
 // A server thread works for those behind its request, too: they wait until it is done.
 void Table::run_at_highest_locked(Thread& server) {
-    unsigned looked_at = 0;
-    for (const RequestSlot& slot : queue_) {
-        if (++looked_at > abi::chunk_items) return;
-        server.priority = std::max(server.priority, std::min(slot.priority, server.ceiling));
-    }
+    const uint8_t wanted = std::min(queue_.highest_priority(), server.ceiling);
+    server.priority = std::max(server.priority, wanted);
 }
 
 // Ends the client's wait with a status alone and frees the slot.
@@ -200,7 +200,7 @@ Table::Reply Table::reply_locked(Thread& server) {
         return {.client = nullptr, .outcome = gone, .broken = false};
     }
     uint64_t words[abi::message_words];
-    if (const Status wrong = answer_words(message, *slot, words); !wrong.ok()) {
+    if (const Status wrong = answer_words(server, *slot, words); !wrong.ok()) {
         return {.client = nullptr, .outcome = reply_failure(wrong.code()), .broken = false};
     }
     if (slot->operation != nullptr) return reply_locked(server, *slot, words);
@@ -254,11 +254,6 @@ void Table::wait_for_request_locked(Thread& server, uint64_t deadline) {
     arm_deadline(server, deadline);
 }
 
-Thread* Table::next_waiting_locked() {
-    Thread* server = waiting_.front();
-    return server != nullptr ? server : waiting_without_slot_.front();
-}
-
 bool Table::waits(const Thread& server) {
     return WaitingList<Thread>::contains(server) ||
            static_cast<const ListNode<TableThreadLink>&>(server).linked();
@@ -289,7 +284,8 @@ void Table::leave_serving_list(Thread& thread) {
 }
 
 // The reply half and, if it went well, the taking of what is due. Says what is left to do.
-Table::Served Table::serve_locked(Thread& server, const Message& in) {
+[[gnu::always_inline]] inline Table::Served Table::serve_locked(Thread& server) {
+    const Message& in = server.message;
     Served served;
     if (state_ != TableState::live) {
         served.result = end_status_;
@@ -336,20 +332,20 @@ void Table::serve_next_locked(Thread& server, uint64_t deadline, Served& served)
 }
 
 void Table::reply_and_wait(Thread& server) {
-    const Message in = server.message;
-    if (!reply_flags_known(in)) return fail(server, Error::not_supported);
+    const uint64_t deadline = server.message.r14;  // what is delivered takes its place
+    if (!reply_flags_known(server.message)) return fail(server, Error::not_supported);
     if (server.serving.load(std::memory_order_relaxed) != this) leave_serving_list(server);
     Served served;
     {
         Guard guard(*this);
-        served = serve_locked(server, in);
+        served = serve_locked(server);
     }
     for (unsigned i = 0; served.next == Served::Next::take_event && !take_event(server); ++i) {
         Guard guard(*this);
         // The event went, or came to nothing. Whoever can write the words of semaphores can make
         // that happen again and again, so the server has to come back for more.
         event_next_ = false;
-        serve_next_locked(server, in.r14, served);
+        serve_next_locked(server, deadline, served);
         if (i < events_lost_max || served.next != Served::Next::take_event) continue;
         served.next = Served::Next::fail;
         served.result = Status(Error::try_again, Status(server.reply_outcome).detail());

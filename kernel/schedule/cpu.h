@@ -37,7 +37,6 @@ struct alignas(128) Cpu {
     SpinLock queue_lock{LockRank::run_queue};
     RunQueue run_queue;
     uint64_t slice_end = 0;  // 0: nobody else wants this CPU
-    std::atomic<bool> idle{false};
     std::atomic<bool> resched{false};
 
     // Timers; lock rank `timer`. Armed: the deadline the hardware timer was set to.

@@ -6,7 +6,7 @@
 //
 //   next_:      a node that the CPU's own fast path made ready, more urgent than all in the lists
 //
-// Every operation takes the same few instructions, however many nodes there are.
+// Every operation but pop_first() takes the same few instructions, however many nodes there are.
 // Locking: none; the owner guards the queue and its nodes. Only looks_empty() needs no lock.
 // `next_` is the exception: this CPU's fast paths, with interrupts off, put a node there and take
 // it back without the lock (an exchange decides who gets it). Each operation first moves it to its
@@ -26,14 +26,14 @@ namespace annulus::kernel {
 struct ReadyLink;
 
 // The base class of what can be queued.
-struct RunQueueNode : ListNode<ReadyLink> {
+class RunQueueNode : public ListNode<ReadyLink> {
+    friend class RunQueue;
+    uint8_t queued_priority_ = 0;
+
+public:
     // Where push puts the node; below abi::priority_count. A change while it is queued counts from
     // the next push on.
     uint8_t priority = 0;
-
-private:
-    friend class RunQueue;
-    uint8_t queued_priority_ = 0;
 };
 
 class RunQueue {
@@ -44,6 +44,26 @@ public:
 
     // Takes out the first node of the highest priority, or returns null.
     RunQueueNode* pop_highest();
+
+    // Takes out the first node that fits, of the highest priority that has one; it looks at
+    // abi::chunk_items at most. Null: it found none.
+    template <typename Fits>
+    RunQueueNode* pop_first(Fits fits) {
+        settle();
+        unsigned looked_at = 0;
+        PriorityBitmap left = occupied_;
+        while (!left.empty()) {
+            const uint32_t priority = left.highest();
+            left.clear(priority);
+            for (RunQueueNode& node : lists_[priority]) {
+                if (++looked_at > abi::chunk_items) return nullptr;
+                if (!fits(node)) continue;
+                remove(node);
+                return &node;
+            }
+        }
+        return nullptr;
+    }
 
     // The node is in this queue.
     void remove(RunQueueNode& node);
@@ -77,11 +97,18 @@ private:
     friend struct AssemblyOffsets;
     void append(RunQueueNode& node);
     void note_push(RunQueueNode& node);
+    // A fast path of the queue's CPU may look without the lock whether anybody is ready, first at
+    // `next_`, then at `occupied_`: so one of them says so at any time.
     void settle() {
         // Acquire, and again below: pairs with the fast path's store: the node is seen as it is.
-        if (next_.load(std::memory_order_acquire) == nullptr) return;
-        RunQueueNode* node = next_.exchange(nullptr, std::memory_order_acquire);
+        RunQueueNode* node = next_.load(std::memory_order_acquire);
+        if (node == nullptr) return;
+        const uint8_t priority = node->priority;
+        occupied_.set(priority);
+        // Acquire-release: the bit is seen by whoever finds nobody here any more.
+        node = next_.exchange(nullptr, std::memory_order_acq_rel);
         if (node != nullptr) append(*node);
+        if (lists_[priority].empty()) occupied_.clear(priority);
     }
 
     PriorityBitmap occupied_;

@@ -19,20 +19,32 @@ namespace {
 
 uint64_t bit_of(unsigned index) { return uint64_t{1} << index; }
 
-// One bit for each idle CPU, so that a wake-up finds one without looking at all of them.
+// One bit for each idle CPU that nobody was sent to, so that a wake-up finds one without looking at
+// all of them.
 std::atomic<uint64_t> idle_cpus{0};
+
+// Whoever takes an idle CPU sends a thread to it. The next one looks for another, instead of
+// waiting behind the first.
+bool take_idle(unsigned index) {
+    // Relaxed: it only decides who goes where.
+    return (idle_cpus.load(std::memory_order_relaxed) & bit_of(index)) != 0 &&
+           (idle_cpus.fetch_and(~bit_of(index), std::memory_order_relaxed) & bit_of(index)) != 0;
+}
 
 // An idle CPU that the thread may use, else the one it used last, else the first it may use.
 Cpu& choose_cpu(const Thread& thread) {
     Cpu* last = thread.cpu.load(std::memory_order_relaxed);
     const uint64_t allowed = thread.affinity;
     if (last != nullptr && (allowed & bit_of(last->local.index))) {
-        if (last->idle.load(std::memory_order_relaxed)) return *last;
+        if (take_idle(last->local.index)) return *last;
     } else {
         last = nullptr;
     }
-    const uint64_t idle = idle_cpus.load(std::memory_order_relaxed) & allowed;
-    if (idle != 0) return cpu_at(static_cast<unsigned>(std::countr_zero(idle)));
+    uint64_t idle = idle_cpus.load(std::memory_order_relaxed) & allowed;
+    for (; idle != 0; idle &= idle - 1) {
+        const auto index = static_cast<unsigned>(std::countr_zero(idle));
+        if (take_idle(index)) return cpu_at(index);
+    }
     if (last != nullptr) return *last;
     Cpu& here = this_cpu();
     if (allowed & bit_of(here.local.index)) return here;
@@ -48,6 +60,16 @@ void poke(Cpu& cpu) {
     // Always: what runs there may be handing the CPU to somebody less urgent at this moment, on a
     // fast path that looked at its queue just before.
     arch::send_ipi(cpu.local.index, vector_reschedule);
+}
+
+// A thread that may run on these CPUs waits behind another one: an idle CPU comes for it, if there
+// is one.
+void call_idle_cpu(uint64_t allowed) {
+    uint64_t idle = idle_cpus.load(std::memory_order_relaxed) & allowed;
+    for (; idle != 0; idle &= idle - 1) {
+        const auto index = static_cast<unsigned>(std::countr_zero(idle));
+        if (take_idle(index)) return arch::send_ipi(index, vector_reschedule);
+    }
 }
 
 void enqueue(Thread& thread, Cpu& cpu, bool front) {
@@ -67,13 +89,11 @@ Thread* steal(Cpu& here) {
         Cpu& victim = cpu_at((here.local.index + step) % online_cpus());
         if (victim.run_queue.looks_empty()) continue;
         SpinGuard guard(victim.queue_lock);
-        RunQueueNode* node = victim.run_queue.pop_highest();
+        RunQueueNode* node = victim.run_queue.pop_first([&](const RunQueueNode& each) {
+            return &each != &victim.reaper_node &&
+                   (static_cast<const Thread&>(each).affinity & bit_of(here.local.index)) != 0;
+        });
         if (node == nullptr) continue;
-        if (node == &victim.reaper_node ||
-            !(static_cast<Thread*>(node)->affinity & bit_of(here.local.index))) {
-            victim.run_queue.push_front(*node);
-            continue;
-        }
         auto* thread = static_cast<Thread*>(node);
         thread->cpu.store(&here, std::memory_order_relaxed);
         return thread;
@@ -189,8 +209,10 @@ void preempt(Thread& thread, bool front) {
         here.slice_end = 0;
     }
     if (!front) thread.slice_left = 0;
-    if ((thread.affinity & bit_of(here.local.index)) != 0) {
+    const uint64_t allowed = thread.affinity;
+    if ((allowed & bit_of(here.local.index)) != 0) {
         enqueue(thread, here, front);
+        call_idle_cpu(allowed);
     } else {
         make_ready(thread);
     }
@@ -279,7 +301,6 @@ void idle_loop() {
         free_retired_here();
         grace_settle(cpu);
         // Sequentially consistent: first the flag, then the look at the queue.
-        cpu.idle.store(true, std::memory_order_seq_cst);
         idle_cpus.fetch_or(bit_of(cpu.local.index), std::memory_order_seq_cst);
         bool empty;
         {
@@ -296,7 +317,6 @@ void idle_loop() {
             ++cpu.wakeups;
         }
         idle_cpus.fetch_and(~bit_of(cpu.local.index), std::memory_order_relaxed);
-        cpu.idle.store(false, std::memory_order_relaxed);
         cpu.resched.store(false, std::memory_order_relaxed);
         grace_settle(cpu);
         RunQueueNode* node;

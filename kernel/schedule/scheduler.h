@@ -94,15 +94,21 @@ void set_priority(Thread& thread, uint8_t priority);
 // --- blocking
 
 // Arms the thread's deadline timer on this CPU; never when deadline_never. When it fires,
-// wait_timed_out(thread) is called without locks.
+// time_out_wait(thread) is called without locks.
 void arm_deadline(Thread& thread, uint64_t deadline);
-// Stops it; harmless when it is not armed or firing right now.
+// Stops it; harmless when it is not armed or firing right now: deadline_came() is false then.
 void disarm_deadline(Thread& thread);
+// The deadline of the wait that it is in has passed. Only a hint but where the wait cannot end
+// meanwhile: see Thread::wait_deadline.
+bool deadline_came(const Thread& thread);
 
-// The deadline of a blocked thread passed, or it is being killed: ends the wait if nobody else did.
-// True: this call won; the wait's structures no longer name the thread; its status word is `error`;
-// it is neither ready nor running: the caller makes it ready or buries it.
+// A blocked thread is being killed: ends the wait if nobody else did. True: this call won; the
+// wait's structures no longer name the thread; its status word is `error`; it is neither ready nor
+// running: the caller makes it ready or buries it.
 bool cancel_wait(Thread& thread, abi::Error error);
+// The same for its timer, with timed_out. False also if the timer came too late for the wait that
+// it was armed for: another one has begun.
+bool time_out_wait(Thread& thread);
 
 // --- timers
 

@@ -23,9 +23,7 @@ namespace {
 
 void deadline_passed(Timer& timer) {
     Thread& thread = container_of(timer, &Thread::timer);
-    // A timer that was popped just before its wait ended may find the thread in a later wait.
-    if (thread.wait_deadline > arch::now_ns()) return;
-    if (cancel_wait(thread, Error::timed_out)) make_ready(thread);
+    if (time_out_wait(thread)) make_ready(thread);
 }
 
 // The thread has left user mode for ever and no structure names it but its process.

@@ -104,8 +104,14 @@ enum class WaitKind : uint8_t {
 
 enum class ThreadStatus : uint8_t { running, ready, blocked, stopped, dead };
 
-// Who won the wait. A grant carries the index of the link that won, so that both change at once.
+// Who won the wait, in the low 8 bits. Above them a grant carries the index of the link that won,
+// so that both change at once; and `waiting` which of its waits a thread waits in, so that a timer
+// which comes late does not end a later one.
 enum class WaitRecord : uint64_t { idle = 0, arming = 1, waiting = 2, dead = 3, granted = 4 };
+
+constexpr bool is_waiting(WaitRecord record) {
+    return (static_cast<uint64_t>(record) & 0xff) == static_cast<uint64_t>(WaitRecord::waiting);
+}
 
 constexpr WaitRecord granted_through(uint32_t index) {
     return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::granted) | uint64_t{index}
@@ -146,7 +152,10 @@ struct Thread final : Object,
                       ListNode<TableThreadLink>,
                       ListNode<TableServerLink>,
                       RunQueueNode {
-    // Offsets of these are known to assembly (kernel/arch/x86_64/fast_path).
+    // Offsets of these are known to assembly (kernel/arch/x86_64/syscall).
+    // Reasons why only the slow paths may switch to the thread: SlowReason bits. Beside the
+    // priority, so that both are compared at once.
+    std::atomic<uint8_t> slow_reasons{0};
     uint64_t user_rip = 0;
     uint64_t user_rflags = 0;
     uint64_t user_rsp = 0;
@@ -164,8 +173,6 @@ struct Thread final : Object,
     // RunQueueNode::priority is the effective one, maybe lent. A server thread that waits keeps
     // what it was lent until it gets the next request.
     uint8_t own_priority = 0;
-    // Reasons why only the slow paths may switch to the thread: SlowReason bits.
-    std::atomic<uint8_t> slow_reasons{0};
     uint32_t next_hops = 1 << hops_shift;  // of a request that it would make, as in its header
     // As a server: its links in WaitingList, and the slot that is reserved for it while it waits,
     // or that of the request it took last; `no_slot` if there is none. Never a slot of a table
@@ -186,6 +193,7 @@ struct Thread final : Object,
 
     // The rest is for C++ only.
     std::atomic<WaitRecord> wait_record{WaitRecord::idle};
+    uint64_t waits = 0;  // how many records were `waiting`; changed by who makes the next one so
     Process* process = nullptr;  // holds a reference
     // The table whose list of servers it stands in; changed under that table's lock.
     std::atomic<Table*> serving{nullptr};
@@ -197,8 +205,10 @@ struct Thread final : Object,
     // Non-null while `continuation` is that of an operation that must be undone if the thread dies.
     const LongOperation* operation = nullptr;
     bool timer_armed = false;
-    // A timer that fires late, in a later wait, sees it by this.
-    uint64_t wait_deadline = abi::deadline_never;
+    // Written by whoever begins or ends the wait. A timer that fires late sees by this that the
+    // thread is in a later wait: read under the lock of the table at which it waits, or between two
+    // looks at the record.
+    std::atomic<uint64_t> wait_deadline{abi::deadline_never};
     std::atomic<bool> dying{false};
     uint8_t ceiling = 0;
     uint64_t granted_value = 0;  // written by who granted, before make_ready
@@ -244,6 +254,29 @@ struct Thread final : Object,
     void remove_slow_reason(SlowReason reason) {
         slow_reasons.fetch_and(static_cast<uint8_t>(~static_cast<uint8_t>(reason)),
                                std::memory_order_relaxed);
+    }
+
+    // The record of its next wait. Only for who sets that up.
+    WaitRecord new_wait() {
+        return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::waiting) | ++waits << 8);
+    }
+    // Its wait can be ended from here on. Release: whoever ends it sees it complete.
+    void begin_wait() { wait_record.store(new_wait(), std::memory_order_release); }
+    // Ends the wait that it is in, if any. True: this call did, and what the record guards is the
+    // caller's.
+    bool win_wait(WaitRecord result) {
+        WaitRecord seen = wait_record.load(std::memory_order_relaxed);
+        while (is_waiting(seen)) {
+            if (win_wait(seen, result)) return true;
+            seen = wait_record.load(std::memory_order_relaxed);
+        }
+        return false;
+    }
+    // The same for the wait that had this record. Acquire-release: the winner sees the wait as it
+    // was set up, and publishes what it ends with.
+    bool win_wait(WaitRecord seen, WaitRecord result) {
+        return is_waiting(seen) &&
+               wait_record.compare_exchange_strong(seen, result, std::memory_order_acq_rel);
     }
 
     Thread(Budget* payer, uint32_t size, Process& process);

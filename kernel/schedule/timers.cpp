@@ -49,7 +49,8 @@ bool stop_timer(Timer& timer, Cpu* where) {
 }
 
 void arm_deadline(Thread& thread, uint64_t deadline) {
-    thread.wait_deadline = deadline;
+    // Relaxed: what the deadline is for orders it (Thread::wait_deadline).
+    thread.wait_deadline.store(deadline, std::memory_order_relaxed);
     if (deadline == abi::deadline_never) return;
     thread.timer_armed = true;
     thread.add_slow_reason(SlowReason::timer);
@@ -57,11 +58,15 @@ void arm_deadline(Thread& thread, uint64_t deadline) {
 }
 
 void disarm_deadline(Thread& thread) {
-    thread.wait_deadline = abi::deadline_never;
+    thread.wait_deadline.store(abi::deadline_never, std::memory_order_relaxed);  // as above
     if (!thread.timer_armed) return;
     thread.timer_armed = false;
     thread.remove_slow_reason(SlowReason::timer);
     stop_timer(thread.timer, thread.timer_cpu);
+}
+
+bool deadline_came(const Thread& thread) {
+    return thread.wait_deadline.load(std::memory_order_relaxed) <= arch::now_ns();
 }
 
 void scheduler_timer_interrupt(Cpu& cpu) {

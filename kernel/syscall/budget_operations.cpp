@@ -103,8 +103,6 @@ Status budget_create_semaphore(Invocation& invocation) {
     MemoryObject* memory = TRY(invocation.optional<MemoryObject>(2));
     const uint64_t offset = invocation.words[3];
     if (mode > abi::semaphore_sequence) return invocation.bad(0);
-    if (memory == nullptr && initial > abi::semaphore_max) return invocation.bad(1);
-    if (memory == nullptr ? offset != 0 : offset % sizeof(uint64_t) != 0) return invocation.bad(3);
     const auto made = Semaphore::create(invocation.object<Budget>(),
                                         static_cast<SemaphoreMode>(mode), initial, memory, offset);
     if (!made.ok()) return made.status();

@@ -6,6 +6,7 @@
 #include "abi/errors.h"
 #include "abi/operations.h"
 
+#include <cstddef>
 #include <string_view>
 
 namespace annulus::kernel {

@@ -47,6 +47,7 @@ consteval Plan make_plan(unsigned index) {
             plan.operation |= uint64_t{1} << (32 + i);
         }
     }
+    if (operation.answers_handles()) plan.operation |= abi::call_takes_handles;
     return plan;
 }
 
@@ -73,6 +74,17 @@ consteval auto make_places() {
     return places;
 }
 static_assert(abi::operation_count < 0xff);
+
+consteval auto make_operand_words() {
+    std::array<std::array<uint32_t, 8>, abi::operation_count> words{};
+    for (unsigned i = 0; i < abi::operation_count; ++i) {
+        for (unsigned j = 0; j < abi::message_words; ++j) {
+            const abi::Operand& operand = abi::operations[i].in[j];
+            words[i][j] = static_cast<uint32_t>(entry_word(0, operand.type, operand.needs));
+        }
+    }
+    return words;
+}
 
 [[gnu::always_inline]] inline unsigned find_plan(abi::ObjectType type, uint64_t operation) {
     return operation_places.data()[place_of(type, operation)];
@@ -104,6 +116,8 @@ Status check_message(const Invocation& invocation, uint64_t operation, const Pla
     for (unsigned i = plan.operands; i < abi::message_words; ++i) {
         if (invocation.words[i] != 0) return invocation.bad(i);
     }
+    // Whoever would take handles need not get any.
+    if ((plan.operation & abi::call_takes_handles) == 0) operation &= ~abi::call_takes_handles;
     if (operation != plan.operation) return invocation.bad(abi::message_words);
     if ((invocation.bytes_in() & plan.bytes_mask) != 0) {
         return invocation.bad(abi::message_words + 1);
@@ -159,6 +173,8 @@ void invoke(Thread& thread, Invocation& invocation, unsigned index) {
 
 constexpr std::array<Plan, abi::operation_count + 1> operation_plans = make_plans();
 constexpr std::array<uint8_t, place_count> operation_places = make_places();
+constexpr std::array<std::array<uint32_t, 8>, abi::operation_count> operand_words =
+    make_operand_words();
 
 // What operation_path.S does in assembly, and all that it leaves. The right comes after the
 // operation's existence, so that bad_operation is seen first.

@@ -13,6 +13,8 @@
 #include "kernel/syscall/invocation.h"
 #include "kernel/syscall/system_calls.h"
 
+#include <algorithm>
+
 namespace annulus::kernel {
 
 namespace {
@@ -195,7 +197,9 @@ extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t wanted, uint64_
     if constexpr (counters) ++this_cpu().counters.kernel_entries;
     Ring& ring = ring_named(thread, handle);
     const Ring::Nops nops = take_nops(ring, thread, limit_of(wanted));
-    if (!nops.all || nops.unread < (wanted & ~abi::enter_only_waits)) [[unlikely]] {
+    // Who is told of completions may be more urgent: that is looked at on the general way out.
+    const bool more = !nops.all || nops.unread < (wanted & ~abi::enter_only_waits);
+    if (more || nops.watched) [[unlikely]] {
         go_on(thread, ring, wanted, deadline, nops);
     }
     thread.message.rsi = nops.unread;

@@ -15,9 +15,14 @@
 
 #include <stdint.h>
 
+#include <array>
 #include <type_traits>
 
 namespace annulus::kernel {
+
+// Type and rights that a handle in each operand must have, as in its entry's word; in a row of
+// eight for each of abi::operations.
+extern const std::array<std::array<uint32_t, 8>, abi::operation_count> operand_words;
 
 class Invocation {
 public:
@@ -132,13 +137,10 @@ public:
 
 private:
     [[gnu::always_inline]] Result<Object*> find_object(unsigned index) const {
-        Found found;  // set when there is one
-        const abi::Operand& operand = abi::operations[operation].in[index];
-        const Status status = process.handles.look_up(words[index], found);
-        if (status.ok() && operand.type == found.type && (operand.needs & ~found.rights) == 0)
-            [[likely]] {
-            return found.object;
-        }
+        const uint32_t wanted = operand_words.data()[operation].data()[index];
+        Object* const found = process.handles.find_plain(words[index], wanted);
+        if (found != nullptr) [[likely]]
+            return found;
         return find_object_slowly(index);
     }
     Result<Object*> find_object_slowly(unsigned index) const;

@@ -12,7 +12,7 @@ namespace annulus::kernel {
 
 struct Plan {
     Handler handler;
-    uint64_t operation;   // as in rsi, without flags: verb, selector, words that are moved handles
+    uint64_t operation;   // as in rsi, of the flags only call_takes_handles, if it answers any
     abi::Rights right;    // that the handle must have
     uint32_t bytes_mask;  // of the size of the bytes for the object: must be zero
     uint8_t operands;     // words from here on are zero

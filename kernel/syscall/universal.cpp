@@ -5,6 +5,19 @@
 
 namespace annulus::kernel {
 
+namespace {
+
+void revoke_step(Thread& thread);
+// A killed thread leaves the rest to the reaper.
+constexpr LongOperation revoke_operation = {revoke_step, [](Thread&) {}};
+
+void revoke_step(Thread& thread) {
+    if (!revoke_some()) continue_later(thread, revoke_operation);
+    finish_operation(thread, {});
+}
+
+}  // namespace
+
 Status any_get_info(Invocation& invocation) {
     // It has no operands: the other words are zero.
     invocation.words[0] = static_cast<uint64_t>(invocation.type());
@@ -47,7 +60,12 @@ Status any_close_close(Invocation& invocation) {
 Status any_close_revoke(Invocation& invocation) {
     const Lease lease = invocation.words[0];
     invocation.set_results(0);
-    return revoke_lease(lease, &invocation.process).status();
+    // The answer says that all below is revoked, too; the reaper alone would be on its way still,
+    // when another CPU goes on with the caller.
+    if (!TRY(revoke_lease(lease, &invocation.process))) {
+        continue_later(invocation.caller, revoke_operation);
+    }
+    return {};
 }
 
 }  // namespace annulus::kernel

@@ -188,7 +188,7 @@ void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64
     if (!queue_on_all(thread, entries, count, poll)) {
         WaitRecord arming = WaitRecord::arming;
         // Acquire-release: from here on anybody may grant or cancel; or somebody granted already.
-        if (!poll && thread.wait_record.compare_exchange_strong(arming, WaitRecord::waiting,
+        if (!poll && thread.wait_record.compare_exchange_strong(arming, thread.new_wait(),
                                                                 std::memory_order_acq_rel)) {
             schedule();
         }
@@ -272,15 +272,11 @@ static bool claim_wait(Thread& thread) {
                              : static_cast<Semaphore*>(object)->cancel(thread);
         if (won) return true;
     }
-    WaitRecord waiting = WaitRecord::waiting;
-    // Acquire-release: the winner sees the wait as it was set up and nobody else touches it now.
-    return thread.wait_record.compare_exchange_strong(waiting, WaitRecord::dead,
-                                                      std::memory_order_acq_rel);
+    return thread.win_wait(WaitRecord::dead);
 }
 
-bool cancel_wait(Thread& thread, Error error) {
-    if (Table::cancel(thread, error)) return true;
-    if (!claim_wait(thread)) return false;
+// The caller has won the wait: takes the thread out of it.
+static void leave_wait(Thread& thread, Error error) {
     disarm_deadline(thread);
     switch (thread.wait_kind) {
         case WaitKind::semaphore:
@@ -306,6 +302,23 @@ bool cancel_wait(Thread& thread, Error error) {
             break;
         default: break;
     }
+}
+
+bool cancel_wait(Thread& thread, Error error) {
+    if (Table::cancel(thread, error)) return true;
+    if (!claim_wait(thread)) return false;
+    leave_wait(thread, error);
+    return true;
+}
+
+bool time_out_wait(Thread& thread) {
+    // The record first: acquire, so that the deadline is that of this wait or of a later one, with
+    // which the record changes. A wait in a door has no deadline.
+    const WaitRecord seen = thread.wait_record.load(std::memory_order_acquire);
+    if (!deadline_came(thread)) return false;
+    if (Table::cancel(thread, Error::timed_out)) return true;
+    if (!thread.win_wait(seen, WaitRecord::dead)) return false;
+    leave_wait(thread, Error::timed_out);
     return true;
 }
 

@@ -10,6 +10,11 @@
 #include "runtime/log.h"
 
 namespace annulus::firewall {
+namespace {
+
+constexpr Duration reload_patience = seconds(2);
+
+}  // namespace
 
 Answer Control::handle(Request& request) {
     using abi::Verb;
@@ -68,7 +73,9 @@ Answer Control::write(const Request& request) {
 }
 
 Result<void> Control::reload() {
-    auto rules = TRY(files_.read());
+    // While the file service is asked nobody else's request is answered: frames pass, but no client
+    // could attach or leave.
+    auto rules = TRY(files_.read(Deadline::after(reload_patience)));
     const size_t count = rules->all().size();
     gateway_.replace_rules(std::move(rules));
     reloads_++;

@@ -26,7 +26,7 @@ std::string_view argument_or(const Environment& environment, std::string_view na
 
 // The rules at the start: with a mistake in them there are none.
 Result<std::unique_ptr<Rules>> first_rules(RuleFiles& files) {
-    auto rules = files.read();
+    auto rules = files.read(Deadline::never());
     if (rules.error() != Error::bad_argument) return rules;
     log("nothing passes");
     std::unique_ptr<Rules> none(new (std::nothrow) Rules);

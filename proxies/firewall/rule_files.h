@@ -19,8 +19,8 @@ public:
     static Result<RuleFiles> of(const Environment& environment);
 
     // Reads the rules as they are now. bad_argument: there is a mistake, with line and column as
-    // detail and extra, and in the log. Others: of opening and reading the file.
-    Result<std::unique_ptr<Rules>> read();
+    // detail and extra, and in the log. Others: of opening and reading the file; timed_out.
+    Result<std::unique_ptr<Rules>> read(Deadline deadline);
 
 private:
     // A directory, and the path of the file in it.
@@ -32,8 +32,8 @@ private:
         : rules_(std::move(rules)), changes_(std::move(changes)) {}
 
     static Result<Place> place(const Environment& environment, std::string_view name);
-    static Result<Owned<File>> open(Place& place);
-    Result<Owned<File>> open_first(std::string_view& path);
+    static Result<Owned<File>> open(Place& place, Deadline deadline);
+    Result<Owned<File>> open_first(std::string_view& path, Deadline deadline);
 
     Place rules_;
     std::optional<Place> changes_;

@@ -11,6 +11,8 @@
 #include "services/init/manifest/report.h"
 #include "services/init/supervisor.h"
 
+#include <algorithm>
+
 namespace annulus::init {
 namespace {
 

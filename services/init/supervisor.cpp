@@ -7,6 +7,8 @@
 #include "runtime/log.h"
 #include "services/init/fault_report.h"
 
+#include <algorithm>
+
 namespace annulus::init {
 namespace {
 

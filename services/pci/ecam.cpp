@@ -6,6 +6,8 @@
 #include "abi/operations.h"
 #include "base/firmware_tables.h"
 
+#include <utility>
+
 namespace annulus::pci {
 
 namespace {

@@ -76,6 +76,8 @@ system::Registers wait_registers(abi::Handle semaphore, uint64_t deadline);
 system::Registers wait_any_registers(uint64_t entries, uint64_t count, uint64_t deadline);
 system::Registers signal_and_wait_registers(abi::Handle wake, abi::Handle sleep, uint64_t deadline);
 system::Registers call_registers(abi::Handle object, uint64_t operation, uint64_t word_0 = 0);
+inline constexpr uint64_t duplicate_word =
+    abi::operation_word(abi::Verb::get, 0xff01) | abi::call_takes_handles;
 system::Registers serve_registers(abi::Handle table, uint64_t deadline);
 
 }  // namespace annulus::test

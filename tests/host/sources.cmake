@@ -13,6 +13,7 @@ set(annulus_host_sources
     "kernel/memory/object_heap.cpp"
     "kernel/memory/page_allocator.cpp"
     "kernel/object/budget.cpp"
+    "kernel/object/handle_table.cpp"
     "kernel/object/object.cpp"
     "kernel/object/stock.cpp"
     "kernel/schedule/run_queue.cpp"

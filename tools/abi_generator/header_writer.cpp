@@ -176,7 +176,8 @@ std::string call_arguments(const Operation& operation) {
     const unsigned selector = operation.selector;
     return "abi::operation_word(abi::Verb::" + std::string(abi::name_of(operation.verb)) + ", " +
            (selector > 9 ? hexadecimal(selector) : std::to_string(selector)) +
-           (moved_mask != 0 ? ", " + std::to_string(moved_mask) : "") + ")" + buffer + words;
+           (moved_mask != 0 ? ", " + std::to_string(moved_mask) : "") + ")" +
+           (operation.answers_handles() ? " | abi::call_takes_handles" : "") + buffer + words;
 }
 
 std::string result_expression(const Operation& operation) {

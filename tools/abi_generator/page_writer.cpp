@@ -134,7 +134,9 @@ Page error_page() {
 
 Page index_page() {
     std::string text = notice;
-    text += "# Reference\n\nThe operations of every object, and the errors they answer.\n\n";
+    text +=
+        "# Reference\n\nThe operations of every object, and the errors they answer. A call of an "
+        "operation that\nanswers handles says `abi::call_takes_handles`, as the stubs do.\n\n";
     for (const ObjectType type : object_types()) {
         text += "- [" + title_of(type) + "](" + abi::name_of(type) +
                 ".md): " + std::to_string(operations_of(type).size()) + " operations\n";

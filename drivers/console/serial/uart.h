@@ -6,6 +6,9 @@
 
 #include "generated/objects.h"
 
+#include <stdint.h>
+
+#include <cstddef>
 #include <span>
 
 namespace annulus::serial {

@@ -7,6 +7,8 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
+#include <algorithm>
+
 namespace annulus::virtio {
 
 namespace {

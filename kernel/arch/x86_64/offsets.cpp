@@ -98,8 +98,10 @@ void AssemblyOffsets::threads() {
     asm(".set thread_own_priority, %c0" ::"i"(offsetof(Thread, own_priority)));
     asm(".set thread_priority, %c0" ::"i"(offsetof(Thread, priority)));
     asm(".set thread_ceiling, %c0" ::"i"(offsetof(Thread, ceiling)));
-    // The base class RunQueueNode: its link, then its priority.
-    asm(".set thread_node, %c0" ::"i"(offsetof(Thread, priority) - sizeof(ListNode<ReadyLink>)));
+    static_assert(offsetof(Thread, slow_reasons) == offsetof(Thread, priority) + 1);
+    // The base class RunQueueNode: its link, then two priorities.
+    asm(".set thread_node, %c0" ::"i"(offsetof(Thread, priority) - sizeof(ListNode<ReadyLink>) -
+                                      1));
     asm(".set thread_slow_reasons, %c0" ::"i"(offsetof(Thread, slow_reasons)));
     asm(".set thread_wait_state, %c0" ::"i"(offsetof(Thread, resume)));
     asm(".set wait_state_ready, %c0" ::"i"(ready_state));

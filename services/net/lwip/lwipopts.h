@@ -65,10 +65,14 @@
 #define TCP_LISTEN_BACKLOG 1
 #define LWIP_TCP_KEEPALIVE 1
 #define LWIP_TCP_SACK_OUT 1
-#define SO_REUSE 1  // a listener may be opened while old connections are in TIME_WAIT
+#define LWIP_TCP_RTO_TIME 1000  // before the first measurement (RFC 6298, 2.1)
+#define SO_REUSE 1              // a listener may be opened while old connections are in TIME_WAIT
 
 // A client whose host uses a port again soon is not kept waiting for two minutes.
 #define LWIP_HOOK_IP4_INPUT annulus_lwip_reopen
 // Initial sequence numbers that a stranger cannot guess (RFC 6528).
 #define LWIP_HOOK_FILENAME "services/net/lwip/hooks.h"
 #define LWIP_HOOK_TCP_ISN annulus_lwip_sequence_number
+// A reader that comes late does not wait for the end.
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, packet, options, options_1, options_2, bytes) \
+    annulus_lwip_refused_end(pcb, packet)

@@ -80,6 +80,13 @@ Error Connection::hand_out(uint64_t request, std::unique_ptr<ClientStream> strea
     return Error::ok;
 }
 
+void Connection::take_back(Backlog& backlog) {
+    stream_.reset();
+    owner_.dismiss(*this, Kind::connection);
+    backlog_ = &backlog;
+    if (pcb_ != nullptr) tcp_backlog_delayed(pcb_);
+}
+
 Outcome Connection::start_connect(SocketOwner& owner, const Call& call, std::string_view host,
                                   uint16_t port) {
     auto made = make(owner);

@@ -49,6 +49,10 @@ public:
     // the client has too many.
     [[nodiscard]] Error hand_out(uint64_t request, std::unique_ptr<ClientStream> stream);
 
+    // The request that it was handed out to has no client any more: it waits in `backlog` again,
+    // and the stream that it was given is gone. Only before anything else happens to it.
+    void take_back(Backlog& backlog);
+
     Outcome handle(const Call& call) override;
     [[nodiscard]] abi::Rights rights() const override;
     [[nodiscard]] abi::Protocol protocol() const override { return abi::Protocol::connection; }
@@ -91,8 +95,8 @@ private:
     void keep(std::span<const std::byte> bytes);
     void move_bytes();
     void give_to_client();
-    void take_from_client();
-    [[nodiscard]] channel::Wait ask_client();
+    [[nodiscard]] bool take_from_client();
+    [[nodiscard]] channel::Wait ask_client(bool took_all);
     [[nodiscard]] bool look_after_client();
     void refuse_client(uint32_t reason);
 

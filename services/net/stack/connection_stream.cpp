@@ -65,8 +65,8 @@ void Connection::keep(std::span<const std::byte> bytes) {
 void Connection::move_bytes() {
     for (unsigned round = 0; round < rounds_max; round++) {
         give_to_client();
-        take_from_client();
-        switch (ask_client()) {
+        const bool took_all = take_from_client();
+        switch (ask_client(took_all)) {
             case channel::Wait::faulted:
                 return refuse_client(static_cast<uint32_t>(stream_->fault()));
             case channel::Wait::ready: break;
@@ -98,12 +98,15 @@ void Connection::give_to_client() {
     }
 }
 
-void Connection::take_from_client() {
+// False: lwIP has no room for what is left, and will tell when it has.
+bool Connection::take_from_client() {
     ClientStream::Reader& reader = stream_->from_client();
     bool wrote = false;
+    bool took_all = false;
     while (pcb_ != nullptr && !send_ended_) {
         const UntrustedBytes bytes = reader.peek();
         if (bytes.empty()) {
+            took_all = true;
             if (reader.ended() || (send_ending_ && reader.fault() == channel::Fault::none)) {
                 end_sending();
             }
@@ -123,14 +126,15 @@ void Connection::take_from_client() {
     }
     reader.publish();
     if (wrote) tcp_output(pcb_);
+    return took_all;
 }
 
-// Sleep: the client rings when there is something to do, or lwIP tells of it.
-channel::Wait Connection::ask_client() {
+// Sleep: the client rings when there is something to do, or lwIP tells of it. To look at the stream
+// here and to ask only if it is empty would be wrong: what came since `took_all` would be left.
+channel::Wait Connection::ask_client(bool took_all) {
     if (stream_->fault() != channel::Fault::none) return channel::Wait::faulted;
     channel::Wait wait = channel::Wait::sleep;
-    ClientStream::Reader& reader = stream_->from_client();
-    if (pcb_ != nullptr && !send_ended_ && reader.peek().empty()) wait = reader.prepare_wait();
+    if (pcb_ != nullptr && !send_ended_ && took_all) wait = stream_->from_client().prepare_wait();
     if (buffer_.size() != 0) wait = std::max(wait, stream_->to_client().prepare_wait());
     return wait;
 }

@@ -17,6 +17,17 @@ namespace {
 ip4_addr_t network_order(uint32_t address) { return {lwip_htonl(address)}; }
 uint32_t number_of(const ip4_addr_t* address) { return lwip_ntohl(ip4_addr_get_u32(address)); }
 
+// Whether a frame says that it comes from 127.0.0.0/8, which never is on a wire (RFC 1122, section
+// 3.2.1.3). lwIP looks at the destination only, and who serves this machine's programs by their
+// address would believe it.
+bool is_from_loopback(std::span<const std::byte> frame) {
+    constexpr size_t type = 12;
+    constexpr size_t source = frame_header_bytes + 12;
+    constexpr std::byte loopback_net{127};
+    return frame.size() > source && frame[type] == std::byte{0x08} &&
+           frame[type + 1] == std::byte{0x00} && frame[source] == loopback_net;
+}
+
 }  // namespace
 
 void Interface::start(PacketLink& link, const HardwareAddress& hardware, size_t mtu, bool link_up,
@@ -118,7 +129,8 @@ std::span<std::byte> Interface::receive_space(size_t bytes) {
 void Interface::receive() {
     pbuf* const packet = std::exchange(arriving_, nullptr);
     received_++;
-    if (netif_.input(packet, &netif_) != ERR_OK) pbuf_free(packet);
+    const std::span frame(static_cast<const std::byte*>(packet->payload), packet->len);
+    if (is_from_loopback(frame) || netif_.input(packet, &netif_) != ERR_OK) pbuf_free(packet);
 }
 
 void Interface::set_link_up(bool up) {

@@ -87,12 +87,23 @@ void Listener::answer_accepts() {
             continue;
         }
         forget(connection);
-        accepted_++;
         Outcome outcome;
         outcome.opened = &connection;
-        // Without a client nobody has a handle: the connection ends.
-        if (!owner_.answers().answer(accept.id, outcome)) connection.closed();
+        if (owner_.answers().answer(accept.id, outcome)) {
+            accepted_++;
+        } else {
+            // Who has left, maybe since its time was up, took nothing: the next one gets it.
+            connection.take_back(*this);
+            wait_first(connection);
+        }
     }
+}
+
+void Listener::wait_first(Connection& connection) {
+    auto* const end = waiting_.begin() + waiting_count_;
+    std::copy_backward(waiting_.begin(), end, end + 1);
+    waiting_[0] = &connection;
+    waiting_count_++;
 }
 
 void Listener::forget(Connection& connection) {

@@ -23,6 +23,8 @@ private:
     ~Listener() override;
 
     void forget(Connection& connection) override;
+    // There is room: it has waited before.
+    void wait_first(Connection& connection);
     void answer_accepts();
     Error listen();
 

@@ -2,6 +2,8 @@
 // Paths of devices: id/1af4:1041/1, class/0200, at/00:02.0.
 #include "services/pci/config/device_path.h"
 
+#include <cstddef>
+
 namespace annulus::pci {
 
 namespace {

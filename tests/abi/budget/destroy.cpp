@@ -233,8 +233,7 @@ TEST(leases_end, "leases that a destroyed budget paid for end") {
         EXPECT_OK(process.add_data(budget));
         const auto semaphore = MUST(make_semaphore(test.budget()));
         const abi::Handle lent = MUST(process.lend(semaphore));
-        auto registers =
-            call_registers(lent, abi::operation_word(abi::Verb::get, 0xff01), ~uint64_t{0});
+        auto registers = call_registers(lent, duplicate_word, ~uint64_t{0});
         registers.r8 = abi::duplicate_revocable;
         const auto gate = MUST(make_semaphore(test.budget()));
         const abi::Handle blocked = MUST(process.lend(gate));

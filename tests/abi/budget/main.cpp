@@ -171,7 +171,7 @@ TEST(callers_limits, "watches and leases: the caller pays; the last one is grant
             MUST(caller.start_call(0, wait_registers(blocked, abi::deadline_never)));
         auto registers =
             resource == Resource::leases
-                ? call_registers(told, abi::operation_word(abi::Verb::get, 0xff01), ~uint64_t{0})
+                ? call_registers(told, duplicate_word, ~uint64_t{0})
                 : call_registers(watched, abi::operation_word(abi::Verb::watch, 0), told);
         if (resource == Resource::leases) registers.r8 = abi::duplicate_revocable;
         uint64_t codes[2] = {};
@@ -262,7 +262,7 @@ TEST(child_operands, "a child's CPU weight and priority ceiling are within the p
     limits.priority_ceiling = abi::priority_count;
     EXPECT_ERROR(test.budget().create_budget(limits), Error::bad_argument);
     // A record that is cut short.
-    constexpr uint64_t create = abi::operation_word(abi::Verb::create, 4);
+    constexpr uint64_t create = abi::operation_word(abi::Verb::create, 4) | abi::call_takes_handles;
     limits.cpu_weight = 100;
     system::Buffer buffer = {&limits, sizeof(limits) - 1, 0};
     EXPECT_ERROR(system::call_buffer(parent.value(), create, buffer).status, Error::bad_argument);

@@ -181,6 +181,34 @@ TEST(short_lives, "semaphores and channels over existing memory are cheap to mak
             [&] { static_cast<void>(budget.create_channel(memory, 0, abi::page_size, 1, 1)); });
 }
 
+TEST(mapping, "mapping, first touch and unmapping do not walk the page table over and over") {
+    const ProcessReference process = test.process();
+    const auto memory = MUST(test.budget().create_memory(1, 0));
+    uint64_t failed = 0;
+    measure(test, "16", "map + touch + unmap of a page", [&] {
+        const auto at = process.map(memory, 0, abi::page_size, 0, abi::map_read | abi::map_write);
+        if (!at.ok()) {
+            ++failed;
+            return;
+        }
+        // Safety: just mapped there, and nobody else uses it.
+        *reinterpret_cast<volatile char*>(*at) = 1;
+        failed += process.map_unmap(*at, abi::page_size).ok() ? 0 : 1;
+    });
+    EXPECT_EQ(failed, 0u);
+    constexpr uint64_t pages = warm_up + rounds;
+    const auto fresh = MUST(test.budget().create_memory(pages, abi::memory_on_demand));
+    const uint64_t begin =
+        MUST(process.map(fresh, 0, pages * abi::page_size, 0, abi::map_read | abi::map_write));
+    uint64_t at = begin;
+    measure(test, "17", "first touch of a page on demand", [&] {
+        // Safety: mapped above, one page for each round.
+        *reinterpret_cast<volatile char*>(at) = 1;
+        at += abi::page_size;
+    });
+    EXPECT_OK(process.map_unmap(begin, pages * abi::page_size));
+}
+
 TEST(general_call, "an operation on a kernel object that does nothing stays in its budget") {
     const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     measure(test, "1g", "get.info of a kernel object",

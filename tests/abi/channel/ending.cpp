@@ -190,7 +190,8 @@ TEST(moved, "an end moves with a request, and with its answer") {
         system::reply_and_wait(table.value(), request.request, reply, 0, abi::reply_only);
     }));
     const abi::Handle sent = ends.first.release();
-    const auto answer = system::call_words(object.value(), op_share, sent);
+    const auto answer =
+        system::call_words(object.value(), op_share | abi::call_takes_handles, sent);
     EXPECT_OK(answer.status);
     EXPECT_EQ(answer.handle_mask, 1);
     EXPECT_OK(server.join());

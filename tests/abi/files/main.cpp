@@ -25,7 +25,8 @@ void fill_pattern() {
 
 uint64_t consumed_of(Directory directory, std::string_view path, uint64_t flags) {
     const auto answer = system::call_buffer(
-        directory.value(), abi::operation_word(abi::Verb::open, abi::directory_open),
+        directory.value(),
+        abi::operation_word(abi::Verb::open, abi::directory_open) | abi::call_takes_handles,
         system::buffer_in(bytes_of(path)), flags);
     if (!answer.status.ok()) return ~uint64_t{0};
     close_handle(answer.words[0]);

@@ -9,6 +9,8 @@
 #include "tests/guest/harness.h"
 #include "tests/guest/packet_client.h"
 
+#include <cstring>
+
 const char* const annulus::test::suite = "firewall";
 
 namespace annulus::test::cases {

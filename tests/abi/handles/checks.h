@@ -20,7 +20,8 @@ public:
     const abi::Operation& operation() const { return operation_; }
     system::Message message;
     void set_moved_mask(unsigned mask) {
-        message.operation = abi::operation_word(operation_.verb, operation_.selector, mask);
+        message.operation = abi::operation_word(operation_.verb, operation_.selector, mask) |
+                            (operation_.answers_handles() ? abi::call_takes_handles : 0);
     }
     unsigned moved_mask() const { return moved_mask_; }
 

@@ -311,6 +311,26 @@ TEST(moved_masks, "the mask of moved handles must be the operation's") {
     });
 }
 
+TEST(takes_handles, "an operation that answers handles refuses a call that takes none") {
+    const Specimens* made = Specimens::get(test);
+    if (made == nullptr) return;
+    const Specimens& specimens = *made;
+    Checks checks(test);
+    for_each_operation(test, specimens, [&](Attempt& attempt) {
+        if (!attempt.operation().answers_handles()) return;
+        attempt.message.operation &= ~abi::call_takes_handles;
+        checks.refused(attempt, abi::Status(Error::bad_argument, detail_mask), "no permission");
+    });
+    // Whoever would take handles need not get any.
+    constexpr uint64_t info = abi::operation_word(abi::Verb::get, 0xff00) | abi::call_takes_handles;
+    for (const abi::ObjectType type : specimen_types) {
+        const auto answer = system::call_words(specimens.of(type), info);
+        EXPECT_OK(answer.status);
+        EXPECT_EQ(answer.words[0], static_cast<uint64_t>(type));
+        EXPECT_EQ(answer.handle_mask, 0);
+    }
+}
+
 TEST(bytes_in, "an operation that takes no bytes refuses them") {
     const Specimens* made = Specimens::get(test);
     if (made == nullptr) return;

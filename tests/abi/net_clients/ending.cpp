@@ -83,11 +83,9 @@ void kill_at_work(Context& test, const Programs& programs) {
 TEST(half_closed, "after one end has finished the other goes on sending, by calls and by channel") {
     const Network network = network_of(test);
     const auto listener = MUST(network.open<Listener>("tcp/listen/8000", 0, soon()));
-    abi::BudgetLedger before{};
     constexpr size_t total = 64 * part_bytes;
     std::byte byte[1];
-    for (unsigned round = 0; round < 3; round++) {
-        if (round == 1) before = network_ledger(test);
+    in_rounds(test, 3, [&](unsigned) {
         auto made = MUST(ConnectionChannel::connect(network, path, soon()));
         const auto calls = MUST(listener.accept(soon()));
         made.bytes.finish();
@@ -105,16 +103,13 @@ TEST(half_closed, "after one end has finished the other goes on sending, by call
         second.bytes.finish();
         EXPECT_EQ(MUST(others.read(byte, soon())), 0u);
         EXPECT_EQ(MUST(others.state(soon())).phase, abi::ConnectionPhase::closed);
-    }
-    expect_forgotten(test, before);
+    });
 }
 
 TEST(reset, "a peer's reset ends what waits: reads, writes and syncs answer closed") {
     const Network network = network_of(test);
     const auto listener = MUST(network.open<Listener>("tcp/listen/8000", 0, soon()));
-    abi::BudgetLedger before{};
-    for (unsigned round = 0; round < 3; round++) {
-        if (round == 1) before = network_ledger(test);
+    in_rounds(test, 3, [&](unsigned) {
         const auto mine = MUST(network.open<Connection>(path, both, soon()));
         auto theirs = MUST(listener.accept(soon()));
         std::array<Error, 3> ends{};
@@ -136,8 +131,7 @@ TEST(reset, "a peer's reset ends what waits: reads, writes and syncs answer clos
         }
         for (const Error each : ends) EXPECT(each == Error::closed);
         EXPECT_EQ(MUST(mine.state(soon())).phase, abi::ConnectionPhase::closed);
-    }
-    expect_forgotten(test, before);
+    });
 }
 
 TEST(network_dies, "when the network dies its clients are told, and the next one serves them") {

@@ -61,9 +61,7 @@ void write_for_ever(Child::Word* words) {
 
 TEST(killed_by_calls, "what a killed client had written arrives, then its connections end") {
     const auto listener = MUST(network_of(test).open<Listener>("tcp/listen/8000", 0, soon()));
-    abi::BudgetLedger before{};
-    for (unsigned round = 0; round < 4; round++) {
-        if (round == 1) before = network_ledger(test);
+    in_rounds(test, 4, [&](unsigned) {
         Client client = MUST(Client::create(test));
         EXPECT_OK(client.run(call_and_wait));
         EXPECT_EQ(client.word(count), calling);
@@ -83,17 +81,14 @@ TEST(killed_by_calls, "what a killed client had written arrives, then its connec
         }
         for (auto& each : ours) each.close();
         client.expect_all_back(test);
-        if (round != 0) expect_forgotten(test, before);
-    }
+    });
 }
 
 TEST(killed_by_channels, "the bytes of a killed client's channels come in order, then the end") {
     const auto listener = MUST(network_of(test).open<Listener>("tcp/listen/8000", 0, soon()));
-    abi::BudgetLedger before{};
     // More channels in all than the network has places for.
     constexpr unsigned rounds = abi::net_streams_max / with_channels + 2;
-    for (unsigned round = 0; round < rounds; round++) {
-        if (round == 1) before = network_ledger(test);
+    in_rounds(test, rounds, [&](unsigned) {
         Client client = MUST(Client::create(test));
         EXPECT_OK(client.run(write_for_ever));
         EXPECT_EQ(client.word(count), with_channels);
@@ -117,6 +112,5 @@ TEST(killed_by_channels, "the bytes of a killed client's channels come in order,
         }
         for (auto& each : ours) each.close();
         client.expect_all_back(test);
-        if (round != 0) expect_forgotten(test, before);
-    }
+    });
 }

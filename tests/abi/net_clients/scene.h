@@ -54,6 +54,18 @@ abi::BudgetLedger network_ledger(const Context& test);
 // Waits until the network has forgotten all connections, and has in use what it had `before`.
 void expect_forgotten(Context& test, const abi::BudgetLedger& before);
 
+// Calls `act` with the number of each round. After each but the first waits until the network has
+// in use what it had after the first. A failed round is the last.
+template <typename Act>
+void in_rounds(Context& test, unsigned rounds, Act act) {
+    abi::BudgetLedger before{};
+    for (unsigned round = 0; round < rounds && !test.failed(); round++) {
+        if (round == 1) before = network_ledger(test);
+        act(round);
+        if (round != 0 && !test.failed()) expect_forgotten(test, before);
+    }
+}
+
 // A process with a budget of its own, and so a client of its own.
 class Client {
 public:

@@ -79,6 +79,7 @@ TEST(packets, "packets go out and their answers come in, without a copy by the d
     auto client = MUST(Client::attach(driver.interface()));
     EXPECT_OK(resolve(client));
     EXPECT_OK(client.ask(discover(client.address()), is_offer, soon()));
+    EXPECT_OK(await_sent(test, driver.interface(), 2));
     const auto statistics = MUST(driver.interface().statistics());
     EXPECT_EQ(statistics.sent_packets, 2);
     EXPECT(statistics.received_packets >= 2);
@@ -91,6 +92,7 @@ TEST(flood, "ten thousand packets each way arrive, all of them") {
     auto driver = MUST(Driver::start(test));
     auto client = MUST(Client::attach(driver.interface()));
     EXPECT_OK(flood(client, flood_packets));
+    EXPECT_OK(await_sent(test, driver.interface(), flood_packets));
     const auto statistics = MUST(driver.interface().statistics());
     EXPECT_EQ(statistics.sent_packets, flood_packets);
     report_count("interrupts", statistics.interrupts);
@@ -137,6 +139,7 @@ TEST(lengths, "frames that are too short or too long are dropped and counted") {
         EXPECT(client.send(frame));
     }
     EXPECT_OK(resolve(client));
+    EXPECT_OK(await_sent(test, driver.interface(), 3));
     const auto statistics = MUST(driver.interface().statistics());
     EXPECT_EQ(statistics.refused_packets, 4);
     EXPECT_EQ(statistics.sent_packets, 3);

@@ -96,8 +96,9 @@ void trace_all(Context& test, ClientRing& ring, std::vector<uint64_t>& words) {
 
 // Single nops without end.
 void enter_for_ever(Child::Word* words) {
-    const auto made = system::call_words(words[0].load(), abi::operation_word(abi::Verb::create, 8),
-                                         entries, words[1].load(), 0, abi::ring_allow_all);
+    const uint64_t create = abi::operation_word(abi::Verb::create, 8) | abi::call_takes_handles;
+    const auto made = system::call_words(words[0].load(), create, entries, words[1].load(), 0,
+                                         abi::ring_allow_all);
     if (!made.status.ok()) system::exit(1);
     // Safety: the parent says where it mapped the memory, in both address spaces.
     RingQueues queues(reinterpret_cast<std::byte*>(words[2].load()), entries);

@@ -31,7 +31,7 @@ enum ClientWord : unsigned { client_budget, client_memory, client_object, client
 // the queues are driven by hand through RingQueues.
 void submit_for_ever(Child::Word* words) {
     const abi::Handle budget = words[client_budget].load();
-    const uint64_t create = abi::operation_word(abi::Verb::create, 8);
+    const uint64_t create = abi::operation_word(abi::Verb::create, 8) | abi::call_takes_handles;
     const auto made =
         system::call_words(budget, create, 32, words[client_memory].load(), 0, abi::ring_allow_all);
     if (!made.status.ok()) system::exit(1);

@@ -4,6 +4,7 @@
 #include "tests/abi/ring/bench.h"
 #include "tests/guest/ledger.h"
 #include "tests/guest/table_bench.h"
+#include "tests/guest/threads.h"
 
 namespace annulus::test::cases {
 namespace {
@@ -177,6 +178,31 @@ TEST(watched_later, "a watch hears of nops, also when there were some before it"
         if (i >= 3) EXPECT_OK(wait_for(bell, Deadline::poll()));
     }
     EXPECT_ERROR(wait_for(bell, Deadline::poll()), Error::timed_out);
+}
+
+TEST(watched_wakes,
+     "who waits for completions of nops and is more urgent runs before enter returns") {
+    EXPECT_OK(on_one_cpu([&] {
+        auto ring = MUST(ClientRing::create(test.budget(), test.process(), 4));
+        const auto bell = MUST(test.budget().create_semaphore(abi::semaphore_binary, 0, {}, 0));
+        EXPECT_OK(ring.handle().watch_completion(bell));
+        std::atomic<unsigned> woken = 0;
+        Crew<1> crew;
+        EXPECT_OK(crew.add(
+            [&] {
+                const auto soon = Deadline::after(seconds(5));
+                while (wait_for(bell, soon).ok() && woken.fetch_add(1) < 3) {
+                }
+            },
+            eager));
+        abi::CompletionEntry done;
+        for (unsigned i = 1; i <= 4; ++i) {
+            *ring.prepare() = ring_nop(i, test.process());
+            EXPECT_OK(ring.submit());
+            EXPECT_EQ(woken.load(), i);
+            EXPECT(ring.next(done));
+        }
+    }));
 }
 
 TEST(remembered_ring, "a ring that was entered before is checked again, and rings do not mix") {

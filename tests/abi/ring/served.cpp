@@ -50,6 +50,7 @@ TEST(header, "a server sees a ring's request as it sees a call, and its answer c
         EXPECT_EQ(seen.header.rights(), abi::all_rights);
         EXPECT_EQ(seen.header.hops(), 1);
         EXPECT_EQ(seen.header.handle_mask(), 0);
+        EXPECT(!seen.header.takes_handles());
         EXPECT_EQ(seen.words[0], 1);
         EXPECT_EQ(seen.words[1], 2);
         EXPECT_EQ(seen.words[2], 0);
@@ -148,6 +149,40 @@ TEST(served_rights,
     EXPECT_EQ(done.detail(), static_cast<unsigned>(abi::Verb::get));
     EXPECT_ERROR(take(server.table, abi::deadline_poll).status, Error::timed_out);
     EXPECT_EQ(bench.outcome(request(HandleValue(0x7fffffff00000007), 1)), Error::bad_handle);
+}
+
+TEST(remembered_object, "each request's handle is checked anew: rights, other objects, closing") {
+    auto bench = MUST(RingBench::create(test, 4));
+    auto server = MUST(TableBench::create(test, 4));
+    auto other = MUST(server.table.create_object(bench_cookie + 1, abi::all_rights, 0));
+    const auto limited = MUST(server.object.get_duplicate(right_of(abi::Verb::read), 0));
+    // A batch over both objects and the handle without the right: each goes where it names.
+    const HandleValue handles[] = {server.object, limited.handle, other, server.object};
+    for (uint64_t i = 0; i < 4; ++i) *bench.ring.prepare() = request(handles[i], i);
+    EXPECT_EQ(MUST(bench.ring.submit(1)), 4);
+    const auto refused = MUST(bench.ring.take());
+    EXPECT_EQ(refused.user_data, 1);
+    EXPECT_EQ(refused.code(), Error::no_right);
+    for (const uint64_t cookie : {bench_cookie, bench_cookie + 1, bench_cookie}) {
+        const auto seen = take_next(server.table);
+        EXPECT_EQ(seen.cookie, cookie);
+        EXPECT_OK(answer(server.table, seen.request, {}).status);
+        EXPECT_OK(Status(MUST(bench.ring.take()).code()));
+    }
+    // The handle that was named last is closed, and its place goes to another object. The first one
+    // lives on by another handle.
+    const auto kept = MUST(other.get_duplicate(abi::all_rights, 0));
+    const HandleValue closed = other;
+    EXPECT(!MUST(bench.begin(request(other, 5))).has_value());
+    const auto seen = take_next(server.table);
+    EXPECT_OK(answer(server.table, seen.request, {}).status);
+    EXPECT_OK(Status(MUST(bench.ring.take()).code()));
+    other.close();
+    const auto next = MUST(server.table.create_object(bench_cookie + 2, abi::all_rights, 0));
+    EXPECT_EQ(abi::slot_of(next.value()), abi::slot_of(closed.value()));
+    const auto done = MUST(bench.begin(request(closed, 6)));
+    EXPECT(done.has_value() && done->code() == Error::bad_handle);
+    EXPECT_EQ(server.free(), 4);  // no request came
 }
 
 TEST(many, "many operations on several objects with several servers: each gets its own answer") {
@@ -311,6 +346,7 @@ TEST(no_landing, "handles without a reserved value do not arrive: the server kee
         open.landing_count = 2;
         EXPECT(!MUST(bench.begin(open)).has_value());
         const auto seen = take_next(server.table);
+        EXPECT(seen.header.takes_handles());
         auto one = MUST(test.budget().create_semaphore(abi::semaphore_counting, 1, {}, 0));
         auto two = MUST(test.budget().create_semaphore(abi::semaphore_counting, 2, {}, 0));
         const auto refused =

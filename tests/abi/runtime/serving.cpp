@@ -137,7 +137,8 @@ TEST(server_handles, "a handle moves to the server with the request and back wit
     auto object = MUST(server.make_object(echo));
     auto thread = MUST(start_thread([&server] { static_cast<void>(server.run()); }));
     auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    const auto answer = system::call_words(object.value(), swap_handle, semaphore.value());
+    const auto answer = system::call_words(object.value(), swap_handle | abi::call_takes_handles,
+                                           semaphore.value());
     EXPECT_OK(answer.status);
     EXPECT_EQ(answer.handle_mask, 1u);
     EXPECT_ERROR(semaphore.get_state(), Error::bad_handle);

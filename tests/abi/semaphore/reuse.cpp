@@ -68,6 +68,21 @@ TEST(reused_modes, "a new semaphore has nothing of the mode and value of the one
     }
 }
 
+TEST(reused_places,
+     "a new semaphore without memory does not tell where the one before it had its word") {
+    const Word word = MUST(Word::create(test));
+    for (unsigned life = 0; life < lives; ++life) {
+        {
+            const auto there = MUST(word.semaphore(test, abi::semaphore_counting, 8 * (life + 1)));
+            EXPECT_EQ(MUST(there.get_state()).offset, 8 * (life + 1));
+        }
+        const auto inside = MUST(make_semaphore(test, abi::semaphore_counting, 0));
+        const auto state = MUST(inside.get_state());
+        EXPECT_EQ(state.memory, 0);
+        EXPECT_EQ(state.offset, 0);
+    }
+}
+
 TEST(reused_channels, "a new channel has nothing of the end and the fault of the one before") {
     const auto memory = MUST(test.budget().create_memory(1, 0));
     for (unsigned life = 0; life < lives; ++life) {

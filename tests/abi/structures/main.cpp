@@ -4,6 +4,7 @@
 #include "tests/guest/ledger.h"
 #include "tests/guest/threads.h"
 
+#include <algorithm>
 #include <array>
 
 const char* const annulus::test::suite = "structures";

@@ -48,7 +48,7 @@ void hoard(Child::Word* words) {
 // A client in a process with few handle slots: keeps every handle that an answer brings.
 void collect(Child::Word* words) {
     const ServedReference object(words[0].load());
-    while (call(object, op_get).status.ok()) {
+    while (call(object, op_get | abi::call_takes_handles).status.ok()) {
     }
 }
 
@@ -163,7 +163,8 @@ TEST(replied_handles, "1 to 4 handles move with a reply; what cannot leaves the 
         for (const unsigned mask : {0x1u, 0x30u, 0x3cu}) {
             system::CallAnswer got = {};
             Crew<1> crew;
-            EXPECT_OK(crew.add([&] { got = call(bench.object, op_get); }, eager));
+            EXPECT_OK(crew.add([&] { got = call(bench.object, op_get | abi::call_takes_handles); },
+                               eager));
             const auto request = take(bench.table);
             auto tokens = MUST(Tokens::create(test));
             system::Reply reply = {.status = {}, .words = {}, .bytes_out = 0, .moved_mask = 0x1f};

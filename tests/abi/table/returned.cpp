@@ -52,6 +52,20 @@ void fill_up(Child::Word* words) {
     call(object, op_get);
 }
 
+// Two processes that serve the same table: one takes a request, the other one refuses it.
+enum Place : unsigned { table_handle, request_id, arrived, outcome };
+
+void take_one(Child::Word* words) {
+    const auto request = take(TableReference(words[table_handle].load()));
+    words[arrived] = request.words[0];
+    words[request_id] = request.request;
+    static_cast<void>(take(TableReference(words[table_handle].load())));
+}
+void refuse_one(Child::Word* words) {
+    const TableReference table(words[table_handle].load());
+    words[outcome] = answer(table, words[request_id].load(), refusal(1)).status.bits;
+}
+
 }  // namespace
 }  // namespace annulus::test::cases
 
@@ -249,4 +263,38 @@ TEST(returned_no_room, "handles that find no room with the client stay with the 
     EXPECT_EQ(back + refused, child.words()[2].load());
     EXPECT_EQ(bench.free(), 2);
     EXPECT_OK(child.kill());
+}
+
+TEST(returned_by_another,
+     "a process that did not take a request returns none of its own handles in their place") {
+    const auto bench = MUST(TableBench::create(test, 2));
+    const auto other = MUST(make_semaphore(test, 9));
+    auto sent = MUST(Sent::create(test));
+    auto taker = MUST(Child::create(test.budget(), test.process(), test.budget()));
+    auto refuser = MUST(Child::create(test.budget(), test.process(), test.budget()));
+    taker.words()[table_handle] = MUST(taker.lend(bench.table));
+    refuser.words()[table_handle] = MUST(refuser.lend(bench.table));
+    // What arrives with the taker has the value that this has with the refuser.
+    const abi::Handle decoy = MUST(refuser.lend(other));
+    system::CallAnswer got = {};
+    Crew<1> crew;
+    EXPECT_OK(taker.start(take_one));
+    EXPECT_OK(crew.add([&] { got = sent.send(bench.object, 1); }));
+    const uint64_t limit = now() + seconds(10).nanoseconds;
+    const auto never = MUST(make_semaphore(test));
+    while (taker.words()[request_id].load() == 0 && now() < limit) {
+        static_cast<void>(wait_for(never, Deadline::after(milliseconds(1))));
+    }
+    EXPECT_EQ(taker.words()[arrived].load(), decoy);
+    refuser.words()[request_id] = taker.words()[request_id].load();
+    EXPECT_OK(refuser.start(refuse_one));
+    EXPECT_OK(refuser.wait());
+    const Status refused(refuser.words()[outcome].load());
+    EXPECT_EQ(refused.detail(), abi::delivery_reply_failed);
+    EXPECT_EQ(static_cast<Error>(refused.extra()), Error::bad_handle);
+    static_cast<void>(answer(bench.table, taker.words()[request_id].load(), refusal(0)));
+    EXPECT_OK(crew.join());
+    EXPECT_EQ(got.handle_mask, 0);
+    static_cast<void>(sent.semaphores[0].release());
+    EXPECT_OK(taker.kill());
 }

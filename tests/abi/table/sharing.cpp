@@ -31,7 +31,7 @@ void call_for_ever(Child::Word* words) {
     char buffer[64];
     for (uint64_t i = 0;; ++i) {
         system::Buffer with = {buffer, static_cast<uint32_t>(i % 65), 64};
-        const auto got = system::call_buffer(object, op_write, with, i);
+        const auto got = system::call_buffer(object, op_write | abi::call_takes_handles, with, i);
         if (got.status.ok()) words[calls].fetch_add(1);
         for (unsigned k = 0; k < 6; ++k) {
             if (got.status.ok() && (got.handle_mask >> k & 1) != 0) close_handle(got.words[k]);

@@ -240,6 +240,70 @@ TEST(affinity, "a thread runs on the CPUs of its mask only, also when that chang
     EXPECT_OK(crew.join());
 }
 
+TEST(wakes_spread, "threads that are woken at once go to different CPUs while some are idle") {
+    constexpr uint64_t second_cpu = 2;
+    constexpr uint64_t third_cpu = 4;
+    if (!start_thread([] {}, {.stack_pages = 8, .affinity = third_cpu}).ok()) return;
+    for (unsigned round = 0; round < 10; ++round) {
+        const auto first = MUST(make_semaphore(test));
+        const auto second = MUST(make_semaphore(test));
+        std::atomic<bool> second_ran = false;
+        bool in_time = false;
+        Crew<2> crew;
+        EXPECT_OK(crew.add(
+            [&] {
+                if (!wait_for(first).ok()) return;
+                const uint64_t end = now() + seconds(2).nanoseconds;
+                while (!second_ran.load() && now() < end) {
+                }
+                in_time = second_ran.load();
+            },
+            {.stack_pages = 8, .priority = 40, .affinity = second_cpu}));
+        EXPECT_OK(crew.add([&] { second_ran = wait_for(second).ok(); },
+                           {.stack_pages = 8, .priority = 20, .affinity = second_cpu}));
+        // Both wait where they ran last, and may go anywhere from there.
+        const auto never = MUST(make_semaphore(test));
+        static_cast<void>(wait_for(never, Deadline::after(milliseconds(2))));
+        for (unsigned i = 0; i < 2; ++i) EXPECT_OK(crew[i].set_affinity(0));
+        EXPECT_OK(signal(first));
+        EXPECT_OK(signal(second));
+        // Not idle: a CPU that has nothing to do any more looks at the others.
+        const uint64_t end = now() + seconds(2).nanoseconds;
+        while (!second_ran.load() && now() < end) {
+        }
+        EXPECT_OK(crew.join());
+        EXPECT(in_time);
+    }
+}
+
+TEST(displaced, "a thread that must make way goes on on a CPU that has nothing to do") {
+    constexpr uint64_t second_cpu = 2;
+    if (!start_thread([] {}, {.stack_pages = 8, .affinity = second_cpu}).ok()) return;
+    std::atomic<bool> stop = false;
+    std::atomic<uint64_t> turns = 0;
+    const auto never = MUST(make_semaphore(test));
+    bool went_on = false;
+    Crew<2> crew;
+    EXPECT_OK(crew.add([&] { spin_until(stop, turns); },
+                       {.stack_pages = 8, .priority = 20, .affinity = second_cpu}));
+    EXPECT_OK(crew.add(
+        [&] {
+            static_cast<void>(wait_for(never, Deadline::after(milliseconds(20))));
+            const uint64_t before = turns.load();
+            const uint64_t end = now() + seconds(2).nanoseconds;
+            while (turns.load() == before && now() < end) {
+            }
+            went_on = turns.load() != before;
+            stop = true;
+        },
+        {.stack_pages = 8, .priority = 40, .affinity = second_cpu}));
+    // It stays where it is until it must make way; this thread's CPU is idle then.
+    static_cast<void>(wait_for(never, Deadline::after(milliseconds(2))));
+    EXPECT_OK(crew[0].set_affinity(0));
+    EXPECT_OK(crew.join());
+    EXPECT(went_on);
+}
+
 TEST(many, "threads come and go without a trace in the ledger") {
     const auto round = [&] {
         Crew<32> crew;

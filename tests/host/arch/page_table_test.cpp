@@ -48,6 +48,28 @@ TEST_F(PageTableTest, MapsAndFindsAPage) {
     EXPECT_EQ(table_.query(0x3fffff).error(), Error::not_found);
 }
 
+TEST_F(PageTableTest, EntersPagesThatLieTogether) {
+    auto pages = table_.small_pages(0x400000, user_write).value();
+    EXPECT_FALSE(pages.present(0x400000));
+    pages.enter(0x400000, 0x5000);
+    pages.enter(0x5ff000, 0x6000);
+    EXPECT_TRUE(pages.present(0x400000) && pages.present(0x5ff000) && !pages.present(0x401000));
+    EXPECT_EQ(pages.physical(0x5ff000), 0x6000u);
+    EXPECT_EQ(table_.query(0x5ff000)->flags, user_write);
+    // The same table, other rights.
+    table_.small_pages(0x401000, user_execute).value().protect(0x5ff000);
+    EXPECT_EQ(table_.query(0x5ff000)->flags, user_execute);
+    EXPECT_EQ(table_.query(0x5ff000)->physical, 0x6000u);
+    EXPECT_EQ(table_.query(0x400000)->flags, user_write);
+    EXPECT_EQ(table_.small_pages(0x400000, user_write | PageFlags::execute).error(),
+              Error::permission);
+    EXPECT_EQ(table_.small_pages(user_limit, user_read).error(), Error::bad_argument);
+    ASSERT_TRUE(table_.map(0x40000000, 0x200000, PageSize::large, user_read).ok());
+    EXPECT_EQ(table_.small_pages(0x40001000, user_read).error(), Error::exists);
+    // They count: a table with something in it is not passed over.
+    EXPECT_EQ(release_all(64), 3u);
+}
+
 TEST_F(PageTableTest, MapsLargePages) {
     ASSERT_TRUE(table_.map(0x40000000, 0x200000, PageSize::large, user_read).ok());
     const auto found = table_.query(0x40123456);

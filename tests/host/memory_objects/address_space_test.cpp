@@ -134,6 +134,7 @@ TEST_F(AddressSpaces, AFaultMapsNeighboursThatExist) {
 
 TEST_F(AddressSpaces, AddressesAreFreeAfterTheFlush) {
     auto memory = make(4);
+    machine.load(1, &space);
     const uint64_t at = map(*memory, 0, read_write).value();
     ASSERT_TRUE(machine.write(0, at, 1).ok());
     bool flush = false;
@@ -144,6 +145,55 @@ TEST_F(AddressSpaces, AddressesAreFreeAfterTheFlush) {
     machine.settle();
     EXPECT_EQ(map(*memory, at, read_only | abi::map_fixed).value(), at);
     EXPECT_EQ(machine.read(0, at).value(), 1u);
+}
+
+// Few pages and many: their translations are dropped one by one, or all.
+TEST_F(AddressSpaces, AddressesAreFreeAtOnceWhenNoOtherCpuCouldKnow) {
+    for (const uint64_t pages : {4, 16, 17, 40}) {
+        auto memory = make(pages);
+        // The other CPU had translations, and lost them when it loaded another page table.
+        machine.load(1, &space);
+        const uint64_t at = map(*memory, 0, read_write).value();
+        ASSERT_TRUE(machine.write(1, at + page, 1).ok());
+        machine.load(1, &other);
+        for (uint64_t i = 0; i < pages; ++i) ASSERT_TRUE(machine.write(0, at + i * page, 1).ok());
+        bool flush = false;
+        EXPECT_EQ(space.unmap(at, at + pages * page, flush).value(), at + pages * page);
+        EXPECT_FALSE(flush);
+        EXPECT_TRUE(machine.idle());
+        machine.load(1, &space);
+        for (uint64_t i = 0; i < pages; ++i) {
+            EXPECT_EQ(machine.read(0, at + i * page).error(), Error::bad_address);
+            EXPECT_EQ(machine.read(1, at + i * page).error(), Error::bad_address);
+        }
+        machine.load(1, nullptr);
+        EXPECT_EQ(map(*memory, at, read_only | abi::map_fixed).value(), at);
+        EXPECT_EQ(machine.read(0, at).value(), 1u);
+    }
+}
+
+TEST_F(AddressSpaces, AFaultMapsWhatIsThereOfItsBlockOnly) {
+    // 40 pages that begin in the middle of a block and of whose memory some are missing; and the
+    // last table of frames but one ends within a block.
+    auto memory = make(1100, abi::memory_on_demand);
+    const uint64_t base = (uint64_t{1} << 30) + 5 * page;
+    ASSERT_TRUE(
+        space.map(*memory, 1010 * page, 40 * page, base, read_write | abi::map_fixed, all_access)
+            .ok());
+    for (const uint64_t index : {1009, 1010, 1020, 1021, 1023, 1024, 1030, 1036, 1037, 1050}) {
+        uint64_t offset = index * page;
+        ASSERT_TRUE(memory->commit_some(offset, offset + page).ok());
+    }
+    // Pages 11 to 26 of the mapping are one block.
+    ASSERT_TRUE(machine.write(0, base + 15 * page, 1).ok());
+    EXPECT_EQ(memory->committed(), 11u);
+    for (uint64_t i = 0; i < 40; ++i) {
+        const uint64_t index = 1010 + i;
+        const bool there = i == 15 || index == 1021 || index == 1023 || index == 1024 ||
+                           index == 1030 || index == 1036;
+        EXPECT_EQ(machine.mapped(space, base + i * page), there) << i;
+    }
+    EXPECT_FALSE(machine.mapped(space, base - page));
 }
 
 TEST_F(AddressSpaces, NoBudgetIsAFault) {

@@ -110,6 +110,11 @@ struct Walker {
 };
 }  // namespace
 
+bool Machine::mapped(const kernel::AddressSpace& space, uint64_t address) {
+    Walker walker;
+    return arch::PageTable<Walker>(walker, space.root()).query(address).ok();
+}
+
 Result<uint64_t*> Machine::touch(unsigned cpu, uint64_t address, bool write) {
     running_ = cpu;
     TestCpu& here = cpus_[cpu];
@@ -188,5 +193,6 @@ namespace annulus::arch {
 
 PhysicalAddress kernel_page_table() { return test::Machine::current->kernel_root(); }
 void invalidate_page(uint64_t address) { test::Machine::current->invalidate(address); }
+void invalidate_user_pages() { test::Machine::current->invalidate_all(); }
 
 }  // namespace annulus::arch

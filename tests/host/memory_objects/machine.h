@@ -41,11 +41,16 @@ public:
     // The CPU runs in this address space from now on; null: in none.
     void load(unsigned cpu, kernel::AddressSpace* space);
     kernel::AddressSpace* loaded(unsigned cpu) const { return cpus_[cpu].space; }
+    // The CPU that what the test calls itself runs on; else the last that accessed memory.
+    void run_on(unsigned cpu) { running_ = cpu; }
 
     // A program's access to the first word of a page; faults are resolved, and while that has to
     // wait, grace periods pass. Errors are those of the fault.
     Result<uint64_t> read(unsigned cpu, uint64_t address);
     Result<void> write(unsigned cpu, uint64_t address, uint64_t value);
+
+    // True when the page table has something at the address; cached translations do not count.
+    static bool mapped(const kernel::AddressSpace& space, uint64_t address);
 
     // Pages that are handed out, those of the heap not counted.
     uint64_t pages_in_use();
@@ -58,6 +63,7 @@ public:
     void add(kernel::GraceItem& item) { grace_.push_back(&item); }
     void add(kernel::Work& work) { work_.push_back(&work); }
     void invalidate(uint64_t address) { cpus_[running_].cached.erase(address); }
+    void invalidate_all() { cpus_[running_].cached.clear(); }
     bool loaded_elsewhere(uint64_t root) const;
     unsigned flushes = 0;
 

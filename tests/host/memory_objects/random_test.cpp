@@ -115,6 +115,7 @@ public:
     uint64_t reads = 0;
     uint64_t clones = 0;
     uint64_t deaths = 0;
+    uint64_t unmapped_at_once = 0;
 
 private:
     uint64_t pick(uint64_t limit) { return random_() % limit; }
@@ -269,6 +270,7 @@ private:
         ModelSpace& in = spaces_[pick(2)];
         if (in.pages.empty()) return;
         const auto [begin, end] = some_range(in);
+        machine_.run_on(static_cast<unsigned>(pick(2)));
         bool flush = false;
         for (uint64_t reached = begin; reached < end;) {
             const auto next = in.space.unmap(reached, end, flush);
@@ -276,17 +278,19 @@ private:
                 EXPECT_EQ(next.error(), Error::no_budget);
                 if (reached == begin) return;
                 // What has been unmapped is not told; forget nothing but that.
-                forget(in, begin, reached);
+                forget(in, begin, reached, flush);
                 return;
             }
             reached = *next;
         }
-        forget(in, begin, end);
+        forget(in, begin, end, flush);
+        unmapped_at_once += flush ? 0 : 1;
     }
 
-    static void forget(ModelSpace& in, uint64_t begin, uint64_t end) {
+    // Without a flush to wait for, nobody has a translation from now on.
+    static void forget(ModelSpace& in, uint64_t begin, uint64_t end, bool flush) {
         for (uint64_t at = begin; at < end; at += page) {
-            if (in.pages.erase(at)) in.undefined.insert(at);
+            if (in.pages.erase(at) && flush) in.undefined.insert(at);
         }
     }
 
@@ -433,6 +437,7 @@ TEST(RandomMemory, EveryWordIsTheLastOneWrittenAndNothingIsLeft) {
     uint64_t reads = 0;
     uint64_t clones = 0;
     uint64_t deaths = 0;
+    uint64_t unmapped_at_once = 0;
     for (uint64_t seed = 1; seed <= 40; ++seed) {
         SCOPED_TRACE(seed);
         World world(seed);
@@ -442,11 +447,13 @@ TEST(RandomMemory, EveryWordIsTheLastOneWrittenAndNothingIsLeft) {
         reads += world.reads;
         clones += world.clones;
         deaths += world.deaths;
+        unmapped_at_once += world.unmapped_at_once;
     }
     // The test is worth something only if these happened often.
     EXPECT_GT(reads, 50000u);
     EXPECT_GT(clones, 200u);
     EXPECT_GT(deaths, 200u);
+    EXPECT_GT(unmapped_at_once, 200u);
 }
 
 }  // namespace

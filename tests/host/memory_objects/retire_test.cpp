@@ -62,11 +62,10 @@ const ObjectKind Stocked::kind_table = {
     .die = [](Object&) {},
     .destruct = [](Object&) { ++destructed; },
     .light = true,
-    .end_plainly =
+    .end =
         [](Object& object) {
             object.budget->disown(object, 1);
             free_after_grace(object);
-            return true;
         },
     .stock = stock_kind,
 };

@@ -189,15 +189,38 @@ TEST_F(ConnectionTest, bytes_for_a_client_that_left_stay_for_the_next) {
     EXPECT_EQ(loop_.wait(loop_.ask(*server_, Verb::read)).bytes, "kept");
 }
 
-TEST_F(ConnectionTest, a_connection_whose_acceptor_left_ends) {
+TEST_F(ConnectionTest, a_connection_whose_acceptor_left_waits_for_the_next) {
+    loop_.left = loop_.ask(*listener_, Verb::accept);
+    client_ = loop_.open("tcp/connect/127.0.0.1/80");
+    ASSERT_NE(client_, nullptr);
+    const uint64_t second_open =
+        loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80");
+    static_cast<void>(loop_.ask(*client_, Verb::write, "first"));
+    loop_.run();
+    const auto listener =
+        record_of<abi::ListenerState>(loop_.asked(loop_.ask(*listener_, Verb::get)));
+    EXPECT_EQ(listener.waiting, 2u);
+    EXPECT_EQ(listener.accepted, 0u);
+    server_ = loop_.wait(loop_.ask(*listener_, Verb::accept)).outcome.opened;
+    ASSERT_NE(server_, nullptr);
+    EXPECT_EQ(loop_.wait(loop_.ask(*server_, Verb::read)).bytes, "first");
+    Node* const second_client = loop_.wait(second_open).outcome.opened;
+    ASSERT_NE(second_client, nullptr);
+    second_client->closed();
+}
+
+TEST_F(ConnectionTest, a_connection_whose_both_clients_left_is_seen_to_have_ended) {
     static_cast<void>(loop_.ask(*listener_, Verb::accept));
     const uint64_t open = loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80");
     loop_.client_gone = true;
     loop_.run();
     loop_.client_gone = false;
     EXPECT_FALSE(loop_.asked(open).answered);
-    loop_.run(second);
-    EXPECT_EQ(network_state().connections, 0u);
+    server_ = loop_.wait(loop_.ask(*listener_, Verb::accept)).outcome.opened;
+    ASSERT_NE(server_, nullptr);
+    const Asked& read = loop_.wait(loop_.ask(*server_, Verb::read));
+    EXPECT_EQ(read.outcome.status.code(), Error::ok);
+    EXPECT_EQ(read.bytes, "");
 }
 
 TEST_F(ConnectionTest, nobody_listening_is_refused) {

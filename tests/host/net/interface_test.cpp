@@ -92,34 +92,33 @@ TEST_F(InterfaceTest, a_connection_attempt_is_sent_and_ends_at_its_deadline) {
                                     0, 1, loop_.now() + second);
     loop_.run();
     ASSERT_FALSE(wire().sent.empty());
-    const Frame& syn = wire().sent.front();
-    ASSERT_GT(syn.size(), 47u);
-    EXPECT_EQ(syn[23], 6);
-    EXPECT_EQ(syn[47], 2);  // SYN alone
+    const Frame& first = wire().sent.front();
+    ASSERT_GT(first.size(), 47u);
+    EXPECT_EQ(first[23], 6);
+    EXPECT_EQ(first[47], syn);
     EXPECT_EQ(loop_.wait(open).outcome.status.code(), Error::timed_out);
     EXPECT_EQ(state().connections, 0u);
 }
 
 TEST_F(InterfaceTest, foreign_loopback_addresses_are_not_believed) {
-    Node* listener = loop_.open("tcp/listen/90");
-    ASSERT_NE(listener, nullptr);
-    Frame tcp;
-    put(tcp, 1000, 2);
-    put(tcp, 90, 2);
-    put(tcp, 1, 4);
-    put(tcp, 0, 4);
-    put(tcp, 0x5002ffff, 4);
-    put(tcp, 0, 4);
-    Frame frame = ip_frame(6, tcp);
-    const uint32_t loopback = 0x7f000001;
-    for (unsigned i = 0; i < 4; i++) frame[30 + i] = static_cast<uint8_t>(loopback >> 8 * (3 - i));
-    frame[24] = frame[25] = 0;
-    const uint16_t sum = checksum(std::span(frame).subspan(14, 20));
-    frame[24] = static_cast<uint8_t>(sum >> 8);
-    frame[25] = static_cast<uint8_t>(sum);
-    arrive(frame);
-    EXPECT_TRUE(wire().sent.empty());
-    listener->closed();
+    Node* const socket = loop_.open("udp/bind/7000");
+    ASSERT_NE(socket, nullptr);
+    const auto received = [&] {
+        return record_of<abi::DatagramState>(loop_.asked(loop_.ask(*socket, Verb::get))).received;
+    };
+    Frame datagram;
+    put(datagram, 1000, 2);
+    put(datagram, 7000, 2);
+    put(datagram, 9, 2);
+    put(datagram, 0, 2);  // no checksum
+    put(datagram, 'x', 1);
+    arrive(ip_frame(17, datagram, 0x7f000001));
+    arrive(ip_frame(17, datagram, 0x7fffffff));
+    EXPECT_EQ(received(), 0u);
+    // The same arrives when it comes from where it can come from.
+    arrive(ip_frame(17, datagram));
+    EXPECT_EQ(received(), 1u);
+    socket->closed();
 }
 
 }  // namespace

@@ -88,6 +88,8 @@ public:
 
     // The next answers find no client.
     bool client_gone = false;
+    // The answer to this request finds none.
+    uint64_t left = 0;
 
     static constexpr size_t block_bytes = 16384;
 
@@ -95,7 +97,7 @@ private:
     Loop() : network_(std::make_unique<Network>(*this, 7)) { run(); }
 
     bool answer(uint64_t request, const Outcome& outcome) override {
-        if (client_gone) {
+        if (client_gone || request == left) {
             blocks_.erase(request);
             return false;
         }

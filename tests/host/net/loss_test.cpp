@@ -190,23 +190,7 @@ TEST_F(LossTest, bytes_arrive_in_all_of_it) {
 
 // A first packet from `port` of the peer.
 Frame first_packet(uint16_t port, uint16_t to) {
-    Frame tcp;
-    put(tcp, port, 2);
-    put(tcp, to, 2);
-    put(tcp, uint64_t{port} * 1000, 4);
-    put(tcp, 0, 4);
-    put(tcp, 0x5002ffff, 4);
-    put(tcp, 0, 4);
-    Frame sum;
-    put(sum, peer_address, 4);
-    put(sum, own_address, 4);
-    put(sum, 6, 2);
-    put(sum, tcp.size(), 2);
-    sum.insert(sum.end(), tcp.begin(), tcp.end());
-    const uint16_t value = checksum(sum);
-    tcp[16] = static_cast<uint8_t>(value >> 8);
-    tcp[17] = static_cast<uint8_t>(value);
-    return ip_frame(6, tcp);
+    return tcp_frame(port, to, {port * 1000u, 0, syn});
 }
 
 TEST_F(LossTest, a_flood_of_first_packets_fills_one_backlog_for_a_while) {

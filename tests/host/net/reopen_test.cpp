@@ -11,15 +11,6 @@ using abi::Verb;
 
 constexpr uint16_t listening = 95;
 constexpr size_t tcp_begin = 14 + 20;
-constexpr uint8_t fin = 1;
-constexpr uint8_t syn = 2;
-constexpr uint8_t ack = 16;
-
-struct Segment {
-    uint32_t sequence;
-    uint32_t acknowledged;
-    uint8_t flags;
-};
 
 class ReopenTest : public testing::Test {
 protected:
@@ -45,26 +36,8 @@ protected:
 
     // Sends a segment of the client and answers the last one that came back.
     std::optional<Segment> exchange(uint16_t port, const Segment& segment) {
-        Frame tcp;
-        put(tcp, port, 2);
-        put(tcp, listening, 2);
-        put(tcp, segment.sequence, 4);
-        put(tcp, segment.acknowledged, 4);
-        put(tcp, 0x50, 1);
-        put(tcp, segment.flags, 1);
-        put(tcp, 0xffff, 2);
-        put(tcp, 0, 4);
-        Frame sum;
-        put(sum, peer_address, 4);
-        put(sum, own_address, 4);
-        put(sum, 6, 2);
-        put(sum, tcp.size(), 2);
-        sum.insert(sum.end(), tcp.begin(), tcp.end());
-        const uint16_t value = checksum(sum);
-        tcp[16] = static_cast<uint8_t>(value >> 8);
-        tcp[17] = static_cast<uint8_t>(value);
         wire_.sent.clear();
-        Wire::arrive(loop_, ip_frame(6, tcp));
+        Wire::arrive(loop_, tcp_frame(port, listening, segment));
         loop_.run();
         return last();
     }

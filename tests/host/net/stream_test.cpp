@@ -3,6 +3,12 @@
 #include "tests/host/channel/shared_memory.h"
 #include "tests/host/net/loop.h"
 
+#include <atomic>
+#include <chrono>
+#include <stop_token>
+#include <thread>
+#include <utility>
+
 namespace annulus::net {
 namespace {
 
@@ -65,9 +71,12 @@ public:
     void ring() {
         if (!shared.gone) stream_->client_rang();
     }
+    // Whether the network has asked to be rung, which it must be now.
+    bool is_asked() { return std::exchange(rang_, false); }
 
     Shared shared;
     abi::Status refuses;
+    std::atomic<bool> written{false};
     channel::BytePair<Bell> ends = channel::BytePair<Bell>::attach(shared.memory.bytes(), geometry,
                                                                    channel::Side::first, Bell{this})
                                        .value();
@@ -188,6 +197,49 @@ TEST_F(StreamTest, many_bytes_wait_for_whoever_does_not_read) {
     EXPECT_TRUE(got == sent);
 }
 
+// The client writes while the network looks at its new channel for the first time, and rings only
+// if it is asked to. Both threads yield while they wait, and the rounds end after ten seconds: on
+// a loaded machine each wait can cost a time slice.
+TEST_F(StreamTest, bytes_that_come_during_the_first_look_are_not_left) {
+    constexpr unsigned rounds_max = 60'000;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::atomic<Client*> begun{nullptr};
+    const std::jthread writer([&](const std::stop_token& over) {
+        for (unsigned round = 0; !over.stop_requested(); round++) {
+            Client* client;
+            while ((client = begun.exchange(nullptr)) == nullptr) {
+                if (over.stop_requested()) return;
+                std::this_thread::yield();
+            }
+            for (std::atomic<unsigned> pause = round * 37 % 1009; pause > 0; pause--) {
+            }
+            client->ends.writer.write(std::as_bytes(std::span(std::string_view("x"))));
+            client->written = true;
+        }
+    });
+    unsigned rounds = 0;
+    while (rounds < rounds_max && std::chrono::steady_clock::now() < end) {
+        Client client;
+        loop_.brings = &client;
+        const uint64_t open =
+            loop_.ask(loop_.network().root(), Verb::open, "tcp/connect/127.0.0.1/80");
+        begun = &client;
+        loop_.run(millisecond);
+        while (!client.written) std::this_thread::yield();
+        if (client.is_asked()) client.ring();
+        Node* const near = loop_.asked(open).outcome.opened;
+        Node* const far = loop_.wait(loop_.ask(*listener_, Verb::accept)).outcome.opened;
+        ASSERT_TRUE(near != nullptr && far != nullptr);
+        ASSERT_EQ(loop_.wait(loop_.ask(*far, Verb::read)).bytes, "x") << "in round " << rounds;
+        far->closed();
+        near->closed();
+        loop_.run(millisecond);
+        rounds++;
+    }
+    RecordProperty("rounds", static_cast<int>(rounds));
+    EXPECT_GT(rounds, 0u);
+}
+
 TEST_F(StreamTest, what_a_client_left_behind_is_sent) {
     EXPECT_EQ(channel_.write(pattern(4000)), 4000u);
     client_->closed();
@@ -245,6 +297,23 @@ TEST_F(StreamTest, a_client_that_shuts_the_channel_down_resets_the_connection) {
     channel_.shared.client = ClientStream::Client::broken;
     channel_.ring();
     EXPECT_EQ(error_of(loop_.ask(*server_, Verb::read)), Error::closed);
+}
+
+TEST_F(StreamTest, a_connection_whose_acceptor_left_keeps_nothing_of_its_channel) {
+    Client brought;
+    loop_.brings = &brought;
+    loop_.left = loop_.ask(*listener_, Verb::accept, {}, 0, 0, 9);
+    Node* const client = loop_.open("tcp/connect/127.0.0.1/80");
+    ASSERT_NE(client, nullptr);
+    static_cast<void>(loop_.ask(*client, Verb::write, "for the next"));
+    loop_.run();
+    EXPECT_TRUE(brought.shared.gone);
+    Node* const server =
+        loop_.wait(loop_.ask(*listener_, Verb::accept, {}, 0, 0, 8)).outcome.opened;
+    ASSERT_NE(server, nullptr);
+    EXPECT_EQ(loop_.wait(loop_.ask(*server, Verb::read)).bytes, "for the next");
+    client->closed();
+    server->closed();
 }
 
 TEST_F(StreamTest, channels_are_divided_among_clients) {

@@ -86,8 +86,8 @@ inline Frame arp_reply() {
     return frame;
 }
 
-// A packet from peer_address.
-inline Frame ip_frame(uint8_t protocol, const Frame& payload) {
+// A packet from `from`.
+inline Frame ip_frame(uint8_t protocol, const Frame& payload, uint32_t from = peer_address) {
     Frame header;
     put(header, 0x4500, 2);
     put(header, 20 + payload.size(), 2);
@@ -95,7 +95,7 @@ inline Frame ip_frame(uint8_t protocol, const Frame& payload) {
     put(header, 64, 1);
     put(header, protocol, 1);
     put(header, 0, 2);
-    put(header, peer_address, 4);
+    put(header, from, 4);
     put(header, own_address, 4);
     const uint16_t sum = checksum(header);
     header[10] = static_cast<uint8_t>(sum >> 8);
@@ -104,6 +104,42 @@ inline Frame ip_frame(uint8_t protocol, const Frame& payload) {
     frame.insert(frame.end(), header.begin(), header.end());
     frame.insert(frame.end(), payload.begin(), payload.end());
     return frame;
+}
+
+// Flags of a segment (RFC 9293, section 3.1).
+constexpr uint8_t fin = 1;
+constexpr uint8_t syn = 2;
+constexpr uint8_t ack = 16;
+
+// A TCP segment without data.
+struct Segment {
+    uint32_t sequence;
+    uint32_t acknowledged;
+    uint8_t flags;
+};
+
+// A segment from a port of `from` to one of ours.
+inline Frame tcp_frame(uint16_t port, uint16_t to, const Segment& segment,
+                       uint32_t from = peer_address) {
+    Frame tcp;
+    put(tcp, port, 2);
+    put(tcp, to, 2);
+    put(tcp, segment.sequence, 4);
+    put(tcp, segment.acknowledged, 4);
+    put(tcp, 0x50, 1);
+    put(tcp, segment.flags, 1);
+    put(tcp, 0xffff, 2);
+    put(tcp, 0, 4);
+    Frame sum;
+    put(sum, from, 4);
+    put(sum, own_address, 4);
+    put(sum, 6, 2);
+    put(sum, tcp.size(), 2);
+    sum.insert(sum.end(), tcp.begin(), tcp.end());
+    const uint16_t value = checksum(sum);
+    tcp[16] = static_cast<uint8_t>(value >> 8);
+    tcp[17] = static_cast<uint8_t>(value);
+    return ip_frame(6, tcp, from);
 }
 
 }  // namespace annulus::net::test

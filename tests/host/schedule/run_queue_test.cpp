@@ -57,6 +57,26 @@ TEST(RunQueue, PriorityMayChangeWhileQueued) {
     EXPECT_TRUE(queue.contains(node));
 }
 
+TEST(RunQueue, TheFirstThatFits) {
+    RunQueue queue;
+    std::vector<RunQueueNode> nodes(abi::chunk_items + 2);
+    const auto fits = [&](unsigned index) {
+        return queue.pop_first([&](const RunQueueNode& each) { return &each == &nodes[index]; });
+    };
+    EXPECT_EQ(fits(0), nullptr);
+    nodes[0].priority = 40;
+    nodes[1].priority = 20;
+    for (RunQueueNode& node : nodes) queue.push_back(node);
+    EXPECT_EQ(queue.pop_first([](const RunQueueNode&) { return false; }), nullptr);
+    EXPECT_EQ(fits(1), &nodes[1]);
+    EXPECT_FALSE(nodes[1].linked());
+    // It looks at so many, the more urgent ones first.
+    EXPECT_EQ(fits(abi::chunk_items + 1), nullptr);
+    EXPECT_EQ(fits(abi::chunk_items), &nodes[abi::chunk_items]);
+    EXPECT_EQ(queue.highest(), 40);
+    EXPECT_EQ(queue.size(), abi::chunk_items);
+}
+
 TEST(RunQueueDeathTest, MisuseStops) {
     RunQueue queue;
     RunQueueNode node;

@@ -140,6 +140,7 @@ private:
         registers_.rbx = extent(operation->transfer);
         registers_.rsi |= abi::call_deadline;
         if (registers_.rbx != 0 || random_.one_in(2)) registers_.rsi |= abi::call_buffer;
+        if (!random_.one_in(30)) registers_.rsi |= abi::call_takes_handles;
         if (random_.one_in(60)) registers_.rsi = random_.next();
         enter();
         note_handles(*operation, target);

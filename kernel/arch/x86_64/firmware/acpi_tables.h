@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cstddef>
 #include <span>
 #include <string_view>
 

@@ -20,11 +20,7 @@ operation_call:
     .if debug_build
     jmp slow_call_number
     .endif
-    movq %rsp, %rbp
-    movq %gs:cpu_current, %rsp
-    movq %rcx, thread_rip(%rsp)
-    movq %r11, thread_rflags(%rsp)
-    movq %rbp, thread_rsp(%rsp)
+    enter_thread %rbp
     movl %edi, %ecx
     cmpl thread_handle_count(%rsp), %ecx
     jae operation_slow

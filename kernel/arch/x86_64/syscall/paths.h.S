@@ -60,6 +60,15 @@
     xorl %r15d, %r15d
 .endm
 
+// To the running thread's record, where the way back is kept. Destroys `scratch`.
+.macro enter_thread scratch
+    movq %rsp, \scratch
+    movq %gs:cpu_current, %rsp
+    movq %rcx, thread_rip(%rsp)
+    movq %r11, thread_rflags(%rsp)
+    movq \scratch, thread_rsp(%rsp)
+.endm
+
 // What user mode needs, when it comes to the thread in rsp again. rbx is its stack pointer.
 .macro save_return
     movq %rcx, thread_rip(%rsp)
@@ -79,8 +88,8 @@
     movq %gs:cpu_self, \scratch
     cmpq \scratch, thread_cpu(\thread)
     jne \name\()_undo
-    movq %gs:cpu_ready, \scratch
-    orq %gs:cpu_next, \scratch
+    movq %gs:cpu_next, \scratch
+    orq %gs:cpu_ready, \scratch
     jnz \name\()_ready
 \name\()_first:
     movzbl thread_priority(\thread), \low
@@ -115,6 +124,28 @@
     cmpb \byte, thread_priority(%rsp)
     jbe \name\()_undo
 \name\()_gives_way:
+.endm
+
+// Goes on if the CPU may be given to a thread of `its_priority`, in memory: in the way is only
+// somebody more urgent who is ready, or an equal without a time slice. Leaves `scratch`, of which
+// `low` and `byte` are parts, zero. The order of the first two looks: see RunQueue::settle().
+.macro unless_others_first its_priority, otherwise, scratch=%rax, low=%eax, byte=%al
+    movq %gs:cpu_next, \scratch
+    orq %gs:cpu_ready, \scratch
+    jz 4f
+    movq %gs:cpu_next, \scratch     // before all in the queue
+    testq \scratch, \scratch
+    jz 1f
+    movb thread_priority-thread_node(\scratch), \byte
+    jmp 2f
+1:  bsrq %gs:cpu_ready, \scratch
+2:  cmpb \its_priority, \byte
+    ja \otherwise
+    jb 3f
+    cmpq $0, %gs:cpu_slice_end
+    je \otherwise
+3:  xorl \low, \low
+4:
 .endm
 
 // What `handle` names, if it is the one that the thread used last for this purpose and its

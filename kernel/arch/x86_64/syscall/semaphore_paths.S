@@ -66,6 +66,21 @@
         $type_set, $type_set, $right_wait_bit, \slow
 .endm
 
+// What to wait for, which is not the semaphore that the thread waited for last: ends at NAME_found
+// with a semaphore, or at `on_set` with a set.
+.macro find_waited name, handle, handle_low, object, object_low, scratch, on_set
+\name\()_find:
+    take_recent thread_waited_set, \handle, \object, \scratch, \name\()_find_semaphore
+    jmp \on_set
+\name\()_find_semaphore:
+    find_semaphore thread_waited, \handle, \handle_low, \object, \object_low, \
+        $right_wait_bit, \name\()_find_set
+    jmp \name\()_found
+\name\()_find_set:
+    find_set thread_waited_set, \handle, \handle_low, \object, \object_low, \name\()_slow
+    jmp \on_set
+.endm
+
 // From what a handle names to what signalling it rings.
 .macro find_bell object, slow
     movq semaphore_bell(\object), \object
@@ -283,15 +298,7 @@ wait_binary:
 wait_leave:
     movq $0, semaphore_door(%r8)
     jmp wait_slow
-wait_find:
-    take_recent thread_waited_set, %rdi, %r8, %r9, wait_find_semaphore
-    jmp light_wait_on_set
-wait_find_semaphore:
-    find_semaphore thread_waited, %rdi, %edi, %r8, %r8d, $right_wait_bit, wait_find_set
-    jmp wait_found
-wait_find_set:
-    find_set thread_waited_set, %rdi, %edi, %r8, %r8d, wait_slow
-    jmp light_wait_on_set
+    find_waited wait, %rdi, %edi, %r8, %r8d, %r9, light_wait_on_set
 wait_slow:
     decq %rdx
     movl $0x1003, %eax
@@ -307,8 +314,8 @@ light_signal_and_wait:
     take_recent thread_signalled, %rdi, %r8, %r12, both_find_signalled
 both_signalled:
     find_bell %r8, both_slow
-    take_recent thread_waited, %rsi, %r9, %r12, both_find_waited
-both_waited:
+    take_recent thread_waited, %rsi, %r9, %r12, both_find
+both_found:
     movabsq $door_closed, %r14  // which is also K
     movq %r14, %r12
     xchgq %r12, semaphore_door(%r8)
@@ -317,10 +324,7 @@ both_waited:
     // r12: the thread to switch to.
     cmpb $0, thread_slow_reasons(%r12)
     jne both_undo
-    movq %gs:cpu_ready, %rax
-    orq %gs:cpu_next, %rax
-    jnz both_ready
-both_first:
+    unless_others_first thread_priority(%r12), both_undo
     lock cmpxchgq %r14, semaphore_door(%r9)  // rax is 0: open
     jne both_undo
     movq semaphore_word(%r9), %r13
@@ -338,19 +342,6 @@ both_switch:
     movq %rcx, thread_cpu(%rsp)
     light_switch
 
-// As in a call: in the way is only somebody more urgent, or an equal without a time slice.
-both_ready:
-    cmpq $0, %gs:cpu_next
-    jne both_undo
-    bsrq %gs:cpu_ready, %rax
-    cmpb thread_priority(%r12), %al
-    ja both_undo
-    movl $0, %eax  // keeps the flags
-    jb both_first
-    cmpq %rax, %gs:cpu_slice_end
-    jne both_first
-    jmp both_undo
-
 both_unit:
     movq $0, semaphore_door(%r9)
 both_undo:
@@ -363,15 +354,7 @@ both_nobody:
 both_find_signalled:
     find_semaphore thread_signalled, %rdi, %edi, %r8, %r8d, $right_signal_bit, both_slow
     jmp both_signalled
-both_find_waited:
-    take_recent thread_waited_set, %rsi, %r9, %r12, both_find_semaphore
-    jmp both_on_set
-both_find_semaphore:
-    find_semaphore thread_waited, %rsi, %esi, %r9, %r9d, $right_wait_bit, both_find_set
-    jmp both_waited
-both_find_set:
-    find_set thread_waited_set, %rsi, %esi, %r9, %r9d, both_slow
-    jmp both_on_set
+    find_waited both, %rsi, %esi, %r9, %r9d, %r12, both_on_set
 both_slow:
     decq %rdx
     movl $0x1006, %eax

@@ -16,23 +16,14 @@
 
 .text
 
-// Goes on if a thread may be switched to: in the way is only somebody more urgent who is
-// ready, or an equal without a time slice. Leaves rax 0.
-.macro unless_others_first its_priority, otherwise
-    movq %gs:cpu_ready, %rax
-    orq %gs:cpu_next, %rax
-    jz 2f
-    cmpq $0, %gs:cpu_next
+// The thread waits on a set whose door is open; rax is 0. The door is taken before the thread says
+// where it waits: so whoever reads that finds an object that has not ended.
+.macro wait_by_door set, closed, otherwise
+    lock cmpxchgq \closed, set_door(\set)
     jne \otherwise
-    bsrq %gs:cpu_ready, %rax
-    cmpb \its_priority, %al
-    ja \otherwise
-    jb 1f
-    cmpq $0, %gs:cpu_slice_end
-    je \otherwise
-1:
-    xorl %eax, %eax
-2:
+    save_return
+    movq \set, thread_alone_at(%rsp)
+    movq %rsp, set_door(\set)  // from here on others may find the thread
 .endm
 
 .global light_wait_on_set, signal_event, both_on_set, both_event, reply_nothing
@@ -40,19 +31,13 @@
 // --- wait: r8 set; rsi array and r10 its length, which must be 0
 .balign 16
 light_wait_on_set:
-    movq %rsi, %r9
-    orq %r10, %r9
+    movq %rsi, %rax
+    orq %r10, %rax
     jnz wait_slow
-    save_return
-    movq %r8, thread_alone_at(%rsp)
-    xorl %eax, %eax
-    lock cmpxchgq %rsp, set_door(%r8)
-    jne wait_set_undo
+    movabsq $door_closed, %r9
+    wait_by_door %r8, %r9, wait_slow
     count_entry
     jmp wait_blocked
-wait_set_undo:
-    movq $0, thread_alone_at(%rsp)
-    jmp wait_slow
 
 // --- signal: r8 semaphore, rax what its door said: the member's record, or shut
 .balign 16
@@ -122,10 +107,7 @@ both_on_set:
     cmpb $0, thread_slow_reasons(%r12)
     jne both_set_undo
     unless_others_first thread_priority(%r12), both_set_undo
-    save_return
-    movq %r9, thread_alone_at(%rsp)
-    lock cmpxchgq %rsp, set_door(%r9)  // from here on others may find the thread
-    jne both_set_awake
+    wait_by_door %r9, %r14, both_set_undo
     count_entry
     movq %rax, thread_alone_at(%r12)
     movq semaphore_word(%r8), %r13
@@ -133,8 +115,6 @@ both_on_set:
     movq %rax, semaphore_door(%r8)
     movq %r12, %rsp
     jmp both_switch
-both_set_awake:
-    movq $0, thread_alone_at(%rsp)
 both_set_undo:
     movq %r12, semaphore_door(%r8)
     jmp both_slow
@@ -178,12 +158,8 @@ both_event_blocked:
     movq %r13, %rsp
     jmp both_switch
 both_event_on_set:
-    save_return
-    movq %r9, thread_alone_at(%rsp)
-    lock cmpxchgq %rsp, set_door(%r9)  // as above
-    je both_event_blocked
-    movq $0, thread_alone_at(%rsp)
-    jmp both_event_undo
+    wait_by_door %r9, %r14, both_event_undo
+    jmp both_event_blocked
 both_event_unit:
     movq $0, semaphore_door(%r9)
 both_event_undo:

@@ -16,16 +16,6 @@
 
 .text
 
-// To the running thread's record. `scratch` becomes the user's stack pointer, which no one needs
-// from there on.
-.macro enter_fast scratch
-    movq %rsp, \scratch
-    movq %gs:cpu_current, %rsp
-    movq %rcx, thread_rip(%rsp)
-    movq %r11, thread_rflags(%rsp)
-    movq \scratch, thread_rsp(%rsp)
-.endm
-
 // What rdi names, if the thread used it last for this purpose and its entry has not changed
 // since; one look at the word is enough: see RecentHandle. Leaves the word in r11.
 .macro recent_target recent, scratch, missing
@@ -93,15 +83,12 @@
     xchgq %rcx, table_door(%r14)
     testq %rcx, %rcx
     jns \name\()_nobody
-    cmpb $0, thread_slow_reasons(%rcx)
-    jne \name\()_undo
+    // Its priority, which it keeps from the last request, and no slow reasons.
     movzbl thread_priority(%rsp), %eax
-    cmpb thread_priority(%rcx), %al  // which it keeps from the last request
+    cmpw thread_priority(%rcx), %ax
     jne \name\()_lend
 \name\()_lent:
-    cmpq $0, %gs:cpu_ready
-    jne \name\()_ready
-\name\()_first:
+    unless_others_first thread_priority(%rcx), \name\()_undo
     decl table_room(%r14)
     js \name\()_full
 .endm
@@ -150,6 +137,8 @@
     jmp \name\()_found
     // Another priority than last time: the client lends its own, up to the server's ceiling.
 \name\()_lend:
+    cmpb $0, thread_slow_reasons(%rcx)
+    jne \name\()_undo
     movzbl thread_ceiling(%rcx), %r11d
     cmpl %eax, %r11d
     cmoval %eax, %r11d
@@ -158,16 +147,6 @@
     cmovbl %eax, %r11d
     movb %r11b, thread_priority(%rcx)
     jmp \name\()_lent
-    // Somebody is ready on this CPU: in the way is only someone more urgent than the server, or
-    // an equal when no time slice has begun.
-\name\()_ready:
-    bsrq %gs:cpu_ready, %rax
-    cmpb thread_priority(%rcx), %al
-    jb \name\()_first
-    ja \name\()_undo
-    cmpq $0, %gs:cpu_slice_end
-    jne \name\()_first
-    jmp \name\()_undo
 \name\()_full:
     incl table_room(%r14)
     jmp \name\()_undo
@@ -188,7 +167,7 @@
 fast_call:
     testq $-0xff0010, %rsi
     jnz call_flags
-    enter_fast %rbp
+    enter_thread %rbp
     begin_call call, %rbx, %ebx, 0
     end_call %rbx, %ebx, %rsi, %rcx, %r11, %r11d, %rax, 0
     xorl %ebp, %ebp
@@ -207,7 +186,7 @@ call_flags:
     movabsq $call_not_bytes, %rbp
     testq %rbp, %rsi
     jnz operation_call
-    enter_fast %r14
+    enter_thread %r14
     begin_call bytes, %rbp, %ebp, 1
     movl %esi, %eax  // the operation without its flag
     movq %rcx, %r11
@@ -265,7 +244,7 @@ short_buffers_end:
 // --- reply_and_wait, up to the request that is answered
 // Leaves the table in r14, the list behind its door in rax and the slot in r11.
 .macro begin_reply name, no_request
-    enter_fast %r14
+    enter_thread %r14
     recent_target thread_served, %rcx, \name\()_find
     movq thread_served+recent_object(%rsp), %r14
 \name\()_found:
@@ -284,9 +263,7 @@ short_buffers_end:
 .macro check_client name, client
     cmpb $0, thread_slow_reasons(\client)
     jne \name\()_undo
-    cmpq $0, %gs:cpu_ready
-    jne \name\()_ready
-\name\()_first:
+    unless_others_first thread_priority(\client), \name\()_undo_found, %rdi, %edi, %dil
 .endm
 
 // --- reply_and_wait, the end of the request: its slot is this thread's for the next one. `zero` is
@@ -321,14 +298,7 @@ short_buffers_end:
 .endm
 
 // --- reply_and_wait, where it is not plain
-.macro leave_reply name, client
-\name\()_ready:
-    bsrq %gs:cpu_ready, %rdi
-    cmpb thread_priority(\client), %dil
-    jb \name\()_first
-    ja \name\()_undo_found
-    cmpq $0, %gs:cpu_slice_end
-    jne \name\()_first
+.macro leave_reply name
 \name\()_undo_found:
     movq thread_served+recent_handle(%rsp), %rdi
 \name\()_undo:
@@ -366,7 +336,7 @@ fast_reply:
 switch_to_message:
     switch_with_message
 
-    leave_reply reply, %rcx
+    leave_reply reply
 
 // --- reply_and_wait with a page of bytes at most, which the client has room for
 // They are copied in the door, with the client's page table loaded. A fault leaves all as it was:
@@ -416,7 +386,7 @@ answer_fault:
     load_page_table %rsp, %rcx
     movq slot_id(%r11), %rsi
     jmp answer_undo_found
-    leave_reply answer, %rbp
+    leave_reply answer
 
 .pushsection .exception_table, "a"
 .balign 8

@@ -11,5 +11,7 @@ PhysicalAddress kernel_page_table();
 
 // Hook: drops one page's cached translation on the CPU that runs the test.
 void invalidate_page(uint64_t address);
+// Hook: all of them.
+void invalidate_user_pages();
 
 }  // namespace annulus::arch

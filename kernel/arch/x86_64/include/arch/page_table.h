@@ -138,25 +138,48 @@ public:
             (physical & ~page_entry::address_mask)) {
             return Error::bad_argument;
         }
-        uint64_t* table = memory_->entries(root_);
-        uint64_t* parent = nullptr;
-        for (unsigned at = 4; at > level; --at) {
-            uint64_t& entry = table[page_entry::index_of(address, at)];
-            if (!page_entry::load(entry)) {
-                const PhysicalAddress next = TRY(memory_->allocate_table());
-                page_entry::store(entry, table_entry(next, flags));
-                if (parent) page_entry::store(*parent, *parent + page_entry::count_one);
-            } else if (page_entry::is_leaf(entry, at)) {
-                return Error::exists;
-            }
-            parent = &entry;
-            table = memory_->entries(entry & page_entry::address_mask);
-        }
-        uint64_t& entry = table[page_entry::index_of(address, level)];
+        const Place at = TRY(make_place(address, level, flags));
+        uint64_t& entry = at.table[page_entry::index_of(address, level)];
         if (page_entry::load(entry)) return Error::exists;
         page_entry::store(entry, physical | page_entry::encode(flags, level));
-        page_entry::store(*parent, *parent + page_entry::count_one);
+        page_entry::store(*at.parent, *at.parent + page_entry::count_one);
         return {};
+    }
+
+    // The small pages of one aligned 2 MiB, found once for whoever enters several with the same
+    // rights. Addresses lie in those 2 MiB. Good as long as no tables are freed.
+    class SmallPages {
+    public:
+        bool present(uint64_t address) const { return page_entry::load(at(address)) != 0; }
+        // The same for pages that are there.
+        PhysicalAddress physical(uint64_t address) const {
+            return page_entry::load(at(address)) & page_entry::address_mask;
+        }
+        // Nothing is there yet; `physical` is a page's.
+        void enter(uint64_t address, PhysicalAddress physical) {
+            page_entry::store(at(address), physical | rights_);
+            page_entry::store(*parent_, *parent_ + page_entry::count_one);
+        }
+        // Gives a page that is there these rights.
+        void protect(uint64_t address) {
+            page_entry::store(at(address), physical(address) | rights_);
+        }
+
+    private:
+        friend class PageTable;
+        SmallPages(uint64_t* table, uint64_t* parent, uint64_t rights)
+            : table_(table), parent_(parent), rights_(rights) {}
+        uint64_t& at(uint64_t address) const { return table_[page_entry::index_of(address, 1)]; }
+
+        uint64_t* table_;
+        uint64_t* parent_;
+        uint64_t rights_;
+    };
+    // Makes the tables on the way. Errors as for map; exists: only for a larger page.
+    Result<SmallPages> small_pages(uint64_t address, PageFlags flags) {
+        TRY(check_flags(address, flags));
+        const Place at = TRY(make_place(address, 1, flags));
+        return SmallPages(at.table, at.parent, page_entry::encode(flags, 1));
     }
 
     // What is mapped at an address, wherever in the page it lies. not_found: nothing.
@@ -229,6 +252,29 @@ private:
     static uint64_t table_entry(PhysicalAddress table, PageFlags flags) {
         return table | page_entry::present | page_entry::write | page_entry::accessed |
                (has(flags, PageFlags::user) ? page_entry::user : 0);
+    }
+
+    struct Place {
+        uint64_t* table;
+        uint64_t* parent;  // the entry that points to it
+    };
+    // The table of a level, below the root, with the entry of an address; made if it is missing.
+    Result<Place> make_place(uint64_t address, unsigned level, PageFlags flags) {
+        uint64_t* table = memory_->entries(root_);
+        uint64_t* parent = nullptr;
+        for (unsigned at = 4; at > level; --at) {
+            uint64_t& entry = table[page_entry::index_of(address, at)];
+            if (!page_entry::load(entry)) {
+                const PhysicalAddress next = TRY(memory_->allocate_table());
+                page_entry::store(entry, table_entry(next, flags));
+                if (parent) page_entry::store(*parent, *parent + page_entry::count_one);
+            } else if (page_entry::is_leaf(entry, at)) {
+                return Error::exists;
+            }
+            parent = &entry;
+            table = memory_->entries(entry & page_entry::address_mask);
+        }
+        return Place{table, parent};
     }
 
     Walk find(uint64_t address) const {
