@@ -20,13 +20,18 @@ constexpr unsigned clients_max = 256;
 
 // Has `clients` processes run `call(i)` for ever, and measures what answering one costs.
 template <typename Call, typename AnswerOne>
-void measure(const char* way, unsigned clients, Call call, AnswerOne answer_one) {
+void measure(const char* way, unsigned clients, Figure figure, Call call, AnswerOne answer_one) {
     std::vector<std::unique_ptr<Peer>> peers;
     for (unsigned i = 0; i < clients; ++i) {
         peers.push_back(std::make_unique<Peer>([&call, i] { call(i); }));
     }
     for (unsigned i = 0; i < 2 * clients; ++i) answer_one();
-    report_point("clients", way, clients, cost(answer_one, 1, std::max<uint64_t>(rounds, clients)));
+    if (figure == Figure::time) {
+        report_time("clients", way, clients, spread(answer_one));
+    } else {
+        report_point("clients", way, clients,
+                     cost(answer_one, 1, std::max<uint64_t>(rounds, clients)));
+    }
 }
 
 // A queue of requests in shared memory: places are taken in turn, and there is one for each client.
@@ -37,11 +42,11 @@ struct Queue {
     std::array<Turn, clients_max> answers;
 };
 
-void by_futex(unsigned clients) {
+void by_futex(unsigned clients, Figure figure) {
     auto& queue = shared<Queue>();
     uint32_t taken = 0;
     measure(
-        "shared memory + futex", clients,
+        "shared memory + futex", clients, figure,
         [&](unsigned client) {
             const uint32_t place = queue.next.fetch_add(1, std::memory_order_relaxed);
             queue.requests[place % clients_max].store(1 + client, std::memory_order_release);
@@ -59,7 +64,7 @@ void by_futex(unsigned clients) {
 }
 
 // One pipe for the requests of all, and one for the answers to each.
-void by_pipe(unsigned clients) {
+void by_pipe(unsigned clients, Figure figure) {
     int requests[2];
     must("pipe", pipe(requests));
     std::vector<std::array<int, 2>> answers(clients);
@@ -68,7 +73,7 @@ void by_pipe(unsigned clients) {
     size_t count = 0;
     size_t at = 0;
     measure(
-        "pipes", clients,
+        "pipes", clients, figure,
         [&](unsigned client) {
             const auto number = static_cast<uint16_t>(client);
             must("write", write(requests[1], &number, sizeof(number)));
@@ -91,7 +96,7 @@ void by_pipe(unsigned clients) {
 }
 
 // A socket of datagrams: the sender's address says whom to answer.
-void by_datagrams(unsigned clients) {
+void by_datagrams(unsigned clients, Figure figure) {
     const auto name = [](unsigned number) {
         sockaddr_un address = {};
         address.sun_family = AF_UNIX;
@@ -113,7 +118,7 @@ void by_datagrams(unsigned clients) {
              connect(sockets.back(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)));
     }
     measure(
-        "unix datagrams", clients,
+        "unix datagrams", clients, figure,
         [&](unsigned client) {
             char byte = 0;
             must("send", send(sockets[client], &byte, 1, 0));
@@ -133,11 +138,11 @@ void by_datagrams(unsigned clients) {
 
 }  // namespace
 
-void measure_clients() {
+void measure_clients(Figure figure) {
     for (unsigned clients = 1; clients <= clients_max; clients *= 4) {
-        by_futex(clients);
-        by_pipe(clients);
-        by_datagrams(clients);
+        by_futex(clients, figure);
+        by_pipe(clients, figure);
+        by_datagrams(clients, figure);
     }
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The curves: what an operation costs as its size, or the number of those concerned, grows.
+#include "bench/linux/conversation.h"
 #include "bench/linux/exchange.h"
 #include "bench/linux/measure.h"
 #include "bench/linux/peer.h"
 #include "bench/linux/rows.h"
 #include "bench/linux/sets.h"
-#include "bench/linux/uring.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -35,51 +35,6 @@ uint64_t by_descriptors(int to_peer, int at_peer, int answer_in, int answer_out,
         },
         1, rounds_for(size));
 }
-
-// One end of a socket through io_uring, registered like the memory.
-class Conversation {
-public:
-    Conversation(int socket, void* memory, size_t size)
-        : memory_(reinterpret_cast<uint64_t>(memory)) {
-        ring_.fix({&socket, 1}, memory, size);
-    }
-    // Writes and reads so many bytes, at once; the entries that remain are submitted again.
-    void exchange(size_t to_write, size_t to_read) {
-        size_t left[] = {to_read, to_write};
-        if (to_write > 0) prepare(writing, 0, to_write);
-        if (to_read > 0) prepare(reading, 0, to_read);
-        const unsigned both = (to_write > 0 ? 1u : 0u) + (to_read > 0 ? 1u : 0u);
-        // What a socket does not take at once is written in parts, and the peer answers the whole.
-        const bool in_parts = to_write > at_once_max;
-        for (unsigned wanted = in_parts ? 1 : both; left[0] + left[1] > 0; wanted = 1) {
-            ring_.submit_and_tell(wanted, [&](uint64_t which, int result) {
-                if (result <= 0) fail("io_uring in a conversation");
-                left[which] -= static_cast<size_t>(result);
-                const size_t whole = which == reading ? to_read : to_write;
-                if (left[which] > 0) prepare(which, whole - left[which], left[which]);
-            });
-        }
-    }
-
-private:
-    static constexpr size_t at_once_max = 65536;
-    static constexpr uint64_t reading = 0;
-    static constexpr uint64_t writing = 1;
-
-    void prepare(uint64_t which, size_t at, size_t size) {
-        io_uring_sqe& entry = ring_.prepare();
-        entry.opcode = which == reading ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
-        entry.flags = IOSQE_FIXED_FILE;
-        entry.fd = 0;
-        entry.addr = memory_ + at;
-        entry.len = static_cast<uint32_t>(size);
-        entry.off = UINT64_MAX;
-        entry.user_data = which;
-    }
-
-    Uring ring_{8};
-    uint64_t memory_;
-};
 
 // The peer has one call for its answer and for the next message that it waits for.
 uint64_t by_uring(const int (&ends)[2], size_t size) {
@@ -158,7 +113,7 @@ void batches_of_nops() {
 }  // namespace
 
 void measure_curves() {
-    measure_clients();
+    measure_clients(Figure::instructions);
     message_sizes();
     wait_sets();
     batches_of_nops();

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <string_view>
+
 namespace annulus::bench {
 
 [[noreturn]] static void power_off() {
@@ -31,6 +33,14 @@ void report(const char* row, const char* way, uint64_t instructions) {
 void report_point(const char* curve, const char* way, uint64_t x, uint64_t instructions) {
     printf("LINUX POINT %s | %s | %llu | %llu\n", curve, way, static_cast<unsigned long long>(x),
            static_cast<unsigned long long>(instructions));
+    fflush(stdout);
+}
+
+void report_time(const char* curve, const char* way, uint64_t x, Spread found) {
+    printf("LINUX TIME %s | %s | %llu | %llu | %llu | %llu\n", curve, way,
+           static_cast<unsigned long long>(x), static_cast<unsigned long long>(found.least),
+           static_cast<unsigned long long>(found.median),
+           static_cast<unsigned long long>(found.most));
     fflush(stdout);
 }
 
@@ -56,16 +66,21 @@ int main() {
     must("mount /tmp", mount("tmp", "/tmp", "tmpfs", 0, nullptr));
     const int console = static_cast<int>(must("the console", open("/dev/console", O_RDWR)));
     for (int i = 0; i < 3; ++i) must("dup2", dup2(console, i));
-    // First in, first out, before everything else: the fastest that Linux offers for a hand-over.
-    const sched_param first = {.sched_priority = 50};
-    must("sched_setscheduler", sched_setscheduler(0, SCHED_FIFO, &first));
     const rlimit files = {20'000, 20'000};
     must("setrlimit", setrlimit(RLIMIT_NOFILE, &files));
-    measure_rows();
-    measure_resources();
     // The kernel hands words of its command line that it does not know to its first program.
-    const char* wanted = getenv("bench");
-    if (wanted == nullptr || strcmp(wanted, "rows") != 0) measure_curves();
+    const char* word = getenv("bench");
+    const std::string_view wanted = word == nullptr ? "" : word;
+    if (wanted == "pairs") {
+        measure_pairs();
+    } else {
+        // First in, first out: the fastest that Linux offers for a hand-over.
+        const sched_param first = {.sched_priority = 50};
+        must("sched_setscheduler", sched_setscheduler(0, SCHED_FIFO, &first));
+        measure_rows();
+        measure_resources();
+        if (wanted != "rows") measure_curves();
+    }
     printf("LINUX END\n");
     fflush(stdout);
     power_off();

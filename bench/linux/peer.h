@@ -5,6 +5,7 @@
 #include "bench/linux/measure.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -15,12 +16,24 @@
 
 namespace annulus::bench {
 
-// A process that runs `body` until it goes out of scope.
+// This process, or thread, runs on one CPU from now on.
+inline void stay_on(int cpu) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(cpu, &only);
+    must("sched_setaffinity", sched_setaffinity(0, sizeof(only), &only));
+}
+
+// A process that runs `body` until it goes out of scope; on one CPU, if one is named.
 class Peer {
 public:
+    static constexpr int any_cpu = -1;
+
     template <typename Body>
-    explicit Peer(Body body) : process_(static_cast<pid_t>(must("fork", fork()))) {
+    explicit Peer(Body body, int cpu = any_cpu)
+        : process_(static_cast<pid_t>(must("fork", fork()))) {
         if (process_ != 0) return;
+        if (cpu != any_cpu) stay_on(cpu);
         for (;;) body();
     }
     Peer(const Peer&) = delete;
@@ -64,6 +77,12 @@ public:
             if (seen == 0) word_.compare_exchange_strong(seen, 2, std::memory_order_relaxed);
             futex_wait(word_, 2);
         }
+    }
+    // The same without ever sleeping.
+    void take_awake() {
+        while (word_.load(std::memory_order_relaxed) != 1) {
+        }
+        word_.exchange(0, std::memory_order_acquire);
     }
 
 private:

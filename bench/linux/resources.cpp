@@ -96,34 +96,36 @@ uint64_t shared_there_and_back() {
     });
 }
 
-// A descriptor through a socket; -1: none came.
-void send_descriptor(int socket, int file) {
+// A message of one byte with room for a descriptor.
+struct DescriptorMessage {
     char byte = 0;
     iovec part = {&byte, 1};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
     msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* head = CMSG_FIRSTHDR(&message);
+
+    DescriptorMessage() {
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+    }
+    DescriptorMessage(const DescriptorMessage&) = delete;
+    DescriptorMessage& operator=(const DescriptorMessage&) = delete;
+};
+
+void send_descriptor(int socket, int file) {
+    DescriptorMessage sent;
+    cmsghdr* head = CMSG_FIRSTHDR(&sent.message);
     head->cmsg_level = SOL_SOCKET;
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &file, sizeof(int));
-    must("sendmsg", sendmsg(socket, &message, 0));
+    must("sendmsg", sendmsg(socket, &sent.message, 0));
 }
 int receive_descriptor(int socket) {
-    char byte;
-    iovec part = {&byte, 1};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    must("recvmsg", recvmsg(socket, &message, 0));
-    const cmsghdr* head = CMSG_FIRSTHDR(&message);
+    DescriptorMessage got;
+    must("recvmsg", recvmsg(socket, &got.message, 0));
+    const cmsghdr* head = CMSG_FIRSTHDR(&got.message);
     if (head == nullptr || head->cmsg_type != SCM_RIGHTS) fail("no descriptor came");
     int file;
     memcpy(&file, CMSG_DATA(head), sizeof(int));

@@ -7,6 +7,9 @@ namespace annulus::bench {
 void measure_rows();
 void measure_resources();
 void measure_curves();
-void measure_clients();
+enum class Figure { instructions, time };
+void measure_clients(Figure figure);
+// In time, on two CPUs.
+void measure_pairs();
 
 }  // namespace annulus::bench

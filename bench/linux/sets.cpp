@@ -50,7 +50,9 @@ uint64_t epoll_round_trip(unsigned members) {
     return each;
 }
 
-uint64_t waitv_round_trip(unsigned words) {
+// The peer runs on `cpu`; `measure` gets the round trip.
+template <typename Measure>
+static auto with_waitv(unsigned words, int cpu, Measure measure) {
     struct Words {
         Turn theirs;
         std::array<std::atomic<uint32_t>, waitv_max> mine;
@@ -62,12 +64,14 @@ uint64_t waitv_round_trip(unsigned words) {
         waiters[i].uaddr = reinterpret_cast<uint64_t>(&shared_words.mine[i]);
         waiters[i].flags = FUTEX_32;
     }
-    const Peer peer([&] {
-        shared_words.theirs.take();
-        last.store(1, std::memory_order_release);
-        futex_wake(last);
-    });
-    return cost([&] {
+    const Peer peer(
+        [&] {
+            shared_words.theirs.take();
+            last.store(1, std::memory_order_release);
+            futex_wake(last);
+        },
+        cpu);
+    return measure([&] {
         shared_words.theirs.give();
         while (last.exchange(0, std::memory_order_acquire) == 0) {
             syscall(SYS_futex_waitv, waiters.data(), words, 0, nullptr, CLOCK_MONOTONIC);
@@ -75,14 +79,29 @@ uint64_t waitv_round_trip(unsigned words) {
     });
 }
 
-uint64_t uring_nop(unsigned batch) {
+uint64_t waitv_round_trip(unsigned words) {
+    return with_waitv(words, Peer::any_cpu, [](auto round) { return cost(round); });
+}
+
+Spread waitv_in_time(unsigned words) {
+    return with_waitv(words, 1, [](auto round) { return spread(round); });
+}
+
+template <typename Measure>
+static auto with_nops(unsigned batch, Measure measure) {
     Uring ring(256);
-    return cost(
-        [&] {
-            for (unsigned i = 0; i < batch; ++i) ring.prepare().opcode = IORING_OP_NOP;
-            ring.submit_and_reap();
-        },
-        batch);
+    return measure([&] {
+        for (unsigned i = 0; i < batch; ++i) ring.prepare().opcode = IORING_OP_NOP;
+        ring.submit_and_reap();
+    });
+}
+
+uint64_t uring_nop(unsigned batch) {
+    return with_nops(batch, [&](auto round) { return cost(round, batch); });
+}
+
+Spread uring_nop_in_time(unsigned batch) {
+    return with_nops(batch, [&](auto round) { return spread(round, batch); });
 }
 
 }  // namespace annulus::bench

@@ -2,7 +2,7 @@
 // What rows and curves have in common: waiting on many, and batches.
 #pragma once
 
-#include <stdint.h>
+#include "bench/linux/measure.h"
 
 namespace annulus::bench {
 
@@ -11,8 +11,11 @@ uint64_t epoll_round_trip(unsigned members);
 
 // The same with futex_waitv on so many words, of which the peer wakes the last.
 uint64_t waitv_round_trip(unsigned words);
+// In time, with the peer on the second CPU.
+Spread waitv_in_time(unsigned words);
 
 // Instructions of one no-operation through io_uring, with so many at a time.
 uint64_t uring_nop(unsigned batch);
+Spread uring_nop_in_time(unsigned batch);
 
 }  // namespace annulus::bench

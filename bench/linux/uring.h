@@ -64,14 +64,17 @@ public:
                         });
     }
 
-    // Submits what was prepared, waits until `wanted` entries are complete, and tells
-    // `each(user_data, result)` of all that are.
-    template <typename Each>
-    void submit_and_tell(unsigned wanted, Each each) {
+    // Submits what was prepared, if anything was, and waits until `wanted` entries are complete.
+    void submit(unsigned wanted) {
         const uint32_t count = next_ - tail_->load(std::memory_order_relaxed);
+        if (count == 0 && wanted == 0) return;
         tail_->store(next_, std::memory_order_release);
-        must("io_uring_enter",
-             syscall(SYS_io_uring_enter, ring_, count, wanted, IORING_ENTER_GETEVENTS, nullptr, 0));
+        must("io_uring_enter", syscall(SYS_io_uring_enter, ring_, count, wanted,
+                                       wanted == 0 ? 0 : IORING_ENTER_GETEVENTS, nullptr, 0));
+    }
+    // Tells `each(user_data, result)` of all entries that are complete.
+    template <typename Each>
+    void tell(Each each) {
         uint32_t head = done_head_->load(std::memory_order_relaxed);
         const uint32_t tail = done_tail_->load(std::memory_order_acquire);
         for (; head != tail; ++head) {
@@ -79,6 +82,11 @@ public:
             each(done.user_data, done.res);
         }
         done_head_->store(head, std::memory_order_release);
+    }
+    template <typename Each>
+    void submit_and_tell(unsigned wanted, Each each) {
+        submit(wanted);
+        tell(each);
     }
     int descriptor() const { return ring_; }
 

@@ -12,7 +12,7 @@ _curves_image = project.target / "images" / "bench_curves.img"
 _marks = ("BUDGET ", "POINT ", "FIGURE ", "TEST ")
 
 
-def _kernel(variant):
+def kernel(variant):
     return project.target / "kernel" / f"kernel-{variant}.elf"
 
 
@@ -31,8 +31,8 @@ def parse(lines, suite="budgets"):
 
 def measure():
     """(measurements of the release kernel, of the counting kernel)."""
-    released = machines.boot_twice("Annulus", _kernel("release"), _image, "", _marks)
-    counted = [line for line in machines.boot(_kernel("counting"), _image)
+    released = machines.boot_twice("Annulus", kernel("release"), _image, "", _marks)
+    counted = [line for line in machines.boot(kernel("counting"), _image)
                if line.startswith(_marks)]
     return parse(released), parse(counted)
 
@@ -54,9 +54,9 @@ def parse_curves(lines):
 
 def measure_curves():
     """(curves, figures): instructions are of the release kernel, the rest of the counting one."""
-    lines = machines.boot_twice("Annulus's curves", _kernel("release"), _curves_image, "", _marks)
+    lines = machines.boot_twice("Annulus's curves", kernel("release"), _curves_image, "", _marks)
     curves, released = parse_curves(lines)
-    _, counted = parse_curves([line for line in machines.boot(_kernel("counting"), _curves_image)
+    _, counted = parse_curves([line for line in machines.boot(kernel("counting"), _curves_image)
                                if line.startswith(_marks)])
     return curves, {key: (instructions, *counted[key][1:])
                     for key, (instructions, _, _) in released.items()}
@@ -64,7 +64,7 @@ def measure_curves():
 
 def measure_time():
     """(measurements in cycles of the host, of one boot; cycles per nanosecond)."""
-    lines = machines.boot(_kernel("release"), _image, icount=False)
+    lines = machines.boot(kernel("release"), _image, icount=False)
     rate = next((int(match[1]) for line in lines
                  if (match := re.search(r"(\d+) MHz cycle counter", line))), None)
     if rate is None:

@@ -5,6 +5,7 @@ import html
 import json
 
 import comparison
+import pairs
 import plots
 import serving_report
 
@@ -51,11 +52,11 @@ def _curve_losses(curves):
     return lines
 
 
-def _losses(rows, curves, http):
+def _losses(rows, curves, http, timed):
     missed = [row for row in rows if not row.met and row.annulus.instructions is not None]
     slower = [row for row in rows if row.ratio is not None and row.ratio < 1]
     lines = ["## Where Annulus loses", ""]
-    slower_paths = [*_curve_losses(curves), *serving_report.losses(http)]
+    slower_paths = [*pairs.losses(timed), *_curve_losses(curves), *serving_report.losses(http)]
     if not missed and not slower and not slower_paths:
         return [*lines, "No row is above its target or above Linux.", ""]
     for row in slower:
@@ -115,6 +116,14 @@ def _sel4():
     return [*lines, ""]
 
 
+def _point(curve, way, x):
+    """A figure; in time, with the least and the most beside it."""
+    if "spreads" not in curve:
+        return _number(dict(curve["ways"][way]).get(x))
+    spread = dict(curve["spreads"][way]).get(x)
+    return "-" if spread is None else f"{spread[1]:,} ({spread[0]:,} - {spread[2]:,})"
+
+
 def _curves(curves):
     lines = ["## Curves", ""]
     for curve in curves:
@@ -123,29 +132,36 @@ def _curves(curves):
         points = sorted({x for one in ways.values() for x, _ in one})
         lines += [f"| {curve['x']} | {' | '.join(ways)} |", "|---" * (len(ways) + 1) + "|"]
         for x in points:
-            cells = [_number(dict(one).get(x)) for one in ways.values()]
+            cells = [_point(curve, way, x) for way in ways]
             lines.append(f"| {x:,} | {' | '.join(cells)} |")
         lines.append("")
     return lines
 
 
-def text(rows, curves, machine, http=None):
-    return "\n".join([_head.format(machine=machine), *_losses(rows, curves, http), *_table(rows),
+def text(rows, curves, machine, http=None, timed=()):
+    return "\n".join([_head.format(machine=machine), *_losses(rows, curves, http, timed),
+                      *_table(rows), *pairs.text(timed),
                       *_notes(rows), *_sel4(), *serving_report.text(http), *_curves(curves)])
 
 
-def data(rows, curves, machine, http=None):
-    return json.dumps({"machine": machine, "rows": [row.record() for row in rows],
+def data(rows, curves, machine, http=None, timed=()):
+    return json.dumps({"machine": machine, "rows": [row.record() for row in [*rows, *timed]],
                        "curves": curves, "http": http}, indent=1) + "\n"
 
 
-def page(rows, curves, machine, http=None):
+def page(rows, curves, machine, http=None, timed=()):
     """A page of its own: no script, no other file."""
     parts = [plots.bars("Instructions for one operation",
                         [(f"{row.row} {row.name}",
                           [("Annulus", row.annulus.instructions or 0),
                            *((f"Linux: {one.way}", one.instructions) for one in row.linux[:1])])
                          for row in rows])]
+    if timed:
+        parts.append(plots.bars("Cycles of the host for one operation, the median",
+                                [(f"{row.row} {row.name}",
+                                  [("Annulus", row.annulus[1]),
+                                   *((f"Linux: {way}", spread[1])
+                                     for way, spread in row.linux[:1])]) for row in timed]))
     parts += [plots.lines(curve["title"], curve["x"], curve["ways"]) for curve in curves]
     parts += serving_report.plots_of(http)
     return (f"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"

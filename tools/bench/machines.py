@@ -5,8 +5,13 @@ A run is a list of lines from the serial port. Without `icount` the time-stamp c
 host's, and figures are times.
 """
 
+import contextlib
+import os
+import pathlib
 import subprocess
 import sys
+import threading
+import time
 
 import emulator
 import jobs
@@ -18,18 +23,40 @@ class Failure(Exception):
     """Why there is nothing to report."""
 
 
-def boot(kernel, image, append="", icount=True):
-    """The lines that a machine with one CPU says from power-on to its end."""
-    machine = emulator.Machine(kernel=kernel, image=image, cpus=1, append=append, icount=icount)
+def _stay_apart(process, cpus):
+    """Gives each emulated CPU one of the host's for itself, once its thread is there: else the
+    host may have two that wait for each other take turns on one."""
+    hosts = sorted(os.sched_getaffinity(0))
+    missing = set(range(cpus))
+    until = time.monotonic() + 10
+    while missing and time.monotonic() < until and process.poll() is None:
+        for task in pathlib.Path(f"/proc/{process.pid}/task").glob("*"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                name = (task / "comm").read_text().split()  # CPU 0/TCG
+                number = int(name[1].split("/")[0]) if name[0] == "CPU" else None
+                if number in missing:
+                    os.sched_setaffinity(int(task.name), {hosts[number]})
+                    missing.discard(number)
+        time.sleep(0.01)
+
+
+def boot(kernel, image, append="", icount=True, cpus=1, limit=_seconds_limit):
+    """The lines that a machine says from power-on to its end."""
+    machine = emulator.Machine(kernel=kernel, image=image, cpus=cpus, append=append, icount=icount)
     arguments = machine.arguments()
     if not icount:  # The same CPU in both, and as with icount.
         arguments[arguments.index("-cpu") + 1] = "max,-erms,-fsrm"
+    apart = 1 < cpus <= len(os.sched_getaffinity(0))
+    if apart:
+        arguments += ["-name", "bench,debug-threads=on"]
     process = jobs.start(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, errors="replace")
+    if apart:
+        threading.Thread(target=_stay_apart, args=(process, cpus), daemon=True).start()
     try:
-        output, _ = process.communicate(timeout=_seconds_limit)
+        output, _ = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        raise Failure(f"{kernel.name} was not done after {_seconds_limit} s") from None
+        raise Failure(f"{kernel.name} was not done after {limit} s") from None
     finally:
         jobs.stop(process)
     return [line.rstrip("\r") for line in output.splitlines()]

@@ -11,8 +11,6 @@
 
 namespace annulus::test {
 
-inline constexpr uint64_t message_max = 16 << 20;  // bytes of the longest message
-
 // Fewer rounds for what takes long.
 constexpr uint64_t rounds_for(uint64_t size) {
     return std::max<uint64_t>(2, 200 / (1 + size / 4096));

@@ -13,7 +13,9 @@
 // With `messages` or `bytes`, a channel's end: takes whatever comes, and sleeps.
 // With `mirror`, a channel's end: reads messages of as many bytes as the argument says into memory
 // of its own, and answers each with a byte.
-#include "runtime/channel.h"
+// With the last argument `awake`, of `table`, `set`, `mirror` and `messages`: the same without ever
+// sleeping (awake.h); then messages are sent back.
+#include "bench/programs/bench_peer/awake.h"
 #include "runtime/coroutine/executor.h"
 #include "runtime/program.h"
 #include "runtime/system_call.h"
@@ -165,13 +167,17 @@ Result<void> return_packets(Channel end) {
     }
 }
 
-Result<void> answer_messages(Channel end, std::string_view size) {
+uint64_t number(std::string_view digits) {
+    uint64_t value = 0;
+    for (const char digit : digits) value = value * 10 + static_cast<uint64_t>(digit - '0');
+    return value;
+}
+
+Result<void> answer_messages(Channel end, uint64_t size) {
     auto bytes = TRY(ByteChannel::attach(end));
-    uint64_t wanted = 0;
-    for (const char digit : size) wanted = wanted * 10 + static_cast<uint64_t>(digit - '0');
-    const std::unique_ptr<std::byte[]> message(new std::byte[wanted]());
+    const std::unique_ptr<std::byte[]> message(new std::byte[size]());
     for (;;) {
-        TRY(bytes.read_all({message.get(), wanted}));
+        TRY(bytes.read_all({message.get(), size}));
         TRY(bytes.write(std::span<const std::byte>(message.get(), 1)));
     }
 }
@@ -181,10 +187,13 @@ Result<void> answer_messages(Channel end, std::string_view size) {
 Result<void> annulus::program_main(Environment& environment) {
     const std::string_view wanted =
         environment.argument_count() > 0 ? environment.argument(0) : std::string_view();
+    const bool awake = environment.argument_count() > 0 &&
+                       environment.argument(environment.argument_count() - 1) == "awake";
     if (wanted == "end") return {};
     if (wanted == "fill") return fill_memory(environment);
     if (auto table = environment.handle<Table>("table"); table.ok()) {
         if (wanted == "answers") serve_answers(table->value());
+        if (awake) bench::serve_awake(table->value());
         const auto blocks = environment.handle<Memory>("blocks");
         if (!blocks.ok()) serve(table->value());
         const auto process = TRY(environment.handle<Process>(names::process));
@@ -199,19 +208,23 @@ Result<void> annulus::program_main(Environment& environment) {
         return return_packets(std::move(*end));
     }
     if (auto end = environment.take<Channel>("messages"); end.ok()) {
+        if (awake) return bench::return_messages_awake(std::move(*end));
         return take_messages(std::move(*end));
     }
     if (auto end = environment.take<Channel>("bytes"); end.ok()) {
         return take_bytes(std::move(*end));
     }
     if (auto end = environment.take<Channel>("mirror"); end.ok()) {
-        return answer_messages(std::move(*end), environment.argument(0));
+        const uint64_t size = number(environment.argument(0));
+        if (awake) return bench::answer_messages_awake(std::move(*end), size);
+        return answer_messages(std::move(*end), size);
     }
     const auto home = environment.handle<Object>("home");
     const bool events = environment.handle<Semaphore>("yours").ok();
     if (home.ok() && !events) return run_server(home->value());
     const auto yours = TRY(environment.handle<Semaphore>("yours"));
     if (auto set = environment.handle<Set>("set"); set.ok()) {
+        if (awake) bench::answer_events_awake(set->value(), yours.value());
         answer_events(set->value(), yours.value());
     }
     const auto mine = TRY(environment.handle<Semaphore>("mine"));
