@@ -7,6 +7,7 @@ import unittest
 import support  # noqa: F401
 import layering
 import project
+import standard
 import style
 import tidy
 
@@ -96,6 +97,33 @@ class Layering(unittest.TestCase):
                 ("kernel/k.cpp", "<vector>", False)):
             found = self.problems(name, f"#include {include}\n")
             self.assertEqual(not found, good, (name, include, found))
+
+
+class StandardHeaders(unittest.TestCase):
+    def problems(self, text):
+        saved = standard._asked_for
+        standard._asked_for = lambda _: set(layering._include.findall(text)[0][1:]
+                                            if "#include" in text else ())
+        try:
+            return standard.problems(pathlib.PurePosixPath("kernel/a.h"), text)
+        finally:
+            standard._asked_for = saved
+
+    def test_names_need_their_header(self):
+        for text, word in (("std::byte a;", "needs <cstddef>"),
+                           ("auto b = std::min(1, 2);", "needs <algorithm>"),
+                           ("std::map<int, int> c;", "has no header"),
+                           ("uint64_t d;", "<stdint.h>"),
+                           ("auto e = memcmp(a, b, 1);", "<string.h>")):
+            found = self.problems(text)
+            self.assertEqual(len(found), 1, (text, found))
+            self.assertIn(word, found[0])
+
+    def test_sound_files(self):
+        for text in ("#include <cstddef>\nstd::byte a; size_t b;",
+                     "#include <span>\nauto c = std::size(d);", "other::memcmp(a); e.memset();",
+                     'auto f = "uint64_t";'):
+            self.assertEqual(self.problems(text), [])
 
 
 unittest.main()

@@ -193,6 +193,14 @@ class Panics(unittest.TestCase):
         self.assertIn("tools/run: the kernel panicked", text)
 
 
+class TooLittleMemory(unittest.TestCase):
+    def test_it_says_what_is_missing_and_fails(self):
+        status, text = said(MEMORY="64M", HTTP_PORT="0")
+        self.assertEqual(status, 1, text)
+        self.assertIn("the budgets take", text)
+        self.assertIn("tools/run: the system gave up", text)
+
+
 class OnATerminal(unittest.TestCase):
     def test_an_interrupt_key_goes_to_the_shell(self):
         with Terminal() as terminal:
@@ -225,13 +233,20 @@ class Messages(unittest.TestCase):
 
     def test_numbers_that_are_none(self):
         for name, value in (("HTTP_PORT", "80a"), ("HTTP_PORT", "65536"), ("CPUS", "0"),
-                            ("MEMORY", "-1")):
+                            ("MEMORY", "-1"), ("MEMORY", "5M"), ("MEMORY", "64G")):
             status, text = said(**{name: value})
             self.assertEqual(status, 1)
             self.assertIn(f"{name}={value} is not a number", text)
 
+    def test_names_that_are_none(self):
+        build = str(support.root / "tools" / "build")
+        for name, value, right in (("SYSTEM", "nowhere", "default"), ("KERNEL", "fast", "release")):
+            status, text = said([build, "run"], **{name: value})
+            self.assertEqual(status, 1)
+            self.assertRegex(text, f"^tools/build: .*{value}.*{right}")
+
     def test_a_system_that_is_not_built(self):
-        status, text = said(SYSTEM="nowhere")
+        status, text = said(SYSTEM="nowhere", MEMORY="512M")
         self.assertEqual(status, 1)
         self.assertIn("nowhere.img is not built", text)
 

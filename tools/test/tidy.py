@@ -2,16 +2,20 @@
 """clang-tidy over every source in the build, remembering what was found clean.
 
 A source is looked at again when its text, that of any project header it includes, the rules, the
-compile command or the compiler changed.
+compile command or the compiler changed; together with others, see grouping.py. That each source
+includes the standard headers it needs, which the others' would hide, is for standard.py.
 """
 
+import collections
 import concurrent.futures
 import hashlib
+import itertools
 import json
 import pathlib
 import re
 import shlex
 
+import grouping
 import jobs
 import layering
 import project
@@ -80,6 +84,36 @@ def _examine(path, flags):
     return _finding.findall(result.output) or [result.explain()]
 
 
+def _rules(path):
+    """The nearest rules above a source."""
+    return next(folder / ".clang-tidy" for folder in (project.root / path).parents
+                if (folder / ".clang-tidy").exists())
+
+
+def _examine_group(number, paths, flags):
+    """What clang-tidy has to say about each of the sources, which have one set of flags."""
+    if len(paths) > 1:
+        folder = project.results / "tidy" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        # clang-tidy takes the rules that lie above a file; tests/host's ask for the root's too.
+        (folder / ".clang-tidy").write_bytes(_rules(paths[0]).read_bytes())
+        source = folder / "group.cpp"
+        source.write_text(grouping.text(paths))
+        if not _examine(source, flags):
+            return [(path, []) for path in paths]
+    return [(path, _examine(path, flags)) for path in paths]
+
+
+def _grouped(waiting):
+    """The sources that wait, in groups to examine together; the longest first."""
+    alike = collections.defaultdict(list)
+    for path, (_, flags) in waiting.items():
+        alike[tuple(flags), _rules(path)].append(path)
+    found = [(paths, flags) for (flags, _), all_paths in alike.items()
+             for paths in grouping.groups(all_paths)]
+    return sorted(found, key=lambda group: -len(group[0]))
+
+
 def run(report):
     with report.suite("tidy") as suite:
         known = json.loads(_store.read_text()) if _store.exists() else {}
@@ -94,9 +128,11 @@ def run(report):
             else:
                 waiting[path] = (key, flags)
         suite.counters["examined"] = len(waiting)
+        groups = _grouped(waiting)
+        suite.counters["groups"] = len(groups)
         with concurrent.futures.ThreadPoolExecutor(jobs.slots) as pool:
-            answers = pool.map(lambda item: _examine(item[0], item[1][1]), waiting.items())
-            for (path, (key, _)), found in zip(waiting.items(), answers, strict=True):
+            answers = pool.map(lambda item: _examine_group(item[0], *item[1]), enumerate(groups))
+            for path, found in itertools.chain.from_iterable(answers):
                 if found:
                     # A header's finding comes up in every source that includes it.
                     new = [line for line in found if line not in reported]
@@ -104,6 +140,6 @@ def run(report):
                     suite.fails(str(path), "\n".join(new) or "includes what is reported above")
                 else:
                     suite.passes(str(path))
-                    clean[str(path)] = key
+                    clean[str(path)] = waiting[path][0]
         _store.parent.mkdir(parents=True, exist_ok=True)
         _store.write_text(json.dumps(clean, indent=1) + "\n")
