@@ -3,7 +3,8 @@
 // that the argument name=<name> gives.
 //
 // It holds as much as its budget has room for. What one client may use of that is half, or what
-// the argument client_percent=<1..100> says.
+// the argument client_percent=<1..100> says. It takes 64 requests at once, two batches of 32 by a
+// ring, or what the argument slots=<1..1024> says; each has a block of 16 KiB.
 #include "runtime/file_server.h"
 #include "runtime/program.h"
 #include "services/memory_files/tree.h"
@@ -14,7 +15,6 @@
 namespace annulus::memory_files {
 namespace {
 
-constexpr unsigned server_slots = 16;
 constexpr size_t block_bytes = 16 * 1024;
 
 // An opened file or directory; one on which nothing is open yet gets no requests.
@@ -86,24 +86,28 @@ Result<Limits> limits_of(BudgetReference budget, uint64_t percent) {
     return Limits{all, {share(all.pages), share(all.nodes), share(all.opened)}};
 }
 
-Result<uint64_t> percent_of(const Environment& environment) {
-    const auto text = environment.argument("client_percent");
-    if (!text.ok()) return uint64_t{50};
-    uint64_t percent = 0;
+// The number that the argument `name` gives, from 1 to `most`, or `usual` without it. bad_argument.
+Result<uint64_t> number_of(const Environment& environment, std::string_view name, uint64_t usual,
+                           uint64_t most) {
+    const auto text = environment.argument(name);
+    if (!text.ok()) return usual;
+    uint64_t number = 0;
     for (const char c : *text) {
-        if (c < '0' || c > '9' || percent > 100) return Error::bad_argument;
-        percent = percent * 10 + static_cast<uint64_t>(c - '0');
+        if (c < '0' || c > '9' || number > most) return Error::bad_argument;
+        number = number * 10 + static_cast<uint64_t>(c - '0');
     }
-    if (percent < 1 || percent > 100) return Error::bad_argument;
-    return percent;
+    if (number < 1 || number > most) return Error::bad_argument;
+    return number;
 }
 
 Result<void> run(const Environment& environment) {
     const auto budget = TRY(environment.handle<Budget>(names::budget));
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     const auto name = environment.argument("name");
-    Server server = TRY(Server::create(server_slots, block_bytes));
-    const auto tree = TRY(Tree::create(TRY(limits_of(budget, TRY(percent_of(environment))))));
+    const uint64_t percent = TRY(number_of(environment, "client_percent", 50, 100));
+    const uint64_t slots = TRY(number_of(environment, "slots", 64, 1024));
+    Server server = TRY(Server::create(static_cast<unsigned>(slots), block_bytes));
+    const auto tree = TRY(Tree::create(TRY(limits_of(budget, percent))));
     auto root = std::unique_ptr<OpenedNode>(new (std::nothrow) OpenedNode(server, *tree));
     if (root == nullptr) return Error::no_memory;
     TRY(root->open_root());
