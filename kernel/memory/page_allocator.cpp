@@ -204,17 +204,23 @@ Result<PhysicalPage> PageAllocator::allocate(uint32_t order, PageUse use) {
 }
 
 Result<PhysicalPage> PageAllocator::allocate_block(uint32_t order, PageUse use) {
-    for (bool flushed = false;; flushed = true) {
+    for (bool flushed = false;;) {
+        bool more_comes;
         {
             SpinGuard guard(lock_);
-            const uint32_t frame = take_block(order);
+            uint32_t frame = take_block(order);
+            if (frame == no_frame && order == 0) frame = pop_zeroed();
             if (frame != no_frame) {
                 allocated_directly_ += uint64_t{1} << order;
                 return hand_out(frame, order, use);
             }
+            // A page that another CPU zeroes comes soon, since that CPU's interrupts are off and it
+            // waits for lock_ only; and it begins no other one now.
+            more_comes = order == 0 && being_zeroed_ > 0;
         }
-        if (flushed) return Error::no_memory;
+        if (flushed && !more_comes) return Error::no_memory;
         flush_caches();
+        flushed = true;
     }
 }
 
@@ -384,8 +390,9 @@ uint32_t PageAllocator::zero_some(uint32_t limit) {
             SpinGuard guard(lock_);
             // Relaxed: stable under lock_.
             const uint32_t have = zeroed_.load(std::memory_order_relaxed) + being_zeroed_;
-            // Half of what is free may be zeroed single pages; the rest stays for larger blocks.
-            if (have >= zeroed_target_ || free_ <= have) break;
+            // Half of what is free may be zeroed single pages; the rest stays for larger blocks. As
+            // many again are left alone, so that memory never runs out by what is zeroed right now.
+            if (have >= zeroed_target_ || free_ <= std::max(have, zeroed_target_)) break;
             frame = take_block(0);
             if (frame == no_frame) break;
             set_tag(frame, {FrameState::cached, 0});

@@ -47,7 +47,7 @@ public:
     static constexpr uint32_t max_order = 18;       // 1 GiB
     static constexpr uint32_t cache_capacity = 32;  // single pages a CPU keeps
     static constexpr uint32_t cache_batch = 16;     // pages that move at a time
-    static constexpr uint32_t zeroed_pool_max = 1024;
+    static constexpr uint32_t zeroed_pool_max = 2048;
 
     constexpr PageAllocator() = default;
     PageAllocator(const PageAllocator&) = delete;
@@ -81,7 +81,8 @@ public:
     void free_run(PhysicalPage page, uint64_t pages);
 
     // Adds at most `limit` pages to the zeroed pool and returns how many; 0 when the pool is full
-    // or memory is short. For idle CPUs: no lock is held while a page is zeroed.
+    // or memory is short. For idle CPUs (idle_loop()), with interrupts off and without locks, as
+    // allocate() may wait for it; no lock is held while a page is zeroed.
     uint32_t zero_some(uint32_t limit);
 
     // Moves everything from the caches and the pool to the buddy system.

@@ -6,6 +6,7 @@
 #include "arch/cpu.h"
 #include "arch/interrupts.h"
 #include "kernel/assert.h"
+#include "kernel/memory/kernel_memory.h"
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/kernel_stack.h"
 #include "kernel/schedule/reaper.h"
@@ -307,8 +308,12 @@ void idle_loop() {
             SpinGuard guard(cpu.queue_lock);
             empty = cpu.run_queue.empty();
         }
-        if (empty) {
-            program_timer(cpu);
+        if (empty) program_timer(cpu);
+        if (empty && page_allocator().zero_some(1) != 0) {
+            // Instead of sleeping, a page was made ready for whoever needs one. Interrupts wait for
+            // one page at most.
+            arch::allow_interrupts();
+        } else if (empty) {
             grace_sleep(cpu);
             cpu.idle_time.begin(arch::now_ns());
             // kernel_interrupt() calls grace_wake() before it looks at anything.

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <mutex>
 #include <random>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -76,6 +77,34 @@ TEST(PageAllocatorThreads, LedgerIsExactAtAnyTime) {
     for (auto [page, order] : exchange.blocks) pages.free(page, order);
     pages.flush_caches();
     EXPECT_EQ(pages.ledger().free, pages.total_pages());
+}
+
+// A page that an idle CPU zeroes at that moment is in nobody's list.
+TEST(PageAllocatorThreads, TheLastPageIsFoundWhileItIsZeroed) {
+    test::PageArena arena(test::PageArena::one_range(32));
+    PageAllocator& pages = arena.pages();
+    std::atomic<uint64_t> zeroed{0};
+    std::vector<std::jthread> idle;
+    for (uint32_t cpu = 1; cpu < 3; ++cpu) {
+        idle.emplace_back([&, cpu](const std::stop_token& over) {
+            test::play_cpu(cpu);
+            while (!over.stop_requested()) zeroed += pages.zero_some(1);
+        });
+    }
+    test::play_cpu(0);
+    std::vector<PhysicalPage> held;
+    for (int round = 0; round < 3'000; ++round) {
+        while (held.size() < pages.total_pages()) {
+            auto page = round % 2 != 0 ? pages.allocate_zeroed() : pages.allocate(0);
+            ASSERT_TRUE(page.ok()) << "page " << held.size() << " in round " << round;
+            held.push_back(*page);
+        }
+        EXPECT_EQ(pages.allocate(0).error(), Error::no_memory);
+        for (PhysicalPage page : held) pages.free(page, 0);
+        held.clear();
+        pages.flush_caches();
+    }
+    EXPECT_GT(zeroed.load(), 0u);
 }
 
 }  // namespace
