@@ -17,15 +17,29 @@ Result<void> AddressMap::check_range(uint64_t begin, uint64_t end) const {
 
 // --- the tree -----------------------------------------------------------------------------------
 
-// Where the gap before a node begins.
-uint64_t AddressMap::gap_begin(const Node& node) const {
+// The links that lead from the root to a place in the tree, whose lowest node comes last.
+struct AddressMap::Path {
+    // A tree of 2^32 ranges is at most 46 high (Knuth, volume 3, section 6.2.3).
+    static constexpr unsigned length_max = 48;
+
+    [[gnu::always_inline]] void add(Node*& link) {
+        kernel_assert(length < length_max, "a tree of ranges is too high");
+        links[length++] = &link;
+    }
+
+    Node** links[length_max];
+    unsigned length = 0;
+};
+
+// What is free before a node, by its neighbour's end.
+uint64_t AddressMap::gap_before(const Node& node) const {
     const Node* below = order_.previous(node);
-    return below != nullptr ? below->end : low_;
+    return node.begin - (below != nullptr ? below->end : low_);
 }
 
 // Recomputes what a node knows about its sub-tree.
-void AddressMap::update(Node& node) const {
-    node.largest_gap_ = node.begin - gap_begin(node);
+[[gnu::always_inline]] inline void AddressMap::update(Node& node) {
+    node.largest_gap_ = node.gap_;
     node.height_ = 1;
     for (const Node* child : {node.left_, node.right_}) {
         if (child == nullptr) continue;
@@ -39,7 +53,7 @@ void AddressMap::update(Node& node) const {
 //   '-- right    ->    |   |-- a        below return the new root of the sub-tree.
 //       |-- b          |   '-- b
 //       '-- c          '-- c
-AddressMap::Node* AddressMap::rotate_left(Node& node) const {
+AddressMap::Node* AddressMap::rotate_left(Node& node) {
     Node& right = *node.right_;
     node.right_ = right.left_;
     right.left_ = &node;
@@ -48,7 +62,7 @@ AddressMap::Node* AddressMap::rotate_left(Node& node) const {
     return &right;
 }
 
-AddressMap::Node* AddressMap::rotate_right(Node& node) const {
+AddressMap::Node* AddressMap::rotate_right(Node& node) {
     Node& left = *node.left_;
     node.left_ = left.right_;
     left.right_ = &node;
@@ -58,14 +72,14 @@ AddressMap::Node* AddressMap::rotate_right(Node& node) const {
 }
 
 // How much higher the right sub-tree is than the left one.
-int AddressMap::slope(const Node& node) {
+[[gnu::always_inline]] inline int AddressMap::slope(const Node& node) {
     const int left = node.left_ != nullptr ? node.left_->height_ : 0;
     const int right = node.right_ != nullptr ? node.right_->height_ : 0;
     return right - left;
 }
 
 // Both sub-trees are right, and their heights differ by at most 2: makes that at most 1.
-AddressMap::Node* AddressMap::balance(Node& node) const {
+[[gnu::always_inline]] inline AddressMap::Node* AddressMap::balance(Node& node) {
     update(node);
     const int difference = slope(node);
     if (difference > 1) {
@@ -79,41 +93,40 @@ AddressMap::Node* AddressMap::balance(Node& node) const {
     return &node;
 }
 
-// The neighbour above a new node, whose gap changes, lies on the path: the node has no child.
-AddressMap::Node* AddressMap::insert_below(Node* root, Node& node) const {
-    if (root == nullptr) {
-        update(node);
-        return &node;
+// Makes the nodes of the path right again, from the lowest one up, until nothing changes any more.
+// `changed`, whose own gap changed, lies on the path, or is null.
+void AddressMap::repair(const Path& path, const Node* changed) {
+    for (unsigned i = path.length; i > 0; --i) {
+        Node*& link = *path.links[i - 1];
+        if (link == changed) changed = nullptr;
+        const uint64_t largest_gap = link->largest_gap_;
+        const uint8_t height = link->height_;
+        link = balance(*link);
+        const bool same = link->largest_gap_ == largest_gap && link->height_ == height;
+        if (same && changed == nullptr) return;
     }
-    Node*& side = node.begin < root->begin ? root->left_ : root->right_;
-    side = insert_below(side, node);
-    return balance(*root);
 }
 
-// Takes the lowest node out of the sub-tree.
-AddressMap::Node* AddressMap::take_first(Node& root, Node*& first) const {
-    if (root.left_ == nullptr) {
-        first = &root;
-        return root.right_;
+// Takes the node, to which the path leads, out of the tree. `above`, its neighbour, takes its place
+// or lies on the path; the path leads to where something changed then.
+void AddressMap::take_out(Path& path, Node& node, Node* above) {
+    Node*& place = *path.links[path.length - 1];
+    if (node.right_ == nullptr) {
+        place = node.left_;
+        --path.length;
+        return;
     }
-    root.left_ = take_first(*root.left_, first);
-    return balance(root);
-}
-
-// The neighbour above the removed node, whose gap changes, takes its place or lies on the path.
-AddressMap::Node* AddressMap::remove_below(Node* root, const Node& node) const {
-    kernel_assert(root != nullptr, "removed a range from a map that it is not in");
-    if (root != &node) {
-        Node*& side = node.begin < root->begin ? root->left_ : root->right_;
-        side = remove_below(side, node);
-        return balance(*root);
-    }
-    if (node.right_ == nullptr) return node.left_;
-    Node* next = nullptr;
-    Node* right = take_first(*node.right_, next);
-    next->left_ = node.left_;
-    next->right_ = right;
-    return balance(*next);
+    const unsigned below = path.length;
+    Node** link = &node.right_;
+    for (; (*link)->left_ != nullptr; link = &(*link)->left_) path.add(*link);
+    *link = above->right_;
+    above->left_ = node.left_;
+    above->right_ = node.right_;
+    place = above;
+    if (path.length > below) path.links[below] = &above->right_;
+    // What was known at this place, for repair() to compare with.
+    above->largest_gap_ = node.largest_gap_;
+    above->height_ = node.height_;
 }
 
 // --- changes ------------------------------------------------------------------------------------
@@ -121,24 +134,53 @@ AddressMap::Node* AddressMap::remove_below(Node* root, const Node& node) const {
 Result<void> AddressMap::insert(AddressMapNode& node) {
     kernel_assert(!node.in_map(), "inserted a range that is in a map");
     TRY(check_range(node.begin, node.end));
-    Node* above = first_above(node.begin);
+    Path path;
+    Node* below = nullptr;
+    Node* above = nullptr;
+    Node** link = &root_;
+    while (*link != nullptr) {
+        path.add(*link);
+        if (node.begin < (*link)->begin) {
+            above = *link;
+            link = &above->left_;
+        } else {
+            below = *link;
+            link = &below->right_;
+        }
+    }
+    if (below != nullptr && below->end > node.begin) return Error::overlap;
     if (above != nullptr && above->begin < node.end) return Error::overlap;
+    node.gap_ = node.begin - (below != nullptr ? below->end : low_);
     if (above != nullptr) {
+        above->gap_ = above->begin - node.end;
         order_.insert_before(*above, node);
     } else {
         order_.push_back(node);
     }
     node.left_ = nullptr;
     node.right_ = nullptr;
-    root_ = insert_below(root_, node);
+    update(node);
+    *link = &node;
+    repair(path, above);
     ++count_;
     return {};
 }
 
 void AddressMap::remove(AddressMapNode& node) {
     kernel_assert(node.in_map(), "removed a range that is in no map");
+    Node* above = order_.next(node);
+    Path path;
+    Node** link = &root_;
+    for (;;) {
+        kernel_assert(*link != nullptr, "removed a range from a map that it is not in");
+        path.add(*link);
+        if (*link == &node) break;
+        link = node.begin < (*link)->begin ? &(*link)->left_ : &(*link)->right_;
+    }
     order_.remove(node);
-    root_ = remove_below(root_, node);
+    if (above != nullptr) above->gap_ = gap_before(*above);
+    take_out(path, node, above);
+    repair(path, above);
     --count_;
 }
 
@@ -192,12 +234,12 @@ bool AddressMap::covers(uint64_t begin, uint64_t end) const {
 
 // The lowest node before which `size` bytes are free at or above `from`. At most one gap is cut
 // by `from`, so at most one sub-tree is searched in vain although its largest gap would do.
-AddressMap::Node* AddressMap::find_gap_below(Node* root, uint64_t size, uint64_t from) const {
+AddressMap::Node* AddressMap::find_gap_below(Node* root, uint64_t size, uint64_t from) {
     if (root == nullptr || root->largest_gap_ < size) return nullptr;
     if (root->begin > from) {
         Node* found = find_gap_below(root->left_, size, from);
         if (found != nullptr) return found;
-        if (root->begin - std::max(gap_begin(*root), from) >= size) return root;
+        if (root->begin - std::max(root->begin - root->gap_, from) >= size) return root;
     }
     return find_gap_below(root->right_, size, from);
 }
@@ -212,7 +254,7 @@ Result<uint64_t> AddressMap::find_gap(uint64_t size, uint64_t hint, uint64_t ali
     const auto enough = checked_add(size, alignment - abi::page_size);
     if (!from || !enough) return Error::limit;
     const Node* node = find_gap_below(root_, *enough, *from);
-    if (node != nullptr) return align_up(std::max(gap_begin(*node), *from), alignment);
+    if (node != nullptr) return align_up(std::max(node->begin - node->gap_, *from), alignment);
     // The gap above all ranges.
     const uint64_t top = order_.back() != nullptr ? order_.back()->end : low_;
     const auto begin = checked_align_up(std::max(top, *from), alignment);
@@ -228,7 +270,8 @@ bool AddressMap::consistent_below(const Node* root, const Node*& expected) const
     if (!consistent_below(root->left_, expected) || root != expected) return false;
     expected = next(*expected);
     if (!consistent_below(root->right_, expected)) return false;
-    uint64_t gap = root->begin - gap_begin(*root);
+    if (root->gap_ != gap_before(*root)) return false;
+    uint64_t gap = root->gap_;
     int height = 1;
     for (const Node* child : {root->left_, root->right_}) {
         if (child == nullptr) continue;
@@ -246,7 +289,7 @@ bool AddressMap::consistent() const {
     uint64_t count = 0;
     for (const Node& node : order_) {
         ++count;
-        if (!check_range(node.begin, node.end).ok() || node.begin < gap_begin(node)) return false;
+        if (!check_range(node.begin, node.end).ok() || node.gap_ > node.begin) return false;
     }
     return count == count_;
 }

@@ -41,7 +41,8 @@ private:
     friend class AddressMap;
     AddressMapNode* left_ = nullptr;
     AddressMapNode* right_ = nullptr;
-    uint64_t largest_gap_ = 0;
+    uint64_t gap_ = 0;          // free bytes right before the range
+    uint64_t largest_gap_ = 0;  // of the ranges of its sub-tree
     uint8_t height_ = 1;
 };
 
@@ -100,16 +101,17 @@ public:
 private:
     using Node = AddressMapNode;
 
-    uint64_t gap_begin(const Node& node) const;
-    void update(Node& node) const;
+    struct Path;
+
+    static void update(Node& node);
     static int slope(const Node& node);
-    Node* rotate_left(Node& node) const;
-    Node* rotate_right(Node& node) const;
-    Node* balance(Node& node) const;
-    Node* insert_below(Node* root, Node& node) const;
-    Node* take_first(Node& root, Node*& first) const;
-    Node* remove_below(Node* root, const Node& node) const;
-    Node* find_gap_below(Node* root, uint64_t size, uint64_t from) const;
+    static Node* rotate_left(Node& node);
+    static Node* rotate_right(Node& node);
+    static Node* balance(Node& node);
+    static void repair(const Path& path, const Node* changed);
+    static void take_out(Path& path, Node& node, Node* above);
+    uint64_t gap_before(const Node& node) const;
+    static Node* find_gap_below(Node* root, uint64_t size, uint64_t from);
     bool consistent_below(const Node* root, const Node*& expected) const;
 
     uint64_t low_ = abi::user_begin;
