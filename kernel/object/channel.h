@@ -97,6 +97,8 @@ private:
     uint64_t id_ = 0;
     MemoryObject* memory_ = nullptr;  // holds a reference until it is detached
     uint64_t pinned_ = 0;             // pages, from the first on
+    // The kernel address of its page while that is pinned, if the channel has one page only.
+    const std::byte* only_page_ = nullptr;
     std::atomic<uint64_t> fault_{0};  // the Status that state() answers
     Work unpin_work_;
     ChannelEnd ends_[2] = {{*this, 0}, {*this, 1}};

@@ -29,6 +29,15 @@ void sleep_at_end(Child::Word* words) {
 
 constexpr uint64_t op_share = abi::operation_word(abi::Verb::share, 1, 1);
 
+// Pages of the machine that a clone of the memory takes. Needs the handle `machine`.
+Result<uint64_t> clone_cost(const Context& test, MemoryReference memory, uint64_t pages) {
+    const BudgetReference root = TRY(test.environment().handle<Budget>("machine"));
+    const uint64_t before = settled_machine(root).free;
+    if (before == 0) return Error::wrong_state;
+    const auto clone = TRY(memory.create_clone(test.budget(), 0, pages));
+    return before - settled_machine(root).free;
+}
+
 }  // namespace
 }  // namespace annulus::test::cases
 
@@ -281,4 +290,58 @@ TEST(memory_destroyed, "a channel over another budget's memory outlives that bud
     EXPECT_OK(wait(ends.second));
     EXPECT_ERROR(ends.first.get_memory(), Error::closed);
     EXPECT_OK(ends.first.shutdown_fault(1));
+}
+
+TEST(pins_returned, "a channel pins exactly its pages, and the last end lets go of them") {
+    struct Case {
+        uint64_t flags, size, first, pages;
+    };
+    // One page: all of its memory, a part; and a page more than a chunk, so that the last step has
+    // one page, too.
+    constexpr uint64_t many = abi::chunk_items + 1;
+    const Case cases[] = {{0, 1, 0, 1},
+                          {0, 3, 1, 1},
+                          {abi::memory_on_demand, 1, 0, 1},
+                          {abi::memory_on_demand, 3, 2, 1},
+                          {0, many, 0, many}};
+    for (const Case& each : cases) {
+        const auto before = settled_ledger(test.budget());
+        {
+            const Memory memory = MUST(test.budget().create_memory(each.size, each.flags));
+            for (uint64_t i = 0; i < each.size; ++i) {
+                EXPECT_OK(memory.write_bytes(i * abi::page_size, std::as_bytes(std::span(&i, 1))));
+            }
+            const uint64_t unpinned = MUST(clone_cost(test, memory, each.size));
+            {
+                const auto ends = MUST(
+                    test.budget().create_channel(memory, each.first * abi::page_size,
+                                                 each.pages * abi::page_size, structure, version));
+                const auto pinned = MUST(test.budget().get_ledger());
+                EXPECT_EQ(used(pinned, abi::Resource::pins),
+                          used(before, abi::Resource::pins) + each.pages);
+                // What is pinned cannot be shared with a clone: it is copied at once.
+                EXPECT_EQ(MUST(clone_cost(test, memory, each.size)), unpinned + each.pages);
+            }
+            static_cast<void>(settled_ledger(test.budget()));
+            EXPECT_EQ(MUST(clone_cost(test, memory, each.size)), unpinned);
+        }
+        expect_returned(test, test.budget(), before, "a channel's pins");
+    }
+}
+
+TEST(pins_kept, "a channel over memory whose payer has ended works until its last end closes") {
+    const auto before = settled_ledger(test.budget());
+    {
+        const Budget budget = MUST(test.budget().create_budget(usual_limits()));
+        const Memory memory = MUST(budget.create_memory(1, abi::memory_contiguous));
+        const auto ends =
+            MUST(test.budget().create_channel(memory, 0, abi::page_size, structure, version));
+        const Semaphore done =
+            MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+        EXPECT_OK(budget.remove_destroy(done));
+        EXPECT_OK(wait_for(done, Deadline::after(seconds(10))));
+        EXPECT_OK(ring(ends.first));
+        EXPECT_OK(wait(ends.second));
+    }
+    expect_returned(test, test.budget(), before, "a channel over memory that ended");
 }
