@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What `make bench` makes of the figures: rows, ratios, targets, and what it refuses."""
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -130,6 +131,20 @@ class Serving(unittest.TestCase):
     def test_the_page_and_the_data_have_them(self):
         self.assertIn("HTTP requests", document.page(rows(), [], "a machine", http))
         self.assertIn('"connections": 8', document.data(rows(), [], "a machine", http))
+
+    def test_the_data_keep_their_shape(self):
+        found = json.loads(document.data(rows(), [], "a machine", http))
+        self.assertEqual(set(found), {"machine", "rows", "curves", "http"})
+        for row in found["rows"]:
+            self.assertLessEqual({"row", "name", "annulus", "linux", "sel4", "target", "met",
+                                  "note"}, set(row))
+            for figures in (one for one in (row["annulus"], row["linux"]) if one is not None):
+                self.assertLessEqual({"instructions", "entries", "cr3_writes", "adjusted",
+                                      "wall_ns"}, set(figures))
+        self.assertEqual([one["kind"] for one in found["http"]],
+                         ["load"] * 3 + ["instructions"] * 2 + ["start"] * 2)
+        self.assertEqual([one["system"] for one in found["http"][-2:]], ["annulus", "linux"])
+        self.assertEqual(json.loads(document.data(rows(), [], "a machine"))["http"], [])
 
     def test_two_cpus_are_named(self):
         two = {**http, "loads": [load(1024, 500.0, 600.0, cpus=2)]}

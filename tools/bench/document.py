@@ -146,7 +146,7 @@ def text(rows, curves, machine, http=None, timed=()):
 
 def data(rows, curves, machine, http=None, timed=()):
     return json.dumps({"machine": machine, "rows": [row.record() for row in [*rows, *timed]],
-                       "curves": curves, "http": http}, indent=1) + "\n"
+                       "curves": curves, "http": serving_report.listed(http)}, indent=1) + "\n"
 
 
 def page(rows, curves, machine, http=None, timed=()):

@@ -269,7 +269,7 @@ def cells_of_two():
 
 
 def measure(cells=None, runs=3, boots=5):
-    """What report.json has under "http"; two CPUs only if all cells are measured."""
+    """Loads and starts of both systems; two CPUs only if all cells are measured."""
     both = systems()
     loads = measure_loads(both, cells or all_cells(), runs)
     if cells is None:

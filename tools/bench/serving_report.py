@@ -97,6 +97,16 @@ def text(http):
     return [*lines, ""]
 
 
+def listed(http):
+    """What report.json has under "http": a record for each load, count of instructions and start,
+    which `kind` tells apart."""
+    if not http:
+        return []
+    return [*({"kind": "load", "runs": http.get("runs"), **load} for load in http["loads"]),
+            *({"kind": "instructions", **one} for one in http.get("instructions", ())),
+            *({"kind": "start", "system": name, **one} for name, one in http["start"].items())]
+
+
 def plots_of(http):
     if not http:
         return []
