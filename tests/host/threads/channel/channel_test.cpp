@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -268,7 +269,10 @@ TEST(ChannelThreads, FlippingIndicesDoNoHarm) {
     });
     unsigned faults = 0;
     uint64_t received = 0;
-    for (int victim = 0; victim < 20'000; ++victim) {
+    uint64_t victims = 0;
+    // On a loaded machine the peer may not have run while the first ones are gone through.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (; victims < 20'000 || (faults == 0 && std::chrono::steady_clock::now() < end); ++victims) {
         auto receiver =
             PacketReceiver<Bell>::attach(memory.bytes(), geometry, 0, {&nobody}).value();
         for (int turn = 0; turn < 4; ++turn) {
@@ -284,7 +288,7 @@ TEST(ChannelThreads, FlippingIndicesDoNoHarm) {
     stop.store(true, std::memory_order_relaxed);
     hostile.join();
     EXPECT_GT(faults, 0u);
-    EXPECT_LE(received, 20'000u * 8 * 4);
+    EXPECT_LE(received, victims * 8 * 4);
 }
 
 }  // namespace
