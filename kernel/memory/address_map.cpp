@@ -239,7 +239,7 @@ AddressMap::Node* AddressMap::find_gap_below(Node* root, uint64_t size, uint64_t
     if (root->begin > from) {
         Node* found = find_gap_below(root->left_, size, from);
         if (found != nullptr) return found;
-        if (root->begin - std::max(root->begin - root->gap_, from) >= size) return root;
+        if (root->begin - std::max(gap_begin(*root), from) >= size) return root;
     }
     return find_gap_below(root->right_, size, from);
 }
@@ -254,7 +254,7 @@ Result<uint64_t> AddressMap::find_gap(uint64_t size, uint64_t hint, uint64_t ali
     const auto enough = checked_add(size, alignment - abi::page_size);
     if (!from || !enough) return Error::limit;
     const Node* node = find_gap_below(root_, *enough, *from);
-    if (node != nullptr) return align_up(std::max(node->begin - node->gap_, *from), alignment);
+    if (node != nullptr) return align_up(std::max(gap_begin(*node), *from), alignment);
     // The gap above all ranges.
     const uint64_t top = order_.back() != nullptr ? order_.back()->end : low_;
     const auto begin = checked_align_up(std::max(top, *from), alignment);
@@ -289,7 +289,7 @@ bool AddressMap::consistent() const {
     uint64_t count = 0;
     for (const Node& node : order_) {
         ++count;
-        if (!check_range(node.begin, node.end).ok() || node.gap_ > node.begin) return false;
+        if (!check_range(node.begin, node.end).ok() || node.begin < gap_begin(node)) return false;
     }
     return count == count_;
 }

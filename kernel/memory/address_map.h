@@ -111,6 +111,8 @@ private:
     static void repair(const Path& path, const Node* changed);
     static void take_out(Path& path, Node& node, Node* above);
     uint64_t gap_before(const Node& node) const;
+    // Where the gap before a node begins.
+    static uint64_t gap_begin(const Node& node) { return node.begin - node.gap_; }
     static Node* find_gap_below(Node* root, uint64_t size, uint64_t from);
     bool consistent_below(const Node* root, const Node*& expected) const;
 

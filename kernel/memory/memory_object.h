@@ -103,8 +103,12 @@ public:
     Result<void> pin(Budget& payer, uint64_t first, uint64_t count);
     void unpin(Budget& payer, uint64_t first, uint64_t count);
     // The same for at most abi::chunk_items pages that somebody else charges for.
-    Status pin_paid(uint64_t first, uint64_t count);
-    void unpin_paid(uint64_t first, uint64_t count);
+    Status pin_paid(uint64_t first, uint64_t count) {
+        return count == 1 ? pin_one_paid(first).status() : pin_many_paid(first, count);
+    }
+    void unpin_paid(uint64_t first, uint64_t count) {
+        count == 1 ? unpin_page_paid(first) : unpin_many_paid(first, count);
+    }
     // The same for one page; answers its kernel address, which takes the pin back.
     Result<std::byte*> pin_one_paid(uint64_t index);
     void unpin_one_paid(const std::byte* page);
@@ -202,10 +206,14 @@ private:
     std::byte* bytes_locked(uint64_t index) REQUIRES(lock_);
     bool shared_locked(uint32_t frame) const REQUIRES(lock_);
     Result<Place> place_of_range();
+    Status pin_many_paid(uint64_t first, uint64_t count);
+    void unpin_page_paid(uint64_t index);
+    void unpin_many_paid(uint64_t first, uint64_t count);
     Result<Place> place_to_pin();
     Status pin_page(uint64_t index, MemoryObject& owner, std::byte*& page);
     std::byte* page_to_pin_locked(uint64_t index) REQUIRES(lock_);
     std::byte* frame_to_pin_locked(uint64_t index) REQUIRES(lock_);
+    void unpin_frame_locked(uint64_t index) REQUIRES(lock_);
     [[gnu::noinline]] Result<std::byte*> pin_one_slowly(uint64_t index);
     void unpin_one_of(MemoryObject& root, const std::byte* page);
     [[gnu::noinline]] void unpin_one_of_range(const std::byte* page);

@@ -171,7 +171,7 @@ Result<void> MemoryObject::pin(Budget& payer, uint64_t first, uint64_t count) {
     return status;
 }
 
-Status MemoryObject::pin_paid(uint64_t first, uint64_t count) {
+Status MemoryObject::pin_many_paid(uint64_t first, uint64_t count) {
     if (!range_fits(first, count, pages_)) return Error::out_of_range;
     const Place at = TRY(place_to_pin());
     MemoryObject& root = *at.root;
@@ -244,12 +244,44 @@ Status MemoryObject::pin_page(uint64_t index, MemoryObject& owner, std::byte*& p
     return Error::busy;
 }
 
+// One pin less; memory with a directory.
+[[gnu::always_inline]] inline void MemoryObject::unpin_frame_locked(uint64_t index) {
+    const uint32_t frame = directory_.find(index);
+    kernel_assert(frame != 0, "unpinned a page that was not pinned");
+    // Relaxed: guarded by the lock.
+    frame_record(frame).pins.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// True when the object's payer died, so that the pages may have to go.
+bool MemoryObject::unpin_pages(uint64_t index, uint64_t count, MemoryObject& owner) {
+    SpinGuard guard(lock_);
+    owner.owned_pins_ -= count;
+    if (!has_directory()) return ended_;
+    for (const uint64_t end = index + count; index < end; ++index) unpin_frame_locked(index);
+    return ended_;
+}
+
 void MemoryObject::unpin(Budget& payer, uint64_t first, uint64_t count) {
     payer.uncharge(abi::Resource::pins, count);
     unpin_paid(first, count);
 }
 
-void MemoryObject::unpin_paid(uint64_t first, uint64_t count) {
+void MemoryObject::unpin_page_paid(uint64_t index) {
+    if (memory_kind_ == MemoryKind::range) [[unlikely]]
+        return unpin_many_paid(index, 1);
+    bool ended;
+    {
+        SpinGuard guard(lock_);
+        --owned_pins_;
+        if (has_directory()) [[likely]]
+            unpin_frame_locked(index);
+        ended = ended_;
+    }
+    if (ended) [[unlikely]]
+        pins_gone(*this);
+}
+
+void MemoryObject::unpin_many_paid(uint64_t first, uint64_t count) {
     const Result<Place> at = place();
     kernel_assert(at.ok(), "a range lost its root while it had pins");
     unpin_at({at->root, at->first + first}, count);
@@ -296,20 +328,6 @@ void MemoryObject::unpin_one_of_range(const std::byte* page) {
     }
     if (ended) [[unlikely]]
         root.pins_gone(*this);
-}
-
-// True when the object's payer died, so that the pages may have to go.
-bool MemoryObject::unpin_pages(uint64_t index, uint64_t count, MemoryObject& owner) {
-    SpinGuard guard(lock_);
-    owner.owned_pins_ -= count;
-    if (!has_directory()) return ended_;
-    for (const uint64_t end = index + count; index < end; ++index) {
-        const uint32_t frame = directory_.find(index);
-        kernel_assert(frame != 0, "unpinned a page that was not pinned");
-        // Relaxed: guarded by the lock.
-        frame_record(frame).pins.fetch_sub(1, std::memory_order_relaxed);
-    }
-    return ended_;
 }
 
 void* MemoryObject::pinned_address(uint64_t index) {

@@ -17,12 +17,6 @@ std::atomic<uint64_t> next_channel_id{1};
 struct ChannelParts {
     // Unpins up to chunk_items pages; true when none is pinned any more.
     static bool unpin_some(Channel& channel) {
-        if (channel.only_page_ != nullptr) [[likely]] {
-            channel.memory_->unpin_one_paid(channel.only_page_);
-            channel.only_page_ = nullptr;
-            channel.pinned_ = 0;
-            return true;
-        }
         const uint64_t count = chunk_of(channel.pinned_);
         if (count > 0) {
             channel.pinned_ -= count;
@@ -41,7 +35,7 @@ struct ChannelParts {
     static void end_channel(Object& object) {
         auto& channel = static_cast<Channel&>(object);
         if (channel.pinned_ > abi::chunk_items) return end_in_steps(object);
-        unpin_some(channel);
+        if (channel.pinned_ > 0) channel.memory_->unpin_paid(0, channel.pinned_);
         let_go(channel);
         channel.budget->disown(channel, channel.pages());
         rest_in_stock(channel, Channel::stock_kind);
@@ -140,7 +134,6 @@ void Channel::begin(Budget& payer, const Geometry& geometry) {
     id_ = next_channel_id.fetch_add(1, std::memory_order_relaxed);
     memory_ = nullptr;
     pinned_ = 0;
-    only_page_ = nullptr;
     // Relaxed: whoever comes to know the record sees it by way of the handle.
     fault_.store(0, std::memory_order_relaxed);
     ChannelParts::begin_end(ends_[0], ends_[1], payer);
@@ -174,28 +167,6 @@ Result<Ref<Channel>> Channel::create(Budget& budget, MemoryObject& memory,
         channel->memory_ = TRY(memory.create_range(budget, geometry.offset, pages)).leak();
     }
     return channel;
-}
-
-Result<bool> Channel::pin_some() {
-    // Small channels are made most often, and one page needs no loop.
-    if (pages() == 1) [[likely]] {
-        only_page_ = TRY(memory_->pin_one_paid(0));
-        pinned_ = 1;
-        return true;
-    }
-    const uint64_t left = pages() - pinned_;
-    const uint64_t count = chunk_of(left);
-    const Status status = memory_->pin_paid(pinned_, count);
-    if (!status.ok()) return status;
-    pinned_ += count;
-    return count == left;
-}
-
-Channel::Ends Channel::hand_out(Ref<Channel> channel) {
-    // The maker's reference is the first end's; the ends were born with one for each.
-    Channel& whole = *channel.leak();
-    retain(whole);
-    return {Ref<ChannelEnd>::adopt(whole.ends_[0]), Ref<ChannelEnd>::adopt(whole.ends_[1])};
 }
 
 Result<Ref<MemoryObject>> Channel::memory() {

@@ -15,6 +15,7 @@
 // channel.
 #pragma once
 
+#include "kernel/memory/memory_object.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/schedule/reaper.h"
 
@@ -97,11 +98,25 @@ private:
     uint64_t id_ = 0;
     MemoryObject* memory_ = nullptr;  // holds a reference until it is detached
     uint64_t pinned_ = 0;             // pages, from the first on
-    // The kernel address of its page while that is pinned, if the channel has one page only.
-    const std::byte* only_page_ = nullptr;
     std::atomic<uint64_t> fault_{0};  // the Status that state() answers
     Work unpin_work_;
     ChannelEnd ends_[2] = {{*this, 0}, {*this, 1}};
 };
+
+inline Result<bool> Channel::pin_some() {
+    const uint64_t left = pages() - pinned_;
+    const uint64_t count = chunk_of(left);
+    const Status status = memory_->pin_paid(pinned_, count);
+    if (!status.ok()) return status;
+    pinned_ += count;
+    return count == left;
+}
+
+inline Channel::Ends Channel::hand_out(Ref<Channel> channel) {
+    // The maker's reference is the first end's; the ends were born with one for each.
+    Channel& whole = *channel.leak();
+    retain(whole);
+    return {Ref<ChannelEnd>::adopt(whole.ends_[0]), Ref<ChannelEnd>::adopt(whole.ends_[1])};
+}
 
 }  // namespace annulus::kernel

@@ -278,18 +278,27 @@ TEST(budget_destroyed, "destroying the budget that paid takes both ends away") {
 }
 
 TEST(memory_destroyed, "a channel over another budget's memory outlives that budget") {
-    const Budget budget = MUST(test.budget().create_budget(usual_limits()));
-    const Memory memory = MUST(budget.create_memory(2, 0));
-    const auto ends =
-        MUST(test.budget().create_channel(memory, 0, 2 * abi::page_size, structure, version));
-    const Semaphore done =
-        MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
-    EXPECT_OK(budget.remove_destroy(done));
-    EXPECT_OK(wait_for(done, Deadline::after(seconds(10))));
-    EXPECT_OK(ring(ends.first));
-    EXPECT_OK(wait(ends.second));
-    EXPECT_ERROR(ends.first.get_memory(), Error::closed);
-    EXPECT_OK(ends.first.shutdown_fault(1));
+    struct Case {
+        uint64_t flags, pages;
+    };
+    for (const Case& each : {Case{0, 2}, Case{abi::memory_contiguous, 1}}) {
+        const auto before = settled_ledger(test.budget());
+        {
+            const Budget budget = MUST(test.budget().create_budget(usual_limits()));
+            const Memory memory = MUST(budget.create_memory(each.pages, each.flags));
+            const auto ends = MUST(test.budget().create_channel(
+                memory, 0, each.pages * abi::page_size, structure, version));
+            const Semaphore done = MUST(
+                test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
+            EXPECT_OK(budget.remove_destroy(done));
+            EXPECT_OK(wait_for(done, Deadline::after(seconds(10))));
+            EXPECT_OK(ring(ends.first));
+            EXPECT_OK(wait(ends.second));
+            EXPECT_ERROR(ends.first.get_memory(), Error::closed);
+            EXPECT_OK(ends.first.shutdown_fault(1));
+        }
+        expect_returned(test, test.budget(), before, "a channel over memory that ended");
+    }
 }
 
 TEST(pins_returned, "a channel pins exactly its pages, and the last end lets go of them") {
@@ -327,21 +336,4 @@ TEST(pins_returned, "a channel pins exactly its pages, and the last end lets go 
         }
         expect_returned(test, test.budget(), before, "a channel's pins");
     }
-}
-
-TEST(pins_kept, "a channel over memory whose payer has ended works until its last end closes") {
-    const auto before = settled_ledger(test.budget());
-    {
-        const Budget budget = MUST(test.budget().create_budget(usual_limits()));
-        const Memory memory = MUST(budget.create_memory(1, abi::memory_contiguous));
-        const auto ends =
-            MUST(test.budget().create_channel(memory, 0, abi::page_size, structure, version));
-        const Semaphore done =
-            MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, MemoryReference(), 0));
-        EXPECT_OK(budget.remove_destroy(done));
-        EXPECT_OK(wait_for(done, Deadline::after(seconds(10))));
-        EXPECT_OK(ring(ends.first));
-        EXPECT_OK(wait(ends.second));
-    }
-    expect_returned(test, test.budget(), before, "a channel over memory that ended");
 }
