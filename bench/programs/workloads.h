@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <utility>
+#include <vector>
 
 namespace annulus::test {
 
@@ -94,18 +96,84 @@ inline uint64_t send_by_ring(ClientRing& ring, const Served& object, uint64_t si
     return failed + entries;
 }
 
-// A process that calls `object` for ever; it gets as little as it needs, since there are many.
-inline Result<Spawned> start_client(Context& test, const ProgramImage& image, const Served& object,
-                                    unsigned priority) {
-    const Grant grants[] = {{"calls", object}};
-    return spawn(image, {.budget = test.budget(),
-                         .grants = grants,
-                         .handle_slots = 64,
-                         .stack_pages = 4,
-                         .priority = priority});
+// A set with more and more members, the first of which is given.
+class GrowingSet {
+public:
+    static Result<GrowingSet> create(Context& test, SemaphoreReference first) {
+        GrowingSet made(TRY(test.budget().create_set(members_max)));
+        TRY(made.set_.create_member(first, 1, 0));
+        return made;
+    }
+    Result<void> grow(Context& test, unsigned members) {
+        for (; count_ < members; ++count_) {
+            members_[count_] =
+                TRY(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+            TRY(set_.create_member(members_[count_], 1 + count_, 0));
+        }
+        return {};
+    }
+    const Set& set() const { return set_; }
+
+private:
+    explicit GrowingSet(Set set) : set_(std::move(set)) {}
+
+    Set set_;
+    std::unique_ptr<Semaphore[]> members_{new Semaphore[members_max]};
+    unsigned count_ = 1;
+};
+
+// As many semaphores as one call can wait for.
+struct WaitedFor {
+    std::array<Semaphore, abi::wait_any_max> semaphores;
+    std::array<abi::WaitEntry, abi::wait_any_max> entries = {};
+
+    Result<void> make(Context& test) {
+        for (size_t i = 0; i < entries.size(); ++i) {
+            semaphores[i] = TRY(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+            entries[i].semaphore = semaphores[i].value();
+        }
+        return {};
+    }
+};
+
+// Nops that check a handle, submitted at once. How many failed.
+[[gnu::always_inline]] inline uint64_t nop_batch(ClientRing& ring, abi::Handle handle,
+                                                 uint32_t batch) {
+    for (uint32_t i = 0; i < batch; ++i) ring.queues().prepare_nop(i, handle);
+    uint64_t failed = ring.submit().ok() ? 0 : 1;
+    abi::CompletionEntry done;
+    while (ring.next(done)) failed += done.ok() ? 0 : 1;
+    return failed;
 }
 
-// Takes so many requests and answers each. Client i has the cookie 1 + i.
+// Processes that call objects of one table for ever; client i has the cookie 1 + i. Each gets as
+// little as it needs, since there are many.
+class Clients {
+public:
+    Result<void> grow(Context& test, const ProgramImage& image, const Table& table, size_t count) {
+        const unsigned priority = TRY(test.budget().get_ledger()).priority_ceiling;
+        while (processes_.size() < count) {
+            Served& object = objects_[processes_.size()];
+            object = TRY(table.create_object(1 + processes_.size(), abi::all_rights, 0));
+            const Grant grants[] = {{"calls", object}};
+            processes_.push_back(TRY(spawn(image, {.budget = test.budget(),
+                                                   .grants = grants,
+                                                   .handle_slots = 64,
+                                                   .stack_pages = 4,
+                                                   .priority = priority})));
+        }
+        return {};
+    }
+    void stop(Context& test) const {
+        for (const Spawned& process : processes_) Peer::stop(test, process);
+    }
+
+private:
+    std::unique_ptr<Served[]> objects_{new Served[clients_max]};
+    std::vector<Spawned> processes_;
+};
+
+// Takes so many requests and answers each.
 class Answering {
 public:
     explicit Answering(const Table& table) : table_(table) {}

@@ -5,8 +5,6 @@
 #include "bench/programs/workloads.h"
 #include "runtime/channel.h"
 
-#include <vector>
-
 const char* const annulus::test::suite = "curves";
 
 TEST(by_calls, "messages of all sizes by synchronous calls") {
@@ -59,18 +57,11 @@ TEST(sets, "waiting on one of many") {
     const auto image = MUST(Peer::image(test));
     const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    const auto set = MUST(test.budget().create_set(members_max));
-    EXPECT_OK(set.create_member(there, 1, 0));
-    const Grant grants[] = {{"set", set}, {"yours", back}};
+    auto set = MUST(GrowingSet::create(test, there));
+    const Grant grants[] = {{"set", set.set()}, {"yours", back}};
     const auto child = MUST(Peer::start(test, image, grants));
-    const auto members = std::make_unique<Semaphore[]>(members_max);
-    unsigned count = 1;
     for (unsigned wanted = 1; wanted <= members_max; wanted *= 10) {
-        for (; count < wanted; ++count) {
-            members[count] =
-                MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-            EXPECT_OK(set.create_member(members[count], 1 + count, 0));
-        }
+        EXPECT_OK(set.grow(test, wanted));
         const auto round = [&] {
             system::signal_and_wait(there.value(), back.value(), 0, abi::deadline_never);
         };
@@ -84,12 +75,7 @@ TEST(batches, "entries of a ring that check a handle, so many at once") {
     const auto semaphore = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     uint64_t failed = 0;
     for (uint32_t batch = 1; batch <= batch_max; batch *= 2) {
-        const auto round = [&] {
-            for (uint32_t i = 0; i < batch; ++i) ring.queues().prepare_nop(i, semaphore.value());
-            failed += ring.submit().ok() ? 0 : 1;
-            abi::CompletionEntry done;
-            while (ring.next(done)) failed += done.ok() ? 0 : 1;
-        };
+        const auto round = [&] { failed += nop_batch(ring, semaphore.value(), batch); };
         point(test, "batch", "ring", batch, round, 200, batch);
     }
     EXPECT_EQ(failed, 0u);
@@ -98,21 +84,15 @@ TEST(batches, "entries of a ring that check a handle, so many at once") {
 TEST(clients, "one server answers the calls of many processes, and all have their turns") {
     const auto image = MUST(Peer::image(test));
     const auto table = MUST(test.budget().create_table(2 * clients_max, 0, {}, 0));
-    const auto objects = std::make_unique<Served[]>(clients_max);
-    const auto ledger = MUST(test.budget().get_ledger());
-    std::vector<Spawned> clients;
+    Clients clients;
     Answering server(table);
     for (unsigned wanted = 1; wanted <= clients_max; wanted *= 2) {
-        while (clients.size() < wanted) {
-            Served& object = objects[clients.size()];
-            object = MUST(table.create_object(1 + clients.size(), abi::all_rights, 0));
-            clients.push_back(MUST(start_client(test, image, object, ledger.priority_ceiling)));
-        }
+        EXPECT_OK(clients.grow(test, image, table, wanted));
         if (wanted <= 16) EXPECT(server.answer_each(wanted));
         settle(test);
         server.cycles_of(wanted);
         const uint64_t count = std::max<uint64_t>(200, uint64_t{20} * wanted);
         log("POINT clients | call | {} | {}", wanted, share_of(server.cycles_of(count), count));
     }
-    for (const Spawned& client : clients) Peer::stop(test, client);
+    clients.stop(test);
 }

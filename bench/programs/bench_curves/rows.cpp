@@ -2,6 +2,7 @@
 // Rows without a budget: what operations cost whose paths were not tuned. The same work as
 // bench/linux/resources.cpp does on Linux.
 #include "bench/programs/bench_curves/report.h"
+#include "bench/programs/workloads.h"
 #include "runtime/file.h"
 #include "runtime/ring.h"
 #include "runtime/semaphore_set.h"
@@ -12,20 +13,16 @@
 TEST(several, "waiting for the last of several semaphores") {
     const auto image = MUST(Peer::image(test));
     const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    std::array<Semaphore, abi::wait_any_max> semaphores;
-    std::array<abi::WaitEntry, abi::wait_any_max> entries = {};
-    for (size_t i = 0; i < entries.size(); ++i) {
-        semaphores[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-        entries[i].semaphore = semaphores[i].value();
-    }
-    for (size_t count = 1; count <= entries.size(); count *= 2) {
-        const Grant grants[] = {{"mine", there}, {"yours", semaphores[count - 1]}};
+    WaitedFor waited;
+    EXPECT_OK(waited.make(test));
+    for (size_t count = 1; count <= waited.entries.size(); count *= 2) {
+        const Grant grants[] = {{"mine", there}, {"yours", waited.semaphores[count - 1]}};
         const std::string_view arguments[] = {"two"};
         const auto child = MUST(Peer::start(test, image, grants, arguments));
         char name[32];
         const uint64_t cost = figure(test, "8", format(name, "wait_any of {}", count), [&] {
             system::signal(there.value());
-            system::wait_any(entries.data(), count, abi::deadline_never);
+            system::wait_any(waited.entries.data(), count, abi::deadline_never);
         });
         log("POINT set | wait_any | {} | {}", count, cost);
         Peer::stop(test, child);
@@ -36,16 +33,8 @@ TEST(mapping, "a page is mapped, touched and unmapped") {
     const auto memory = MUST(test.budget().create_memory(1, 0));
     const ProcessReference process = test.process();
     uint64_t failed = 0;
-    figure(test, "16", "map + touch + unmap of a page", [&] {
-        const auto at = process.map(memory, 0, abi::page_size, 0, abi::map_read | abi::map_write);
-        if (!at.ok()) {
-            ++failed;
-            return;
-        }
-        // Safety: just mapped there, and nobody else uses it.
-        *reinterpret_cast<volatile char*>(*at) = 1;
-        failed += process.map_unmap(*at, abi::page_size).ok() ? 0 : 1;
-    });
+    figure(test, "16", "map + touch + unmap of a page",
+           [&] { failed += map_and_touch(process, memory); });
     EXPECT_EQ(failed, 0u);
 }
 

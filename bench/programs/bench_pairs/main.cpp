@@ -5,9 +5,6 @@
 #include "bench/programs/bench_peer/awake.h"
 #include "runtime/channel.h"
 
-#include <memory>
-#include <vector>
-
 const char* const annulus::test::suite = "pairs";
 
 namespace annulus::test::cases {
@@ -109,18 +106,11 @@ void sets(Context& test) {
     const auto image = MUST(Peer::image(test));
     const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
     const auto back = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    const auto set = MUST(test.budget().create_set(members_max));
-    EXPECT_OK(set.create_member(there, 1, 0));
-    const Grant grants[] = {{"set", set}, {"yours", back}};
+    auto set = MUST(GrowingSet::create(test, there));
+    const Grant grants[] = {{"set", set.set()}, {"yours", back}};
     const auto peer = MUST(Peer::start(test, image, grants, awake, second_cpu));
-    const auto members = std::make_unique<Semaphore[]>(members_max);
-    unsigned count = 1;
     for (unsigned wanted = 1; wanted <= members_max; wanted *= 10) {
-        for (; count < wanted; ++count) {
-            members[count] =
-                MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-            EXPECT_OK(set.create_member(members[count], 1 + count, 0));
-        }
+        EXPECT_OK(set.grow(test, wanted));
         time_point("set", "semaphore set", wanted, [&] {
             system::signal(there.value());
             while (!system::wait(back.value(), 0, 0).status.ok()) {
@@ -134,19 +124,15 @@ void sets(Context& test) {
 void several(Context& test) {
     const auto image = MUST(Peer::image(test));
     const auto there = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-    std::array<Semaphore, abi::wait_any_max> semaphores;
-    std::array<abi::WaitEntry, abi::wait_any_max> entries = {};
-    for (size_t i = 0; i < entries.size(); ++i) {
-        semaphores[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-        entries[i].semaphore = semaphores[i].value();
-    }
-    for (size_t count = 1; count <= entries.size(); count *= 2) {
-        const Grant grants[] = {{"mine", there}, {"yours", semaphores[count - 1]}};
+    WaitedFor waited;
+    EXPECT_OK(waited.make(test));
+    for (size_t count = 1; count <= waited.entries.size(); count *= 2) {
+        const Grant grants[] = {{"mine", there}, {"yours", waited.semaphores[count - 1]}};
         const std::string_view arguments[] = {"two"};
         const auto peer = MUST(Peer::start(test, image, grants, arguments, second_cpu));
         time_point("set", "wait_any, sleeping", count, [&] {
             system::signal(there.value());
-            system::wait_any(entries.data(), count, abi::deadline_never);
+            system::wait_any(waited.entries.data(), count, abi::deadline_never);
         });
         Peer::stop(test, peer);
     }
@@ -158,15 +144,7 @@ void batches_of_entries(Context& test) {
     uint64_t failed = 0;
     for (uint32_t batch = 1; batch <= batch_max; batch *= 2) {
         time_point(
-            "batch", "ring", batch,
-            [&] {
-                for (uint32_t i = 0; i < batch; ++i) {
-                    ring.queues().prepare_nop(i, semaphore.value());
-                }
-                failed += ring.submit().ok() ? 0 : 1;
-                abi::CompletionEntry done;
-                while (ring.next(done)) failed += done.ok() ? 0 : 1;
-            },
+            "batch", "ring", batch, [&] { failed += nop_batch(ring, semaphore.value(), batch); },
             batch);
     }
     EXPECT_EQ(failed, 0u);
@@ -200,17 +178,11 @@ TEST(batches_in_time, "entries of a ring that check a handle, so many at once") 
 TEST(clients_on_two, "one server answers the calls of many processes") {
     const auto image = MUST(Peer::image(test));
     const auto table = MUST(test.budget().create_table(2 * clients_max, 0, {}, 0));
-    const auto objects = std::make_unique<Served[]>(clients_max);
-    const auto ledger = MUST(test.budget().get_ledger());
-    std::vector<Spawned> clients;
+    Clients clients;
     Answering server(table);
     for (unsigned wanted = 1; wanted <= clients_max; wanted *= 4) {
-        while (clients.size() < wanted) {
-            Served& object = objects[clients.size()];
-            object = MUST(table.create_object(1 + clients.size(), abi::all_rights, 0));
-            clients.push_back(MUST(start_client(test, image, object, ledger.priority_ceiling)));
-        }
+        EXPECT_OK(clients.grow(test, image, table, wanted));
         time_point("clients", "call", wanted, [&] { server.answer_one(); });
     }
-    for (const Spawned& client : clients) Peer::stop(test, client);
+    clients.stop(test);
 }

@@ -185,16 +185,8 @@ TEST(mapping, "mapping, first touch and unmapping do not walk the page table ove
     const ProcessReference process = test.process();
     const auto memory = MUST(test.budget().create_memory(1, 0));
     uint64_t failed = 0;
-    measure(test, "16", "map + touch + unmap of a page", [&] {
-        const auto at = process.map(memory, 0, abi::page_size, 0, abi::map_read | abi::map_write);
-        if (!at.ok()) {
-            ++failed;
-            return;
-        }
-        // Safety: just mapped there, and nobody else uses it.
-        *reinterpret_cast<volatile char*>(*at) = 1;
-        failed += process.map_unmap(*at, abi::page_size).ok() ? 0 : 1;
-    });
+    measure(test, "16", "map + touch + unmap of a page",
+            [&] { failed += map_and_touch(process, memory); });
     EXPECT_EQ(failed, 0u);
     constexpr uint64_t pages = warm_up + rounds;
     const auto fresh = MUST(test.budget().create_memory(pages, abi::memory_on_demand));

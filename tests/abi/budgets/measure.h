@@ -75,6 +75,16 @@ template <typename Operation>
     report_shares(row, name, spent - std::min(spent, loop), before, after, rounds * per);
 }
 
+// A page is mapped, written to and unmapped. How often that failed: 0 or 1.
+[[gnu::always_inline]] inline uint64_t map_and_touch(ProcessReference process,
+                                                     MemoryReference memory) {
+    const auto at = process.map(memory, 0, abi::page_size, 0, abi::map_read | abi::map_write);
+    if (!at.ok()) return 1;
+    // Safety: just mapped there, and nobody else uses it.
+    *reinterpret_cast<volatile char*>(*at) = 1;
+    return process.map_unmap(*at, abi::page_size).ok() ? 0 : 1;
+}
+
 // The peer's program, from the boot archive.
 class Peer {
 public:
