@@ -191,13 +191,7 @@ Spread eventfd_wake_up() {
 }
 
 Spread epoll_awake(unsigned members) {
-    const int set = static_cast<int>(must("epoll_create1", epoll_create1(0)));
-    std::vector<int> events(members);
-    for (int& event : events) {
-        event = static_cast<int>(must("eventfd", eventfd(0, EFD_NONBLOCK)));
-        epoll_event member = {.events = EPOLLIN, .data = {.fd = event}};
-        must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, event, &member));
-    }
+    const EpollSet waited(members);
     const int theirs = static_cast<int>(must("eventfd", eventfd(0, EFD_NONBLOCK)));
     Spread each;
     {
@@ -205,21 +199,19 @@ Spread epoll_awake(unsigned members) {
             [&] {
                 epoll_event ready;
                 eventfd_t units;
-                if (epoll_wait(set, &ready, 1, 0) != 1) return;
+                if (epoll_wait(waited.set(), &ready, 1, 0) != 1) return;
                 eventfd_read(ready.data.fd, &units);
                 eventfd_write(theirs, 1);
             },
             second);
         each = spread([&] {
             eventfd_t units;
-            eventfd_write(events.back(), 1);
+            eventfd_write(waited.events().back(), 1);
             while (eventfd_read(theirs, &units) != 0) {
             }
         });
     }
-    for (const int event : events) close(event);
     close(theirs);
-    close(set);
     return each;
 }
 

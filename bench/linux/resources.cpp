@@ -37,27 +37,20 @@ void waiting_on_several() {
 // Each signal enters the kernel; one wait takes all that is ready, then each unit is read.
 void many_ready() {
     constexpr unsigned members = 64;
-    const int set = static_cast<int>(must("epoll_create1", epoll_create1(0)));
-    std::array<int, members> events;
-    for (int& event : events) {
-        event = static_cast<int>(must("eventfd", eventfd(0, EFD_NONBLOCK)));
-        epoll_event member = {.events = EPOLLIN, .data = {.fd = event}};
-        must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, event, &member));
-    }
+    const EpollSet waited(members);
     report("11", "epoll of 64 eventfds",
            cost(
                [&] {
                    std::array<epoll_event, members> ready;
-                   for (const int event : events) eventfd_write(event, 1);
-                   if (epoll_wait(set, ready.data(), members, -1) != members) fail("epoll_wait");
+                   for (const int event : waited.events()) eventfd_write(event, 1);
+                   if (epoll_wait(waited.set(), ready.data(), members, -1) != members)
+                       fail("epoll_wait");
                    for (const epoll_event& one : ready) {
                        eventfd_t units;
                        eventfd_read(one.data.fd, &units);
                    }
                },
                members, few));
-    for (const int event : events) close(event);
-    close(set);
 }
 
 // `size` bytes there and back: written here, read there, written there, read here.

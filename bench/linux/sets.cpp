@@ -18,35 +18,41 @@ namespace annulus::bench {
 
 constexpr unsigned waitv_max = 128;
 
+EpollSet::EpollSet(unsigned members)
+    : set_(static_cast<int>(must("epoll_create1", epoll_create1(0)))), events_(members) {
+    for (int& event : events_) {
+        event = static_cast<int>(must("eventfd", eventfd(0, EFD_NONBLOCK)));
+        epoll_event member = {.events = EPOLLIN, .data = {.fd = event}};
+        must("epoll_ctl", epoll_ctl(set_, EPOLL_CTL_ADD, event, &member));
+    }
+}
+
+EpollSet::~EpollSet() {
+    for (const int event : events_) close(event);
+    close(set_);
+}
+
 // Blocks on one of `members` eventfds, of which the last is signalled by a peer, which waits for
 // an answer: the same exchange as in row 5, one side through epoll.
 uint64_t epoll_round_trip(unsigned members) {
-    const int set = static_cast<int>(must("epoll_create1", epoll_create1(0)));
-    std::vector<int> events(members);
-    for (int& event : events) {
-        event = static_cast<int>(must("eventfd", eventfd(0, EFD_NONBLOCK)));
-        epoll_event member = {.events = EPOLLIN, .data = {.fd = event}};
-        must("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, event, &member));
-    }
+    const EpollSet waited(members);
     const int theirs = static_cast<int>(must("eventfd", eventfd(0, 0)));
     uint64_t each;
     {
         const Peer peer([&] {
             epoll_event ready;
             eventfd_t units;
-            if (epoll_wait(set, &ready, 1, -1) != 1) fail("epoll_wait");
+            if (epoll_wait(waited.set(), &ready, 1, -1) != 1) fail("epoll_wait");
             eventfd_read(ready.data.fd, &units);
             eventfd_write(theirs, 1);
         });
         each = cost([&] {
             eventfd_t units;
-            eventfd_write(events.back(), 1);
+            eventfd_write(waited.events().back(), 1);
             eventfd_read(theirs, &units);
         });
     }
-    for (const int event : events) close(event);
     close(theirs);
-    close(set);
     return each;
 }
 

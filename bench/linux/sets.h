@@ -4,7 +4,25 @@
 
 #include "bench/linux/measure.h"
 
+#include <vector>
+
 namespace annulus::bench {
+
+// An epoll instance with so many eventfds, none of which blocks who reads it.
+class EpollSet {
+public:
+    explicit EpollSet(unsigned members);
+    ~EpollSet();
+    EpollSet(const EpollSet&) = delete;
+    EpollSet& operator=(const EpollSet&) = delete;
+
+    int set() const { return set_; }
+    const std::vector<int>& events() const { return events_; }
+
+private:
+    int set_;
+    std::vector<int> events_;
+};
 
 // Instructions of a round trip in which the peer blocks on one of so many eventfds by epoll.
 uint64_t epoll_round_trip(unsigned members);

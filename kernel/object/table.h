@@ -325,6 +325,8 @@ private:
     // table_ring.cpp: the same for operations of rings
     Status check(RingOperation& operation) const;
     void wait_for_slot_locked(RingOperation& operation) REQUIRES(lock_);
+    template <typename Copy>
+    void copy_parts(const RequestSlot& slot, uint32_t size, Copy copy) const;
     void copy_in(const RingOperation& operation, const RequestSlot& slot) const;
     void submit(RingOperation& operation, RequestSlot& slot);
     Offered offer_locked(RingOperation& operation, RequestSlot& slot) REQUIRES(lock_);

@@ -115,19 +115,25 @@ void Table::submit_granted(RingOperation& operation) {
     operation.ring->finish(operation, operation.result);
 }
 
-// The request's bytes; up to short_bytes_ also under the lock.
-[[gnu::always_inline]] inline void Table::copy_in(const RingOperation& operation,
-                                                  const RequestSlot& slot) const {
-    const uint32_t size = operation.entry.bytes_in;
-    if (size <= short_bytes_) {
-        return operation.ring->copy_in(operation, operation.entry.offset, slot.block, size);
-    }
+// The bytes of a slot, page by page: `copy` gets where each part lies in the block and from where
+// on it is. Up to short_bytes_ also under the lock.
+template <typename Copy>
+[[gnu::always_inline]] inline void Table::copy_parts(const RequestSlot& slot, uint32_t size,
+                                                     Copy copy) const {
+    if (size <= short_bytes_) return copy(slot.block, uint32_t{0}, size);
     for (uint32_t done = 0; done < size;) {
         const auto part = std::min(size - done, static_cast<uint32_t>(abi::page_size));
-        operation.ring->copy_in(operation, operation.entry.offset + done,
-                                block_at(index_of(slot), done), part);
+        copy(block_at(index_of(slot), done), done, part);
         done += part;
     }
+}
+
+[[gnu::always_inline]] inline void Table::copy_in(const RingOperation& operation,
+                                                  const RequestSlot& slot) const {
+    const abi::SubmissionEntry& entry = operation.entry;
+    copy_parts(slot, entry.bytes_in, [&](std::byte* block, uint32_t at, uint32_t size) {
+        operation.ring->copy_in(operation, entry.offset + at, block, size);
+    });
 }
 
 // Copies many bytes in and queues the request or gives it to a server thread. The operation may be
@@ -308,19 +314,12 @@ Table::Reply Table::reply_locked(Thread& server, RequestSlot& slot,
     return reply;
 }
 
-// The bytes of the answer, which is in nobody else's hands; up to short_bytes_ also under the lock.
+// The answer is in nobody else's hands.
 [[gnu::always_inline]] inline void Table::copy_out(RingOperation& operation,
                                                    const RequestSlot& slot) const {
-    const uint32_t size = slot.bytes_out;
-    if (size <= short_bytes_) {
-        return operation.ring->copy_out(operation, operation.entry.offset, slot.block, size);
-    }
-    for (uint32_t done = 0; done < size;) {
-        const auto part = std::min(size - done, static_cast<uint32_t>(abi::page_size));
-        operation.ring->copy_out(operation, operation.entry.offset + done,
-                                 block_at(index_of(slot), done), part);
-        done += part;
-    }
+    copy_parts(slot, slot.bytes_out, [&](const std::byte* block, uint32_t at, uint32_t size) {
+        operation.ring->copy_out(operation, operation.entry.offset + at, block, size);
+    });
 }
 
 void Table::finish_reply(const Reply& reply) {

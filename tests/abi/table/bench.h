@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/semaphore.h"
+#include "tests/guest/child.h"
 #include "tests/guest/table_bench.h"
 #include "tests/guest/threads.h"
 
@@ -25,6 +26,35 @@ inline system::CallAnswer call(ServedReference object, uint64_t operation, uint6
 
 inline Result<Semaphore> make_semaphore(const Context& test, uint64_t initial = 0) {
     return test.budget().create_semaphore(abi::semaphore_counting, initial, MemoryReference(), 0);
+}
+
+// Where a child that calls a bench's object finds its handle and counts its calls.
+struct CallerWords {
+    unsigned object;
+    unsigned calls;
+};
+
+// Children with three threads each run `client`, which calls for ever, and are killed after more
+// and more calls; then the table has all its slots again. `called`: how many calls there were.
+inline void kill_callers(Context& test, const TableBench& bench, void (*client)(Child::Word*),
+                         CallerWords at, unsigned trials, uint64_t slots, uint64_t& called) {
+    const auto never = MUST(make_semaphore(test));
+    called = 0;
+    for (unsigned trial = 0; trial < trials; ++trial) {
+        auto child = MUST(Child::create(test.budget(), test.process(), test.budget()));
+        child.words()[at.object] = MUST(child.lend(bench.object));
+        for (unsigned i = 0; i < 3; ++i) EXPECT_OK(child.start(client));
+        while (child.words()[at.calls].load() < 20 * trial) {
+            static_cast<void>(wait_for(never, Deadline::after(microseconds(50 + 7 * trial))));
+        }
+        EXPECT_OK(child.kill());
+        called += child.words()[at.calls].load();
+    }
+    // Servers may still answer an orphan.
+    for (unsigned i = 0; i < 1000 && bench.free() != slots; ++i) {
+        static_cast<void>(wait_for(never, Deadline::after(milliseconds(1))));
+    }
+    EXPECT_EQ(bench.free(), slots);
 }
 
 }  // namespace annulus::test

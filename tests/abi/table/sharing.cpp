@@ -268,23 +268,8 @@ TEST(killed_clients, "clients killed anywhere in their calls leave a table with 
             });
         }));
     }
-    const auto never = MUST(make_semaphore(test));
     uint64_t called = 0;
-    for (unsigned trial = 0; trial < 30; ++trial) {
-        auto child = MUST(Child::create(test.budget(), test.process(), test.budget()));
-        child.words()[object_handle] = MUST(child.lend(bench.object));
-        for (unsigned i = 0; i < 3; ++i) EXPECT_OK(child.start(call_for_ever));
-        while (child.words()[calls].load() < 20 * trial) {
-            static_cast<void>(wait_for(never, Deadline::after(microseconds(50 + 7 * trial))));
-        }
-        EXPECT_OK(child.kill());
-        called += child.words()[calls].load();
-    }
-    // Servers may still answer an orphan.
-    for (unsigned i = 0; i < 1000 && bench.free() != 4; ++i) {
-        static_cast<void>(wait_for(never, Deadline::after(milliseconds(1))));
-    }
-    EXPECT_EQ(bench.free(), 4);
+    kill_callers(test, bench, call_for_ever, {object_handle, calls}, 30, 4, called);
     EXPECT_OK(bench.table.shutdown_fault(0));
     report_count("calls_of_killed_clients", called);
 }

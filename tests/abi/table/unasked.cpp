@@ -186,21 +186,9 @@ TEST(unasked_killed, "clients killed while they are given handles, asked for or 
     for (unsigned i = 0; i < 2; ++i) {
         EXPECT_OK(servers.add([&] { give_always(test, bench, wrong); }));
     }
-    const auto never = MUST(make_semaphore(test));
-    for (unsigned trial = 0; trial < 12; ++trial) {
-        auto child = MUST(Child::create(test.budget(), test.process(), test.budget()));
-        child.words()[object_handle] = MUST(child.lend(bench.object));
-        for (unsigned i = 0; i < 3; ++i) EXPECT_OK(child.start(call_for_ever));
-        while (child.words()[calls].load() < 20 * trial) {
-            static_cast<void>(wait_for(never, Deadline::after(microseconds(50 + 7 * trial))));
-        }
-        EXPECT_OK(child.kill());
-    }
-    // Servers may still answer an orphan.
-    for (unsigned i = 0; i < 1000 && bench.free() != 4; ++i) {
-        static_cast<void>(wait_for(never, Deadline::after(milliseconds(1))));
-    }
-    EXPECT_EQ(bench.free(), 4);
+    uint64_t called = 0;
+    kill_callers(test, bench, call_for_ever, {object_handle, calls}, 12, 4, called);
+    EXPECT(called > 0);
     EXPECT_EQ(wrong.load(), 0);
     EXPECT_OK(bench.table.shutdown_fault(0));
     EXPECT_OK(servers.join());

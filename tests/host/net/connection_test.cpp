@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of listeners and connections, over lwIP's own loopback.
-#include "tests/host/net/loop.h"
+#include "tests/host/net/pair.h"
 
 namespace annulus::net {
 namespace {
@@ -8,48 +8,13 @@ namespace {
 using namespace test;
 using abi::Verb;
 
-class ConnectionTest : public testing::Test {
+class ConnectionTest : public PairTest {
 protected:
-    Loop& loop_ = Loop::instance();
-    Node* listener_ = nullptr;
-    Node* client_ = nullptr;
-    Node* server_ = nullptr;
-
-    void SetUp() override {
-        loop_.client_gone = false;
-        listener_ = loop_.open("tcp/listen/80");
-        ASSERT_NE(listener_, nullptr);
-    }
-    void TearDown() override {
-        for (Node* node : {client_, server_, listener_}) {
-            if (node != nullptr) node->closed();
-        }
-        loop_.run(30 * second);
-        EXPECT_EQ(network_state().connections, 0u);
-    }
-
-    void connect() {
-        const uint64_t accept = loop_.ask(*listener_, Verb::accept);
-        client_ = loop_.open("tcp/connect/127.0.0.1/80");
-        server_ = loop_.wait(accept).outcome.opened;
-        ASSERT_NE(client_, nullptr);
-        ASSERT_NE(server_, nullptr);
-    }
-    abi::NetworkState network_state() {
-        return record_of<abi::NetworkState>(
-            loop_.asked(loop_.ask(loop_.network().root(), Verb::get)));
-    }
+    void SetUp() override { listen(); }
     abi::ConnectionState state(Node& node) {
         return record_of<abi::ConnectionState>(loop_.asked(loop_.ask(node, Verb::get)));
     }
-    Error error_of(uint64_t id) { return loop_.wait(id).outcome.status.code(); }
 };
-
-std::string pattern(size_t bytes) {
-    std::string text(bytes, 0);
-    for (size_t i = 0; i < bytes; i++) text[i] = static_cast<char>(i * 31 + i / 251);
-    return text;
-}
 
 TEST_F(ConnectionTest, a_read_waits_until_bytes_come) {
     connect();

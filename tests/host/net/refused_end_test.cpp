@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the end of what is sent, when it meets a closed window.
-#include "tests/host/net/loop.h"
+#include "tests/host/net/pair.h"
 
 namespace annulus::net {
 namespace {
@@ -8,28 +8,11 @@ namespace {
 using namespace test;
 using abi::Verb;
 
-class RefusedEndTest : public testing::Test {
+class RefusedEndTest : public PairTest {
 protected:
-    Loop& loop_ = Loop::instance();
-    Node* listener_ = nullptr;
-    Node* client_ = nullptr;
-    Node* server_ = nullptr;
-
     void SetUp() override {
-        loop_.client_gone = false;
-        listener_ = loop_.open("tcp/listen/96");
-        ASSERT_NE(listener_, nullptr);
-        const uint64_t accept = loop_.ask(*listener_, Verb::accept);
-        client_ = loop_.open("tcp/connect/127.0.0.1/96");
-        server_ = loop_.wait(accept).outcome.opened;
-        ASSERT_NE(client_, nullptr);
-        ASSERT_NE(server_, nullptr);
-    }
-    void TearDown() override {
-        for (Node* node : {client_, server_, listener_}) {
-            if (node != nullptr) node->closed();
-        }
-        loop_.run(30 * second);
+        listen(96);
+        connect(96);
     }
 
     // The client writes `bytes`, with time between the parts or without.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of connections whose bytes go through shared memory, with clients that lie.
 #include "tests/host/channel/shared_memory.h"
-#include "tests/host/net/loop.h"
+#include "tests/host/net/pair.h"
 
 #include <atomic>
 #include <chrono>
@@ -86,43 +86,21 @@ private:
     bool rang_ = false;
 };
 
-class StreamTest : public testing::Test {
+// The client of the pair has the channel.
+class StreamTest : public PairTest {
 protected:
-    Loop& loop_ = Loop::instance();
     Client channel_;
-    Node* listener_ = nullptr;
-    Node* client_ = nullptr;  // has the channel
-    Node* server_ = nullptr;
 
     void SetUp() override {
-        loop_.client_gone = false;
-        listener_ = loop_.open("tcp/listen/80");
-        const uint64_t accept = loop_.ask(*listener_, Verb::accept);
-        loop_.brings = &channel_;
-        client_ = loop_.open("tcp/connect/127.0.0.1/80");
-        server_ = loop_.wait(accept).outcome.opened;
-        ASSERT_NE(client_, nullptr);
-        ASSERT_NE(server_, nullptr);
+        listen();
+        connect(80, &channel_);
     }
     void TearDown() override {
-        for (Node* node : {client_, server_, listener_}) {
-            if (node != nullptr) node->closed();
-        }
-        loop_.run(30 * second);
-        const auto state =
-            record_of<abi::NetworkState>(loop_.asked(loop_.ask(loop_.network().root(), Verb::get)));
-        EXPECT_EQ(state.connections, 0u);
+        PairTest::TearDown();
         EXPECT_TRUE(channel_.shared.gone);
     }
-    Error error_of(uint64_t id) { return loop_.wait(id).outcome.status.code(); }
     std::string server_reads() { return loop_.wait(loop_.ask(*server_, Verb::read)).bytes; }
 };
-
-std::string pattern(size_t bytes) {
-    std::string text(bytes, 0);
-    for (size_t i = 0; i < bytes; i++) text[i] = static_cast<char>(i * 31 + i / 251);
-    return text;
-}
 
 TEST_F(StreamTest, bytes_and_ends_go_both_ways) {
     EXPECT_EQ(channel_.write("question"), 8u);
