@@ -105,7 +105,7 @@ Result<void> run(const Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     const auto name = environment.argument("name");
     const uint64_t percent = TRY(number_of(environment, "client_percent", 50, 100));
-    const uint64_t slots = TRY(number_of(environment, "slots", 64, 1024));
+    const uint64_t slots = TRY(number_of(environment, "slots", 64, abi::table_slots_max));
     Server server = TRY(Server::create(static_cast<unsigned>(slots), block_bytes));
     const auto tree = TRY(Tree::create(TRY(limits_of(budget, percent))));
     auto root = std::unique_ptr<OpenedNode>(new (std::nothrow) OpenedNode(server, *tree));
