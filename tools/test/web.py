@@ -15,6 +15,8 @@ import subprocess
 import threading
 import time
 
+import connecting
+
 limit = 120  # Seconds for any single exchange.
 sizes = (0, 1, 1460, 16384, 65537, 1048576, 16777216)
 
@@ -28,8 +30,7 @@ def content(size):
 
 def exchange(port, request, end=True, within=limit):
     """Sends bytes on a connection of its own and reads until the server closes it."""
-    with socket.create_connection(("127.0.0.1", port), within) as connection:
-        connection.settimeout(within)
+    with connecting.connect(port, within) as connection:
         connection.sendall(request)
         if end:
             connection.shutdown(socket.SHUT_WR)
@@ -160,15 +161,9 @@ class Clients:
         """All connections are open and in the middle of a request before the first goes on."""
         meet = threading.Barrier(count)
         wanted = content(65537)
-        # QEMU accepts connections with a queue of one, and the host resets what does not fit.
-        arrive = threading.Lock()
 
         def one(_):
-            with arrive:
-                connection = socket.create_connection(("127.0.0.1", self.port), limit)
-                time.sleep(0.02)
-            with connection:
-                connection.settimeout(limit)
+            with connecting.connect(self.port, limit) as connection:
                 request = get("/size-65537", "Connection: close\r\n")
                 connection.sendall(request[:30])
                 meet.wait(limit)
@@ -198,12 +193,9 @@ class Clients:
             return status_of(answer)
 
         for _ in range(workers):
-            held.append(socket.create_connection(("127.0.0.1", self.port), limit))
-            held[-1].settimeout(limit)
+            held.append(connecting.connect(self.port, limit))
             held[-1].sendall(request[:20])
-            # QEMU accepts connections with a queue of one.
-            time.sleep(0.02)
-        with socket.create_connection(("127.0.0.1", self.port), limit) as late:
+        with connecting.connect(self.port, limit) as late:
             late.settimeout(1)
             late.sendall(request)
             try:
@@ -235,7 +227,7 @@ class Clients:
     def impatient(self):
         """Connections that are reset in the middle of a large file."""
         for number in range(100):
-            with socket.create_connection(("127.0.0.1", self.port), limit) as connection:
+            with connecting.connect(self.port, limit) as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 connection.sendall(get("/size-16777216"))
                 if number % 2:
@@ -341,7 +333,7 @@ class Keep:
         return differs("the status", status_of(answer), 200)
 
     def cases(self):
-        self.connections[self.port] = socket.create_connection(("127.0.0.1", self.port), limit)
+        self.connections[self.port] = connecting.connect(self.port, limit)
         yield "a connection is opened, and kept", self.ask(limit)
 
 
@@ -369,7 +361,7 @@ class Guarded:
 
     def denied_port(self, patience=5):
         """QEMU accepts the connection itself, so what shows is that no byte ever comes."""
-        with socket.create_connection(("127.0.0.1", self.denied), limit) as connection:
+        with connecting.connect(self.denied, limit) as connection:
             connection.settimeout(patience)
             connection.sendall(get("/"))
             try:
