@@ -25,6 +25,7 @@ enum class Structure : uint16_t {
     messages = 2,  // two queues of 64-byte messages
     packets = 3,   // two packet queues, each with an active and a free ring and buffers
     latest = 4,    // two latest values
+    requests = 5,  // a request ring, an answer ring, and a buffer for each slot
 };
 
 // The side that made the channel and the one that it was handed to.
@@ -54,16 +55,17 @@ inline constexpr uint64_t finished_offset = producer_index_offset + 64;
 inline constexpr uint8_t max_ring_log2 = 15;
 inline constexpr uint8_t min_stream_log2 = 7;
 inline constexpr uint8_t max_stream_log2 = 30;
-inline constexpr uint8_t max_packet_ring_log2 = 10;  // the ends keep a bit and a number for each
+inline constexpr uint8_t max_buffers_log2 = 10;  // of packets each way, and of requests
 inline constexpr uint8_t min_buffer_log2 = 7;
 inline constexpr uint8_t max_buffer_log2 = 16;  // 64 KiB: the largest IP packet and a header
+inline constexpr uint8_t max_request_buffer_log2 = 20;  // 1 MiB, as a large transfer of a disk
 inline constexpr uint8_t min_value_log2 = 3;
 inline constexpr uint8_t max_value_log2 = 16;  // the reader copies it, perhaps several times
 
 struct Geometry {
     Structure structure = Structure::none;
-    uint8_t slots_log2 = 0;  // log2 of entries in a ring (messages, packets)
-    uint8_t size_log2 = 0;   // log2 of bytes: of a stream, a message, a packet buffer, a value
+    uint8_t slots_log2 = 0;  // log2 of entries in a ring
+    uint8_t size_log2 = 0;   // log2 of bytes: of a stream, a message, a buffer, a value
 
     constexpr uint32_t slots() const { return uint32_t{1} << slots_log2; }
     constexpr uint64_t size() const { return uint64_t{1} << size_log2; }
@@ -89,10 +91,13 @@ struct Geometry {
                 return slots_log2 == 0 && within(size_log2, min_stream_log2, max_stream_log2);
             case Structure::messages: return slots_log2 <= max_ring_log2 && size_log2 == 6;
             case Structure::packets:
-                return slots_log2 <= max_packet_ring_log2 &&
+                return slots_log2 <= max_buffers_log2 &&
                        within(size_log2, min_buffer_log2, max_buffer_log2);
             case Structure::latest:
                 return slots_log2 == 0 && within(size_log2, min_value_log2, max_value_log2);
+            case Structure::requests:
+                return slots_log2 <= max_buffers_log2 &&
+                       within(size_log2, min_buffer_log2, max_request_buffer_log2);
             case Structure::none: break;
         }
         return false;
@@ -125,6 +130,11 @@ constexpr Geometry packets_geometry(uint8_t slots_log2, uint8_t buffer_log2) {
 // A value of 2^value_log2 bytes in each direction.
 constexpr Geometry latest_geometry(uint8_t value_log2) {
     return {.structure = Structure::latest, .slots_log2 = 0, .size_log2 = value_log2};
+}
+
+// 2^slots_log2 requests at a time, each with a buffer of 2^buffer_log2 bytes.
+constexpr Geometry requests_geometry(uint8_t slots_log2, uint8_t buffer_log2) {
+    return {.structure = Structure::requests, .slots_log2 = slots_log2, .size_log2 = buffer_log2};
 }
 
 // Offsets in channel memory, one for each direction. Data begins on a page of its own.
@@ -198,12 +208,36 @@ constexpr LatestLayout latest_layout(Geometry geometry) {
             .length = align_up(first + 2 * slots, page)};
 }
 
+inline constexpr uint64_t request_entry_size = 32;
+inline constexpr uint64_t answer_entry_size = 16;
+
+struct RequestsLayout {
+    uint64_t request_ring;
+    uint64_t answer_ring;
+    uint64_t request_entries;
+    uint64_t answer_entries;
+    uint64_t buffers;
+    uint64_t length;
+};
+constexpr RequestsLayout requests_layout(Geometry geometry) {
+    const uint64_t requests = 2 * ring_words_size;
+    const uint64_t answers = requests + align_up(geometry.slots() * request_entry_size, line_size);
+    const uint64_t buffers = align_up(answers + geometry.slots() * answer_entry_size, page);
+    return {.request_ring = 0,
+            .answer_ring = ring_words_size,
+            .request_entries = requests,
+            .answer_entries = answers,
+            .buffers = buffers,
+            .length = align_up(buffers + geometry.slots() * geometry.size(), page)};
+}
+
 constexpr uint64_t Geometry::length() const {
     switch (structure) {
         case Structure::bytes: return bytes_layout(*this).length;
         case Structure::messages: return messages_layout(*this).length;
         case Structure::packets: return packets_layout(*this).length;
         case Structure::latest: return latest_layout(*this).length;
+        case Structure::requests: return requests_layout(*this).length;
         case Structure::none: break;
     }
     return 0;

@@ -47,13 +47,12 @@
 // independent.
 #pragma once
 
+#include "channel/buffers.h"
 #include "channel/entry_ring.h"
 
 #include <utility>
 
 namespace annulus::channel {
-
-inline constexpr uint32_t max_packet_buffers = uint32_t{1} << max_packet_ring_log2;
 
 // An entry of an active ring. `flags` and `metadata` are the users' protocol (see abi/packet.h for
 // network interfaces); the rest is checked by the receiver.
@@ -80,39 +79,11 @@ struct Packet {
 
 namespace packets_detail {
 
-// A set of buffer numbers below the maximum.
-class NumberSet {
-public:
-    bool contains(uint32_t number) const { return (words_[number / 64] >> number % 64 & 1) != 0; }
-    void insert(uint32_t number) { words_[number / 64] |= bit(number); }
-    void remove(uint32_t number) { words_[number / 64] &= ~bit(number); }
-
-private:
-    static uint64_t bit(uint32_t number) { return uint64_t{1} << number % 64; }
-
-    std::array<uint64_t, max_packet_buffers / 64> words_ = {};
-};
-
 // The buffers of one direction.
-struct Buffers {
-    UntrustedBytes bytes;
-    uint32_t count;
-    uint8_t size_log2;
-
-    // The bytes of a buffer; number < count.
-    UntrustedBytes of(uint32_t number) const {
-        return bytes.subspan(uint64_t{number} << size_log2, size()).value();
-    }
-    uint32_t size() const { return uint32_t{1} << size_log2; }
-};
-
 inline std::optional<Buffers> buffers(UntrustedBytes memory, Geometry geometry,
                                       unsigned direction) {
     if (geometry.structure != Structure::packets || !geometry.valid()) return std::nullopt;
-    const auto bytes = memory.subspan(packets_layout(geometry).buffers[direction],
-                                      geometry.slots() * geometry.size());
-    if (!bytes) return std::nullopt;
-    return Buffers{*bytes, geometry.slots(), geometry.size_log2};
+    return Buffers::attach(memory, geometry, packets_layout(geometry).buffers[direction]);
 }
 
 }  // namespace packets_detail
@@ -207,7 +178,7 @@ public:
 
 private:
     PacketSender(EntryProducer<PacketDescriptor> active, EntryConsumer<uint32_t> free,
-                 packets_detail::Buffers buffers, Bell bell)
+                 Buffers buffers, Bell bell)
         : active_(active), free_(free), buffers_(buffers), bell_(std::move(bell)) {
         // The first one acquired is number 0.
         while (owned_count_ != buffers.count) own(buffers.count - 1 - owned_count_);
@@ -223,13 +194,13 @@ private:
 
     EntryProducer<PacketDescriptor> active_;
     EntryConsumer<uint32_t> free_;
-    packets_detail::Buffers buffers_;
+    Buffers buffers_;
     FaultLatch latch_;
     [[no_unique_address]] Bell bell_;
     uint32_t owned_count_ = 0;
-    std::array<uint16_t, max_packet_buffers> owned_;  // the first owned_count_ are numbers
-    packets_detail::NumberSet filling_;               // acquired, not yet sent
-    packets_detail::NumberSet lent_;                  // sent, not yet returned
+    std::array<uint16_t, max_buffers> owned_;  // the first owned_count_ are numbers
+    NumberSet filling_;                        // acquired, not yet sent
+    NumberSet lent_;                           // sent, not yet returned
 };
 
 template <Doorbell Bell>
@@ -297,7 +268,7 @@ public:
 
 private:
     PacketReceiver(EntryConsumer<PacketDescriptor> active, EntryProducer<uint32_t> free,
-                   packets_detail::Buffers buffers, Bell bell)
+                   Buffers buffers, Bell bell)
         : active_(active), free_(free), buffers_(buffers), bell_(std::move(bell)) {}
 
     std::nullopt_t refuse(Fault fault) {
@@ -307,10 +278,10 @@ private:
 
     EntryConsumer<PacketDescriptor> active_;
     EntryProducer<uint32_t> free_;
-    packets_detail::Buffers buffers_;
+    Buffers buffers_;
     FaultLatch latch_;
     [[no_unique_address]] Bell bell_;
-    packets_detail::NumberSet held_;  // received, not yet released
+    NumberSet held_;  // received, not yet released
 };
 
 // One end of two packet queues, one each way.

@@ -8,6 +8,7 @@
 #include "channel/latest_value.h"
 #include "channel/message_queue.h"
 #include "channel/packet_queue.h"
+#include "channel/request_queue.h"
 
 #include <cstdlib>
 #include <new>
@@ -189,15 +190,91 @@ void fuzz_latest(Input& input) {
     }
 }
 
+void fuzz_asker(Input& input) {
+    const Geometry geometry = requests_geometry(3, 7);
+    const Memory memory(geometry);
+    auto asker = RequestAsker<Bell>::attach(memory.bytes(), geometry, Side::first, {}).value();
+    std::array<bool, 8> asked{};
+    std::vector<uint32_t> mine;
+    while (!input.empty()) {
+        const bool faulted = asker.fault() != Fault::none;
+        switch (input.byte() % 5) {
+            case 0: memory.scribble(input); break;
+            case 1:
+                if (const auto slot = asker.acquire()) {
+                    require(!faulted && *slot < 8 && !asked[*slot]);
+                    mine.push_back(*slot);
+                }
+                break;
+            case 2: {
+                if (mine.empty()) break;
+                const uint32_t slot = mine.back();
+                mine.pop_back();
+                require(asker.bytes_of(slot).store(0, std::array<std::byte, 128>{}));
+                asker.send({slot, 0, input.byte(), input.byte() % 129, 0, 0});
+                asked[slot] = true;
+                if (input.byte() % 2 == 0) asker.publish();
+                break;
+            }
+            case 3:
+                for (unsigned i = 0; const auto answer = asker.take(); ++i) {
+                    require(!faulted && i < 8 && answer->slot < 8 && answer->count <= 128);
+                    require(asked[answer->slot]);
+                    asked[answer->slot] = false;
+                    if (input.byte() % 2 == 0) {
+                        asker.release(answer->slot);
+                    } else {
+                        mine.push_back(answer->slot);
+                    }
+                }
+                break;
+            default: static_cast<void>(asker.prepare_wait(input.byte()));
+        }
+    }
+}
+
+void fuzz_answerer(Input& input) {
+    const Geometry geometry = requests_geometry(3, 7);
+    const Memory memory(geometry);
+    auto answerer =
+        RequestAnswerer<Bell>::attach(memory.bytes(), geometry, Side::second, {}).value();
+    std::vector<uint32_t> held;
+    while (!input.empty()) {
+        const bool faulted = answerer.fault() != Fault::none;
+        switch (input.byte() % 4) {
+            case 0: memory.scribble(input); break;
+            case 1:
+                for (unsigned i = 0; const auto request = answerer.next(); ++i) {
+                    require(!faulted && i < 8 && request->slot < 8 && request->length <= 128);
+                    for (const uint32_t other : held) require(other != request->slot);
+                    held.push_back(request->slot);
+                    std::array<std::byte, 128> copy{};
+                    const auto part = std::span(copy).first(request->length);
+                    require(answerer.bytes_of(request->slot).freeze(0, part));
+                }
+                break;
+            case 2:
+                if (held.empty()) break;
+                answerer.answer({held.back(), input.byte() % 129, 0});
+                held.pop_back();
+                if (input.byte() % 2 == 0) answerer.publish();
+                break;
+            default: static_cast<void>(answerer.prepare_wait(input.byte()));
+        }
+    }
+}
+
 }  // namespace
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     Input input(std::span(data, size));
-    switch (input.byte() % 4) {
+    switch (input.byte() % 6) {
         case 0: fuzz_packets(input); break;
         case 1: fuzz_bytes(input); break;
         case 2: fuzz_latest(input); break;
+        case 4: fuzz_asker(input); break;
+        case 5: fuzz_answerer(input); break;
         default: fuzz_messages(input);
     }
     return 0;

@@ -13,7 +13,8 @@ namespace {
 TEST(Geometry, WordsRoundTrip) {
     for (const Geometry geometry :
          {bytes_geometry(12), messages_geometry(0), messages_geometry(15), packets_geometry(10, 11),
-          packets_geometry(0, 7), latest_geometry(3), latest_geometry(16)}) {
+          packets_geometry(0, 7), latest_geometry(3), latest_geometry(16), requests_geometry(0, 7),
+          requests_geometry(10, 20)}) {
         ASSERT_TRUE(geometry.valid());
         EXPECT_EQ(Geometry::from_word(geometry.word()), geometry);
         EXPECT_TRUE(agrees(geometry, geometry.length(), geometry.word(), layout_version));
@@ -30,8 +31,8 @@ TEST(Geometry, LimitsAndOneBeyond) {
     EXPECT_FALSE(bytes_geometry(max_stream_log2 + 1).valid());
     EXPECT_TRUE(messages_geometry(max_ring_log2).valid());
     EXPECT_FALSE(messages_geometry(max_ring_log2 + 1).valid());
-    EXPECT_TRUE(packets_geometry(max_packet_ring_log2, max_buffer_log2).valid());
-    EXPECT_FALSE(packets_geometry(max_packet_ring_log2 + 1, 11).valid());
+    EXPECT_TRUE(packets_geometry(max_buffers_log2, max_buffer_log2).valid());
+    EXPECT_FALSE(packets_geometry(max_buffers_log2 + 1, 11).valid());
     EXPECT_FALSE(packets_geometry(4, max_buffer_log2 + 1).valid());
     EXPECT_TRUE(packets_geometry(4, min_buffer_log2).valid());
     EXPECT_FALSE(packets_geometry(4, min_buffer_log2 - 1).valid());
@@ -39,6 +40,10 @@ TEST(Geometry, LimitsAndOneBeyond) {
     EXPECT_FALSE(latest_geometry(min_value_log2 - 1).valid());
     EXPECT_TRUE(latest_geometry(max_value_log2).valid());
     EXPECT_FALSE(latest_geometry(max_value_log2 + 1).valid());
+    EXPECT_TRUE(requests_geometry(max_buffers_log2, max_request_buffer_log2).valid());
+    EXPECT_FALSE(requests_geometry(max_buffers_log2 + 1, 12).valid());
+    EXPECT_FALSE(requests_geometry(4, max_request_buffer_log2 + 1).valid());
+    EXPECT_FALSE(requests_geometry(4, min_buffer_log2 - 1).valid());
     EXPECT_FALSE(Geometry::from_word(0));
     EXPECT_FALSE(Geometry::from_word(99));
     EXPECT_FALSE(Geometry::from_word(UINT32_MAX));
@@ -92,7 +97,7 @@ TEST(Geometry, PartsDoNotOverlap) {
                          {at.slots[1], slots}},
                         geometry.length());
     }
-    for (uint8_t log2 = 0; log2 <= max_packet_ring_log2; ++log2) {
+    for (uint8_t log2 = 0; log2 <= max_buffers_log2; ++log2) {
         const Geometry geometry = packets_geometry(log2, 11);
         const PacketsLayout at = packets_layout(geometry);
         std::vector<Part> parts;
@@ -104,6 +109,17 @@ TEST(Geometry, PartsDoNotOverlap) {
             parts.push_back({at.buffers[d], geometry.slots() * geometry.size()});
         }
         expect_disjoint(parts, geometry.length());
+    }
+    for (uint8_t log2 = 0; log2 <= max_buffers_log2; ++log2) {
+        const Geometry geometry = requests_geometry(log2, 12);
+        const RequestsLayout at = requests_layout(geometry);
+        expect_disjoint({{at.request_ring, ring_words_size},
+                         {at.answer_ring, ring_words_size},
+                         {at.request_entries, geometry.slots() * request_entry_size},
+                         {at.answer_entries, geometry.slots() * answer_entry_size},
+                         {at.buffers, geometry.slots() * geometry.size()}},
+                        geometry.length());
+        EXPECT_EQ(at.buffers % page, 0u);
     }
 }
 

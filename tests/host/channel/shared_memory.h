@@ -6,6 +6,7 @@
 #include "channel/latest_value.h"
 #include "channel/message_queue.h"
 #include "channel/packet_queue.h"
+#include "channel/request_queue.h"
 
 #include <gtest/gtest.h>
 

@@ -250,6 +250,66 @@ TEST(ChannelThreads, PacketsGoRound) {
     EXPECT_EQ(receiver.fault(), Fault::none);
 }
 
+TEST(ChannelThreads, RequestsAreAnsweredOnce) {
+    const Geometry geometry = requests_geometry(3, 8);
+    SharedMemory memory(geometry);
+    Sleeper asker_sleeps;
+    Sleeper answerer_sleeps;
+    auto asker =
+        RequestAsker<Bell>::attach(memory.bytes(), geometry, Side::first, {&answerer_sleeps})
+            .value();
+    auto answerer =
+        RequestAnswerer<Bell>::attach(memory.bytes(), geometry, Side::second, {&asker_sleeps})
+            .value();
+    constexpr uint64_t requests = 200'000;
+    std::thread other([&] {
+        unsigned asked = 0;
+        for (uint64_t i = 0; i < requests;) {
+            while (const auto request = answerer.next()) {
+                const auto word = answerer.bytes_of(request->slot).at<uint64_t>(16).value();
+                word.store(word.freeze() + request->place);
+                answerer.answer({.slot = request->slot, .count = 8, .status = request->place});
+                if (++i % 3 == 0) answerer.publish();
+            }
+            // No more than what surely comes.
+            const uint32_t wanted = i + 8 <= requests ? 1 + i % 3 : 1;
+            if (i < requests) pause(answerer, answerer_sleeps, wanted, asked);
+        }
+        answerer.publish();
+    });
+    unsigned asked = 0;
+    std::array<uint64_t, 8> sent{};
+    uint64_t next = 0;
+    for (uint64_t done = 0; done < requests;) {
+        while (next < requests) {
+            const auto slot = asker.acquire();
+            if (!slot) break;
+            sent[*slot] = next;
+            asker.bytes_of(*slot).at<uint64_t>(16).value().store(~next);
+            asker.send({.slot = *slot,
+                        .operation = 0,
+                        .place = next++,
+                        .length = 24,
+                        .flags = 0,
+                        .word = 0});
+            if (next % 5 == 0) asker.publish();
+        }
+        asker.publish();
+        const uint64_t before = done;
+        while (const auto answer = asker.take()) {
+            ASSERT_EQ(answer->status, sent[answer->slot]);
+            ASSERT_EQ(asker.bytes_of(answer->slot).at<uint64_t>(16).value().freeze(), UINT64_MAX);
+            asker.release(answer->slot);
+            ++done;
+        }
+        // With free slots it asks first: the other end may wait for more requests.
+        if (done == before) pause(asker, asker_sleeps, 1, asked);
+    }
+    other.join();
+    EXPECT_EQ(asker.fault(), Fault::none);
+    EXPECT_EQ(answerer.fault(), Fault::none);
+}
+
 // A peer that flips an index at full speed: the end faults or goes on, but stays in its memory.
 TEST(ChannelThreads, FlippingIndicesDoNoHarm) {
     const Geometry geometry = packets_geometry(3, 8);
