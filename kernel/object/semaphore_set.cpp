@@ -93,7 +93,7 @@ void SemaphoreSet::unlink(SetMember& member) {
     member.semaphore = nullptr;
     if (!ready_.is_linked(member)) return;
     ready_.remove(member);
-    if (ready_.empty() && table_ != nullptr) table_->note_events(false);
+    if (ready_.empty() && table_ != nullptr) static_cast<void>(table_->note_events(false));
 }
 
 Result<void> SemaphoreSet::add(Semaphore& semaphore, uint64_t key, uint64_t seen) {
@@ -119,16 +119,28 @@ Result<void> SemaphoreSet::take_out(Semaphore& semaphore, SetMember*& removed) {
 
 // --- events
 
+// True: the caller hands work_ to the reaper, without the lock or with it (rank `reaper` is above).
+bool SemaphoreSet::start_work_locked() {
+    again_ = true;
+    if (working_) return false;
+    working_ = true;
+    return true;
+}
+
 SetMember* SemaphoreSet::pop_locked() {
     SetMember* member = ready_.pop_front();
-    if (member != nullptr && ready_.empty() && table_ != nullptr) table_->note_events(false);
+    if (member != nullptr && ready_.empty() && table_ != nullptr)
+        static_cast<void>(table_->note_events(false));
     return member;
 }
 
 void SemaphoreSet::push_locked(SetMember& member) {
     const bool first = ready_.empty();
     ready_.push_back(member);
-    if (first && table_ != nullptr) table_->note_events(true);
+    if (!first || table_ == nullptr) return;
+    // A server thread may have begun to wait since it was looked for one: it goes by what the table
+    // was told, which is told now.
+    if (table_->note_events(true) && start_work_locked()) reap(work_);
 }
 
 // Gives the event to the first thread that still waits. Links of waits that ended otherwise are
@@ -150,14 +162,6 @@ Thread* SemaphoreSet::grant_locked(const SetEventTaken& event) {
 
 bool SemaphoreSet::somebody_waits_locked() const {
     return table_ != nullptr ? table_->has_waiting_server() : !queue_.empty();
-}
-
-// True: the caller hands work_ to the reaper, without the lock or with it (rank `reaper` is above).
-bool SemaphoreSet::start_work_locked() {
-    again_ = true;
-    if (working_) return false;
-    working_ = true;
-    return true;
 }
 
 SemaphoreSet::Placed SemaphoreSet::place(SetMember& member, uint64_t value, uint64_t units) {

@@ -220,7 +220,8 @@ public:
     // faulted or server_died: the table ended. busy: it has a set.
     Result<void> set_events(SemaphoreSet* set, bool ready);
     void forget_events();
-    void note_events(bool ready);
+    // Whether the set has events. True: it has, and a server thread waits that was not told.
+    [[nodiscard]] bool note_events(bool ready);
     // Ends the wait of a server thread, to be made ready; null: none waits.
     Thread* grant_event(const SetEventTaken& event);
     bool has_waiting_server();

@@ -21,14 +21,15 @@ void Table::forget_events() {
     events_ready_ = false;
 }
 
-void Table::note_events(bool ready) {
+bool Table::note_events(bool ready) {
     SpinGuard guard(lock_);
     events_ready_ = ready;
     if (ready) {
         close_door_locked();
-    } else {
-        open_door_locked();
+        return next_waiting_locked() != nullptr;
     }
+    open_door_locked();
+    return false;
 }
 
 bool Table::has_waiting_server() {

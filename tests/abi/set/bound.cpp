@@ -209,3 +209,29 @@ TEST(bound_stress, "clients and signals at once, with several servers: every one
     EXPECT_EQ(events.load(), 3 * rounds);
     EXPECT_EQ(wrong.load(), 0);
 }
+
+TEST(bound_wakes, "an event that comes while the server is about to wait wakes it") {
+    const auto bench = MUST(Bench::create(test, 4));
+    std::atomic<unsigned> served = 0;
+    Crew<1> serving;
+    EXPECT_OK(serving.add([&] {
+        while (bench.serve(abi::deadline_never).status.ok()) served.fetch_add(1);
+    }));
+    constexpr unsigned rounds = 30'000;
+    unsigned round = 0;
+    for (bool lost = false; round < rounds && !lost; ++round) {
+        // After the last event, by some steps more each time, so that they meet in between.
+        for (unsigned step = 0; step < round % 97; ++step) __builtin_ia32_pause();
+        EXPECT_OK(signal(bench.member));
+        const auto end = Deadline::after(seconds(5));
+        for (unsigned look = 1; served.load() == round && !lost; ++look) {
+            // On one CPU the server needs this one.
+            if (look % 1000 == 0) sleep_for(microseconds(50));
+            lost = look % 1000 == 0 && Deadline::after({}) > end;
+        }
+    }
+    EXPECT_EQ(served.load(), rounds);
+    EXPECT_EQ(round, rounds);
+    EXPECT_OK(bench.table.shutdown_fault(1));
+    EXPECT_OK(serving.join());
+}
