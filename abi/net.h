@@ -39,8 +39,9 @@
 // service shuts the channel down, with net_stream_reset or net_stream_timed_out, behind the bytes
 // that arrived before. A channel that is closed without any of this says that the service has died.
 //
-// Errors of a handed channel: wrong_version (its structure), limit (too large, or too many), busy
-// (the connection has one, or requests wait), no_budget (the service cannot reserve its pages).
+// Errors of a handed channel: wrong_type (no channel), wrong_version (its structure), limit (too
+// large, or too many), busy (the connection has one, or requests wait), no_budget (the service
+// cannot reserve its pages).
 //
 // Errors: refused (the peer declined), no_route (no such network or host, or no address yet),
 // timed_out, closed (the peer reset the connection, or this side was shut down), exists (the port

@@ -18,8 +18,9 @@
 // An attachment ends when either end of the channel goes or is shut down. When the server breaks
 // off it shuts the channel down, with a channel::Fault or with packet_device_failed.
 //
-// Errors of open: busy (there is a client), wrong_version (the channel's geometry), wrong_state
-// (its memory is not contiguous), bad_argument (detail 1: no end; else words that must be 0).
+// Errors of open: busy (there is a client), wrong_type (no channel), wrong_version (the channel's
+// geometry), wrong_state (its memory is not contiguous), bad_argument (detail 1: no end; else words
+// that must be 0).
 #pragma once
 
 #include "abi/protocol.h"

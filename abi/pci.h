@@ -29,8 +29,8 @@
 // Errors: not_found (no such device), busy (another session, or somebody still holds what it gave
 // out), out_of_range, permission (pages that hold the device's interrupt table, or registers of
 // another device), not_supported (the device has no message interrupts, or the firmware
-// assigned it no address), wrong_state (memory that is not contiguous), limit (too many
-// interrupts or memory objects), exists (interrupt n was made already).
+// assigned it no address), wrong_type (no memory), wrong_state (memory that is not contiguous),
+// limit (too many interrupts or memory objects), exists (interrupt n was made already).
 #pragma once
 
 #include "abi/protocol.h"

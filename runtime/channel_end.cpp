@@ -2,6 +2,8 @@
 // Making, mapping and ending channels.
 #include "runtime/channel_end.h"
 
+#include "runtime/protocol.h"
+
 namespace annulus {
 
 using channel::Geometry;
@@ -21,6 +23,7 @@ Result<ChannelEnd::Made> ChannelEnd::create(Geometry geometry, const ChannelPlac
 }
 
 Result<Geometry> ChannelEnd::geometry_of(ChannelReference end, channel::Structure structure) {
+    TRY(check_type(end, abi::ObjectType::channel));
     const ChannelGeometry fixed = TRY(end.get_geometry());
     const auto geometry = Geometry::from_word(static_cast<uint32_t>(fixed.structure));
     if (!geometry || geometry->structure != structure ||

@@ -40,7 +40,8 @@ public:
     static Result<Made> create(channel::Geometry geometry, const ChannelPlace& place = {});
 
     // What an end holds, before anything is mapped: a server compares it with what it is willing to
-    // map for a client. wrong_version: not `structure`, not this version, or not its length.
+    // map for a client. wrong_type: no channel's end at all; wrong_version: not `structure`, not
+    // this version, or not its length.
     static Result<channel::Geometry> geometry_of(ChannelReference end,
                                                  channel::Structure structure);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Asking a served object which protocol it speaks.
+// What an object is.
 #include "runtime/protocol.h"
 
 #include "runtime/system_call.h"
@@ -14,6 +14,12 @@ Result<ProtocolInfo> protocol_of(ServedReference object, Deadline deadline) {
     const auto& words = answer.words;
     return ProtocolInfo{static_cast<abi::Protocol>(words[0]), static_cast<uint32_t>(words[1]),
                         words[2]};
+}
+
+Result<void> check_type(ObjectReference object, abi::ObjectType type) {
+    const auto info = TRY(object.get_info());
+    if (info.type != static_cast<uint64_t>(type)) return Error::wrong_type;
+    return {};
 }
 
 }  // namespace annulus

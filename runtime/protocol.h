@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Asking a served object which protocol it speaks.
+// What an object is: its type, and which protocol a served one speaks.
 #pragma once
 
 #include "abi/protocol.h"
@@ -17,5 +17,10 @@ struct ProtocolInfo {
 
 // bad_operation: it does not say. no_right: the handle may not `get`.
 Result<ProtocolInfo> protocol_of(ServedReference object, Deadline deadline = Deadline::never());
+
+// For handles that a peer handed over, before anything is asked of them: a served object in place
+// of a kernel's would get the question, and its server might never answer. The kernel says which it
+// is. wrong_type.
+Result<void> check_type(ObjectReference object, abi::ObjectType type);
 
 }  // namespace annulus

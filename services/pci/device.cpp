@@ -5,6 +5,7 @@
 #include "abi/operations.h"
 #include "base/align.h"
 #include "runtime/clock.h"
+#include "runtime/protocol.h"
 #include "services/pci/config/device_path.h"
 
 #include <algorithm>
@@ -226,6 +227,9 @@ Answer Session::share(Request& request) {
     const auto free = std::find_if(shared_.begin(), shared_.end(),
                                    [](const Shared& one) { return one.address == 0; });
     if (free == shared_.end()) return Error::limit;
+    if (const auto type = check_type(memory, abi::ObjectType::memory); !type.ok()) {
+        return type.status();
+    }
     // Only what cannot vanish or be replaced under the device.
     const auto size = memory.get_size();
     if (!size.ok()) return size.status();

@@ -152,6 +152,10 @@ TEST(share, "only contiguous memory is shared with a device, and it is given bac
     const auto device = MUST(open_device(test));
     const auto scattered = MUST(test.budget().create_memory(2, 0));
     EXPECT_ERROR(device.share_memory(scattered), Error::wrong_state);
+    // Whoever asked this object anything would wait for ever: nobody serves it.
+    const auto silent = MUST(test.budget().create_table(4, 0, {}, 0));
+    const auto object = MUST(silent.create_object(1, abi::all_rights, 0));
+    EXPECT_ERROR(device.share_memory(MemoryReference(object.value())), Error::wrong_type);
     const auto memory = MUST(test.budget().create_memory(2, abi::memory_contiguous));
     const auto shared = MUST(device.share_memory(memory));
     EXPECT_EQ(shared.address, MUST(memory.get_physical()));
