@@ -29,6 +29,15 @@
 // that is removed while it is open lives on without a name until it is closed. A name that is there
 // during a whole list is in it once; one that comes, goes or is renamed meanwhile may be or not.
 //
+// Through a channel: an `open` that brings an end of one with a request queue
+// (channel/request_queue.h) leads to a file whose bytes also move by requests in it, with the
+// rights of the handle and as long as that is open. `operation` is a FileRequest; flags and word
+// are 0.
+//   read       place: offset; length: room        answer: bytes in the buffer, counted
+//   write      place: offset; length: bytes       answer: how many were taken
+//   sync       place and length 0                 answer: what was answered before it survives
+// `status` is a Status, as a call would answer it. Requests are done in their order.
+//
 // Errors, beside those of every operation:
 //   not_found     a component is not there
 //   exists        exclusive, or the new name of create and rename: it is there
@@ -42,7 +51,9 @@
 //   no_right      what the flags of open ask is more than the client's handle allows
 //   no_budget     the file system has no room left; detail pages
 //   limit         the client's share of the file system is used up (extra 0); or more bytes than a
-//                 block (extra: its size)
+//                 block (extra: its size); open: the server, or half of it this client, has as many
+//                 channels, or pages of them, as it may
+//   wrong_version open: the channel holds no request queue; wrong_type: it is no channel
 //   not_supported a flag is unknown; the server cannot do this (map) or takes no channel
 #pragma once
 
@@ -54,7 +65,7 @@
 
 namespace annulus::abi {
 
-inline constexpr uint32_t file_version = protocol_version(1, 0);
+inline constexpr uint32_t file_version = protocol_version(1, 1);
 
 inline constexpr uint16_t file_get_state = 0;
 inline constexpr uint16_t file_read_at = 1;
@@ -78,6 +89,13 @@ inline constexpr unsigned size = 1;      // of a file in bytes, of a directory i
 inline constexpr unsigned position = 2;  // of this opened object
 inline constexpr unsigned id = 3;        // the same for all objects opened on one file
 }  // namespace file_word
+
+// What a request in a channel asks for.
+enum class FileRequest : uint32_t { read = 0, write = 1, sync = 2 };
+
+// Channels of one server. A client has half of them at most, and half of the pages that the server
+// can reserve for them.
+inline constexpr unsigned file_channels_max = 64;
 
 // No offset or size is larger, so that adding two never overflows.
 inline constexpr uint64_t file_size_max = uint64_t{1} << 62;

@@ -192,6 +192,9 @@ public:
         return {static_cast<std::byte*>(address), size};
     }
 
+    // Bytes of this program's own, for code that works on others' just as well.
+    static UntrustedBytes over(std::span<std::byte> bytes) { return {bytes.data(), bytes.size()}; }
+
     size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
 

@@ -33,6 +33,17 @@ Result<PacketChannel> PacketChannel::attach(Channel& end, const ChannelPlace& pl
     return PacketChannel(TRY(ChannelEnd::attach(end, channel::Structure::packets, place)));
 }
 
+Result<RequestChannel::Made> RequestChannel::create(channel::Geometry geometry,
+                                                    const ChannelPlace& place) {
+    if (geometry.structure != channel::Structure::requests) return Error::bad_argument;
+    auto made = TRY(ChannelEnd::create(geometry, place));
+    return Made{RequestChannel(std::move(made.mine)), std::move(made.theirs)};
+}
+
+Result<AnswerChannel> AnswerChannel::attach(Channel& end, const ChannelPlace& place) {
+    return AnswerChannel(TRY(ChannelEnd::attach(end, channel::Structure::requests, place)));
+}
+
 Result<LatestChannel::Made> LatestChannel::create(uint8_t value_log2, const ChannelPlace& place) {
     auto made = TRY(ChannelEnd::create(channel::latest_geometry(value_log2), place));
     return Made{LatestChannel(std::move(made.mine)), std::move(made.theirs)};

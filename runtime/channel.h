@@ -26,6 +26,7 @@
 #include "channel/latest_value.h"
 #include "channel/message_queue.h"
 #include "channel/packet_queue.h"
+#include "channel/request_queue.h"
 #include "runtime/channel_end.h"
 #include "runtime/stream.h"
 
@@ -187,6 +188,47 @@ static_assert(channel::Wait::faulted > channel::Wait::ready &&
 struct PacketChannel::Made {
     PacketChannel mine;
     Channel theirs;
+};
+
+// The end of a request queue that asks.
+class RequestChannel
+    : public StructuredChannel<channel::RequestAsker, channel::Structure::requests> {
+public:
+    struct Made;
+    // Errors of ChannelEnd::create.
+    static Result<Made> create(channel::Geometry geometry, const ChannelPlace& place = {});
+
+    channel::RequestAsker<ChannelBell>& asker() { return pair_; }
+    const channel::RequestAsker<ChannelBell>& asker() const { return pair_; }
+    // Until there is an answer.
+    Result<void> wait_answered(Deadline deadline = Deadline::never(), uint32_t wanted = 1) {
+        return wait([&] { return pair_.prepare_wait(wanted); }, deadline);
+    }
+
+private:
+    using StructuredChannel::StructuredChannel;
+};
+
+struct RequestChannel::Made {
+    RequestChannel mine;
+    Channel theirs;
+};
+
+// The end that answers.
+class AnswerChannel
+    : public StructuredChannel<channel::RequestAnswerer, channel::Structure::requests> {
+public:
+    // Errors of ChannelEnd::attach.
+    static Result<AnswerChannel> attach(Channel& end, const ChannelPlace& place = {});
+
+    channel::RequestAnswerer<ChannelBell>& answerer() { return pair_; }
+    // Until there is a request.
+    Result<void> wait_asked(Deadline deadline = Deadline::never(), uint32_t wanted = 1) {
+        return wait([&] { return pair_.prepare_wait(wanted); }, deadline);
+    }
+
+private:
+    using StructuredChannel::StructuredChannel;
 };
 
 // One value each way, of which only the newest counts (channel/latest_value.h).

@@ -26,11 +26,26 @@ std::string_view text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// What a client sent, as that is what the bytes of a channel are, too.
+UntrustedBytes untrusted(std::span<const std::byte> bytes) {
+    // Safety: the block can be written to; nobody does.
+    return UntrustedBytes::at_address(const_cast<std::byte*>(bytes.data()), bytes.size());
+}
+
 constexpr Status no_memory() {
     return Status(Error::no_budget, static_cast<uint16_t>(abi::Resource::pages));
 }
 
 constexpr Status bad_path() { return Status(Error::bad_argument, abi::operand_bytes); }
+
+constexpr Verb verb_of(abi::FileRequest operation) {
+    switch (operation) {
+        case abi::FileRequest::read: return Verb::read;
+        case abi::FileRequest::write: return Verb::write;
+        case abi::FileRequest::sync: break;
+    }
+    return Verb::sync;
+}
 
 constexpr bool has(uint64_t flags, uint64_t flag) { return (flags & flag) != 0; }
 
@@ -83,13 +98,21 @@ Answer ServedFile::answer_get(const Request& request) {
 
 Answer ServedFile::answer_open(Request& request) {
     if (!request.is(Verb::open, abi::directory_open)) return Error::bad_operation;
-    // No file is reached through a channel yet; the end goes back.
-    if (!request.peek_handle<ObjectReference>(1).empty()) return Error::not_supported;
-    if (const Status unused = check_unused(request, 1); !unused.ok()) return unused;
+    // An end that is not used goes back.
+    const auto end = request.peek_handle<ChannelReference>(1);
+    if (!end.empty() && channels_ == nullptr) return Error::not_supported;
+    if (const Status unused = check_unused(request, end.empty() ? 1 : 2); !unused.ok()) {
+        return unused;
+    }
     const uint64_t flags = request.word(0);
     const std::string_view path = text_of(request.bytes());
     if (const Status fit = check_open_flags(flags, request.rights()); !fit.ok()) return fit;
     if (!is_path(path)) return bad_path();
+    if (!end.empty()) {
+        // Before anything is made, or cut.
+        const auto fits = channels_->check(end, request.client());
+        if (!fits.ok()) return fits.status();
+    }
     auto made = make_unopened();
     if (made == nullptr) return no_memory();
     ServedFile& target = *made;
@@ -102,9 +125,54 @@ Answer ServedFile::answer_open(Request& request) {
     if (const auto opened = open(target, path, flags, *client); !opened.ok()) {
         return opened.status();
     }
+    if (!end.empty()) {
+        const auto attached = open_through(request, target, rights, *client);
+        if (!attached.ok()) return attached.status();
+    }
     Answer answer = Answer::with_words(0, path.size());
     answer.give(0, std::move(*handle));
     return answer;
+}
+
+// Attaches the channel whose end came with the request.
+Result<void> ServedFile::open_through(Request& request, ServedFile& target, abi::Rights rights,
+                                      Client client) {
+    if (TRY(target.state()).kind != abi::EntryKind::file) return Error::wrong_type;
+    auto end = request.take_handle<Channel>(1);
+    auto attached = channels_->attach(end, target, rights, client);
+    if (!attached.ok()) {
+        request.put_back(1, std::move(end));
+        return attached.status();
+    }
+    target.channel_ = std::move(*attached);
+    return {};
+}
+
+channel::QueuedAnswer ServedFile::answer_queued(const channel::QueuedRequest& request,
+                                                UntrustedBytes buffer, abi::Rights rights,
+                                                Client client) {
+    const auto done = do_queued(request, buffer.first(request.length), rights, client);
+    return {.slot = request.slot,
+            .count = done.ok() ? static_cast<uint32_t>(*done) : 0,
+            .status = done.status().bits};
+}
+
+Result<size_t> ServedFile::do_queued(const channel::QueuedRequest& request, UntrustedBytes buffer,
+                                     abi::Rights rights, Client client) {
+    const auto operation = static_cast<abi::FileRequest>(request.operation);
+    if (operation > abi::FileRequest::sync) return Error::bad_operation;
+    if (request.flags != 0) return Error::not_supported;
+    if (request.word != 0) return Error::bad_argument;
+    const Verb verb = verb_of(operation);
+    if ((rights & abi::right_of(verb)) == 0) {
+        return Status(Error::no_right, static_cast<uint16_t>(verb));
+    }
+    if (request.place > abi::file_size_max) return Error::out_of_range;
+    if (operation == abi::FileRequest::read) return read(request.place, buffer);
+    if (operation == abi::FileRequest::write) return write(request.place, buffer, client);
+    if (request.place != 0 || request.length != 0) return Error::bad_argument;
+    TRY(sync());
+    return size_t{0};
 }
 
 Answer ServedFile::answer_read(Request& request) {
@@ -114,7 +182,7 @@ Answer ServedFile::answer_read(Request& request) {
     if (!unused.ok()) return unused;
     const uint64_t offset = at_position ? position_ : request.word(0);
     if (offset > abi::file_size_max) return Error::out_of_range;
-    const auto count = read(offset, request.space());
+    const auto count = read(offset, UntrustedBytes::over(request.space()));
     if (!count.ok()) return count.status();
     if (at_position) position_ += *count;
     return Answer::with_bytes(*count);
@@ -127,7 +195,7 @@ Answer ServedFile::answer_write(const Request& request) {
     if (!unused.ok()) return unused;
     const uint64_t offset = at_position ? position_ : request.word(0);
     if (offset > abi::file_size_max) return Error::out_of_range;
-    const auto count = write(offset, request.bytes(), request.client());
+    const auto count = write(offset, untrusted(request.bytes()), request.client());
     if (!count.ok()) return count.status();
     if (at_position) position_ += *count;
     return Answer::with_words(*count);
@@ -190,9 +258,7 @@ Answer ServedFile::answer_rename(const Request& request) {
     return rename(from, to, (request.word(1) & abi::rename_replace) != 0);
 }
 
-Result<size_t> ServedFile::write(uint64_t, std::span<const std::byte>, Client) {
-    return Error::not_supported;
-}
+Result<size_t> ServedFile::write(uint64_t, UntrustedBytes, Client) { return Error::not_supported; }
 Result<void> ServedFile::resize(uint64_t, Client) { return Error::not_supported; }
 Result<FileMemory> ServedFile::map(uint64_t, uint64_t) { return Error::not_supported; }
 Result<void> ServedFile::create_directory(std::string_view, Client) { return Error::not_supported; }

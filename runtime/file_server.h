@@ -7,6 +7,7 @@
 #pragma once
 
 #include "runtime/file.h"
+#include "runtime/file_channels.h"
 #include "runtime/server.h"
 
 #include <memory>
@@ -21,8 +22,10 @@ public:
     void closed() final { delete this; }
 
 protected:
-    // Two opened objects of one server.
-    explicit ServedFile(const Server& server) : server_(server) {}
+    // `channels`: null if files are not to be reached through channels; the same for all of a
+    // server.
+    explicit ServedFile(const Server& server, FileChannels* channels = nullptr)
+        : server_(server), channels_(channels) {}
 
     // Whoever asks: Request::client(), the same for all that one budget opened.
     using Client = uint64_t;
@@ -39,9 +42,10 @@ protected:
                               Client client) = 0;
     virtual Result<void> sync() { return {}; }
 
-    // Of files. Offsets and sizes are at most abi::file_size_max.
-    virtual Result<size_t> read(uint64_t offset, std::span<std::byte> space) = 0;
-    virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> bytes, Client client);
+    // Of files. Offsets and sizes are at most abi::file_size_max. The client may change the bytes
+    // meanwhile.
+    virtual Result<size_t> read(uint64_t offset, UntrustedBytes space) = 0;
+    virtual Result<size_t> write(uint64_t offset, UntrustedBytes bytes, Client client);
     virtual Result<void> resize(uint64_t size, Client client);
     // At least `length` bytes, more than 0, from `offset` on. The client gets the handle as it is.
     virtual Result<FileMemory> map(uint64_t offset, uint64_t length);
@@ -53,8 +57,11 @@ protected:
     virtual Result<void> rename(std::string_view from, std::string_view to, bool replace);
 
     const Server& server() const { return server_; }
+    FileChannels* channels() const { return channels_; }
 
 private:
+    friend class FileChannels;
+
     Answer answer_get(const Request& request);
     Answer answer_open(Request& request);
     Answer answer_read(Request& request);
@@ -65,8 +72,17 @@ private:
     Answer answer_path(const Request& request);
     Answer answer_rename(const Request& request);
 
+    Result<void> open_through(Request& request, ServedFile& target, abi::Rights rights,
+                              Client client);
+    channel::QueuedAnswer answer_queued(const channel::QueuedRequest& request,
+                                        UntrustedBytes buffer, abi::Rights rights, Client client);
+    Result<size_t> do_queued(const channel::QueuedRequest& request, UntrustedBytes buffer,
+                             abi::Rights rights, Client client);
+
     const Server& server_;
+    FileChannels* const channels_;
     uint64_t position_ = 0;
+    std::unique_ptr<FileChannels::Attached> channel_;  // null: none, or it has ended
 };
 
 // Hands `object` over to its handles: it lives until they are closed.

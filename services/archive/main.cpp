@@ -10,8 +10,6 @@
 #include "runtime/program.h"
 #include "services/archive/index.h"
 
-#include <string.h>
-
 #include <algorithm>
 #include <new>
 
@@ -104,8 +102,8 @@ Result<FileMemory> Volume::map(uint32_t node) {
 // An opened file or directory.
 class OpenedEntry final : public ServedFile {
 public:
-    OpenedEntry(const Server& server, Volume& volume, uint32_t node)
-        : ServedFile(server), volume_(volume), node_(node) {}
+    OpenedEntry(const Server& server, FileChannels& channels, Volume& volume, uint32_t node)
+        : ServedFile(server, &channels), volume_(volume), node_(node) {}
 
 private:
     const Node& node() const { return volume_.index().at(node_); }
@@ -113,17 +111,19 @@ private:
     Result<FileState> state() override { return FileState{node().kind, node().size(), 0, node_}; }
 
     std::unique_ptr<ServedFile> make_unopened() const override {
-        return std::unique_ptr<ServedFile>(new (std::nothrow) OpenedEntry(server(), volume_, 0));
+        return std::unique_ptr<ServedFile>(new (std::nothrow)
+                                               OpenedEntry(server(), *channels(), volume_, 0));
     }
     Result<void> open(ServedFile& target, std::string_view path, uint64_t flags,
                       Client client) override;
 
-    Result<size_t> read(uint64_t offset, std::span<std::byte> space) override {
+    Result<size_t> read(uint64_t offset, UntrustedBytes space) override {
         if (node().is_directory()) return Error::wrong_type;
         const auto content = node().content;
         if (offset >= content.size()) return size_t{0};
         const size_t count = std::min<uint64_t>(space.size(), content.size() - offset);
-        memcpy(space.data(), content.data() + offset, count);
+        // It fits: count is at most its size.
+        static_cast<void>(space.store(0, content.subspan(offset, count)));
         return count;
     }
 
@@ -159,10 +159,12 @@ Result<void> run(const Environment& environment) {
     const auto exports = TRY(environment.handle<Directory>(names::exports));
     Volume volume = TRY(Volume::create(environment));
     Server server = TRY(Server::create(server_slots, block_bytes));
-    std::unique_ptr<ServedFile> root(new (std::nothrow) OpenedEntry(server, volume, 0));
+    const auto budget = TRY(environment.handle<Budget>(names::budget));
+    const auto channels = TRY(FileChannels::create(server, budget));
+    std::unique_ptr<ServedFile> root(new (std::nothrow) OpenedEntry(server, *channels, volume, 0));
     constexpr abi::Rights rights = abi::open_rights(abi::open_read);
     TRY(exports.publish("archive_files", TRY(serve_file(server, std::move(root), rights))));
-    return server.run();
+    return server.run(*channels);
 }
 
 }  // namespace

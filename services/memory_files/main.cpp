@@ -20,7 +20,8 @@ constexpr size_t block_bytes = 16 * 1024;
 // An opened file or directory; one on which nothing is open yet gets no requests.
 class OpenedNode final : public ServedFile {
 public:
-    OpenedNode(const Server& server, Tree& tree) : ServedFile(server), tree_(tree) {}
+    OpenedNode(const Server& server, FileChannels& channels, Tree& tree)
+        : ServedFile(server, &channels), tree_(tree) {}
     ~OpenedNode() override {
         if (opened_.node != nullptr) tree_.close(opened_);
     }
@@ -41,7 +42,8 @@ private:
         return FileState{node().kind(), node().size(), 0, node().id()};
     }
     std::unique_ptr<ServedFile> make_unopened() const override {
-        return std::unique_ptr<ServedFile>(new (std::nothrow) OpenedNode(server(), tree_));
+        return std::unique_ptr<ServedFile>(new (std::nothrow)
+                                               OpenedNode(server(), *channels(), tree_));
     }
     Result<void> open(ServedFile& target, std::string_view path, uint64_t flags,
                       Client client) override {
@@ -49,11 +51,10 @@ private:
         return {};
     }
 
-    Result<size_t> read(uint64_t offset, std::span<std::byte> space) override {
+    Result<size_t> read(uint64_t offset, UntrustedBytes space) override {
         return tree_.read(node(), offset, space);
     }
-    Result<size_t> write(uint64_t offset, std::span<const std::byte> bytes,
-                         Client client) override {
+    Result<size_t> write(uint64_t offset, UntrustedBytes bytes, Client client) override {
         return tree_.write(node(), offset, bytes, client);
     }
     Result<void> resize(uint64_t size, Client) override { return tree_.resize(node(), size); }
@@ -107,14 +108,16 @@ Result<void> run(const Environment& environment) {
     const uint64_t percent = TRY(number_of(environment, "client_percent", 50, 100));
     const uint64_t slots = TRY(number_of(environment, "slots", 64, abi::table_slots_max));
     Server server = TRY(Server::create(static_cast<unsigned>(slots), block_bytes));
+    const auto channels = TRY(FileChannels::create(server, budget));
     const auto tree = TRY(Tree::create(TRY(limits_of(budget, percent))));
-    auto root = std::unique_ptr<OpenedNode>(new (std::nothrow) OpenedNode(server, *tree));
+    auto root =
+        std::unique_ptr<OpenedNode>(new (std::nothrow) OpenedNode(server, *channels, *tree));
     if (root == nullptr) return Error::no_memory;
     TRY(root->open_root());
     constexpr abi::Rights rights = abi::open_rights(abi::open_read | abi::open_write);
     TRY(exports.publish(name.ok() ? *name : "files",
                         TRY(serve_file(server, std::move(root), rights))));
-    return server.run();
+    return server.run(*channels);
 }
 
 }  // namespace

@@ -4,8 +4,6 @@
 
 #include "abi/records.h"
 
-#include <string.h>
-
 #include <algorithm>
 #include <new>
 
@@ -65,22 +63,20 @@ Result<PageMap::Page*> PageMap::find_or_make(uint64_t number, Accounts& accounts
     return static_cast<Page*>(*place);
 }
 
-void PageMap::read(uint64_t offset, std::span<std::byte> bytes) const {
-    while (!bytes.empty()) {
-        const size_t within = offset % page_bytes;
-        const size_t count = std::min(bytes.size(), page_bytes - within);
-        const Page* page = find(offset / page_bytes);
-        if (page != nullptr) {
-            memcpy(bytes.data(), page->bytes + within, count);
-        } else {
-            memset(bytes.data(), 0, count);
-        }
-        bytes = bytes.subspan(count);
-        offset += count;
+void PageMap::read(uint64_t offset, UntrustedBytes space) const {
+    static constexpr Page zeros = {};
+    for (size_t done = 0; done < space.size();) {
+        const size_t within = (offset + done) % page_bytes;
+        const size_t count = std::min(space.size() - done, page_bytes - within);
+        const Page* page = find((offset + done) / page_bytes);
+        const std::span from = page != nullptr ? page->bytes : zeros.bytes;
+        // It fits: count is what is left, or less.
+        static_cast<void>(space.store(done, from.subspan(within, count)));
+        done += count;
     }
 }
 
-Result<size_t> PageMap::write(uint64_t offset, std::span<const std::byte> bytes, Accounts& accounts,
+Result<size_t> PageMap::write(uint64_t offset, UntrustedBytes bytes, Accounts& accounts,
                               Account& account) {
     size_t done = 0;
     while (done < bytes.size()) {
@@ -91,7 +87,7 @@ Result<size_t> PageMap::write(uint64_t offset, std::span<const std::byte> bytes,
             if (done == 0) return page.status();
             break;
         }
-        memcpy((*page)->bytes + within, bytes.data() + done, count);
+        static_cast<void>(bytes.freeze(done, std::span((*page)->bytes).subspan(within, count)));
         done += count;
     }
     return done;
@@ -104,7 +100,7 @@ void PageMap::cut(uint64_t size, Accounts& accounts, Account& account) {
     if (part != 0) {
         // What is cut off inside the last page must read as zeros when the file grows again.
         Page* page = find(whole);
-        if (page != nullptr) memset(page->bytes + part, 0, page_bytes - part);
+        if (page != nullptr) std::ranges::fill(std::span(page->bytes).subspan(part), std::byte());
     }
     cut_table(root_, height_, whole + (part != 0 ? 1 : 0), accounts, account);
 }

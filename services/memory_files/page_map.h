@@ -9,10 +9,10 @@
 // used by the file itself, too, so it outlives every call here.
 #pragma once
 
+#include "base/untrusted.h"
 #include "services/memory_files/accounts.h"
 
 #include <cstddef>
-#include <span>
 
 namespace annulus::memory_files {
 
@@ -30,12 +30,12 @@ public:
     PageMap& operator=(const PageMap&) = delete;
     ~PageMap() = default;  // everything was cut off before
 
-    // Fills `bytes` from `offset` on; holes give zeros. The range lies below map_bytes_max.
-    void read(uint64_t offset, std::span<std::byte> bytes) const;
+    // Fills `space` from `offset` on; holes give zeros. The range lies below map_bytes_max.
+    void read(uint64_t offset, UntrustedBytes space) const;
 
     // Writes from `offset` on, and answers how many bytes: fewer than all, but at least one, if a
     // later page could not be had. limit, no_budget.
-    Result<size_t> write(uint64_t offset, std::span<const std::byte> bytes, Accounts& accounts,
+    Result<size_t> write(uint64_t offset, UntrustedBytes bytes, Accounts& accounts,
                          Account& account);
 
     // No page and no table is in use.

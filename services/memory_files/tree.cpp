@@ -239,7 +239,7 @@ Result<uint64_t> Tree::list(const Node& directory, uint64_t cursor, RecordWriter
     return uint64_t{0};
 }
 
-Result<size_t> Tree::read(const Node& file, uint64_t offset, std::span<std::byte> space) const {
+Result<size_t> Tree::read(const Node& file, uint64_t offset, UntrustedBytes space) const {
     if (file.is_directory()) return Error::wrong_type;
     if (offset >= file.size_) return size_t{0};
     const size_t count = std::min<uint64_t>(space.size(), file.size_ - offset);
@@ -247,8 +247,7 @@ Result<size_t> Tree::read(const Node& file, uint64_t offset, std::span<std::byte
     return count;
 }
 
-Result<size_t> Tree::write(Node& file, uint64_t offset, std::span<const std::byte> bytes,
-                           uint64_t client) {
+Result<size_t> Tree::write(Node& file, uint64_t offset, UntrustedBytes bytes, uint64_t client) {
     if (file.is_directory()) return Error::wrong_type;
     if (bytes.empty()) return size_t{0};
     if (offset >= map_bytes_max) return Error::out_of_range;

@@ -85,11 +85,10 @@ public:
     // Adds records from the place `cursor` on; answers the next one, 0 after the last.
     Result<uint64_t> list(const Node& directory, uint64_t cursor, RecordWriter& records) const;
 
-    Result<size_t> read(const Node& file, uint64_t offset, std::span<std::byte> space) const;
+    Result<size_t> read(const Node& file, uint64_t offset, UntrustedBytes space) const;
 
     // A file without data belongs to whoever gives it some.
-    Result<size_t> write(Node& file, uint64_t offset, std::span<const std::byte> bytes,
-                         uint64_t client);
+    Result<size_t> write(Node& file, uint64_t offset, UntrustedBytes bytes, uint64_t client);
     Result<void> resize(Node& file, uint64_t size);
 
 private:

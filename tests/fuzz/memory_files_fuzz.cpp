@@ -182,7 +182,7 @@ private:
     void write(const Use& use) {
         const uint64_t at = offset();
         std::vector<std::byte> bytes(input_.next() * 40, std::byte(input_.next() | 1));
-        const auto count = tree_->write(*use.opened.node, at, bytes, client);
+        const auto count = tree_->write(*use.opened.node, at, UntrustedBytes::over(bytes), client);
         if (use.item->directory) return require(count.error() == Error::wrong_type);
         require(*count == bytes.size());
         if (bytes.empty()) return;
@@ -195,7 +195,7 @@ private:
     void read(const Use& use) {
         const uint64_t at = offset();
         std::vector<std::byte> space(input_.next() * 40);
-        const auto count = tree_->read(*use.opened.node, at, space);
+        const auto count = tree_->read(*use.opened.node, at, UntrustedBytes::over(space));
         if (use.item->directory) return require(count.error() == Error::wrong_type);
         const uint64_t rest = at < use.item->size ? use.item->size - at : 0;
         require(*count == std::min<uint64_t>(rest, space.size()));

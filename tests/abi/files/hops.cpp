@@ -70,7 +70,7 @@ TEST(hops, "a path goes on at the object that another server answers") {
     const abi::Handle sent = copy.handle.value();
     Object moved = std::move(copy.handle);
     EXPECT_ERROR(annulus::open(from, "mnt/note", abi::open_read, Deadline::never(), moved),
-                 Error::not_supported);
+                 Error::wrong_type);
     EXPECT(moved.value() != sent);
     EXPECT_EQ(MUST(SemaphoreReference(moved.value()).get_state()).value, 5u);
     stop(object);

@@ -24,8 +24,21 @@ constexpr uint64_t alice = 1;
 constexpr uint64_t bob = 2;
 constexpr Limits usual = {.all = {100, 50, 1000}, .client = {60, 30, 1000}};
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-    return std::as_bytes(std::span(text));
+// A text to be written; it lasts as long as the statement that it is in.
+class Text {
+public:
+    explicit Text(std::string_view text) : text_(text) {}
+    operator UntrustedBytes() {
+        return UntrustedBytes::over(std::as_writable_bytes(std::span(text_)));
+    }
+
+private:
+    std::string text_;
+};
+
+template <typename Container>
+UntrustedBytes room_in(Container& container) {
+    return UntrustedBytes::over(std::as_writable_bytes(std::span(container)));
 }
 
 // A tree that gives back everything that is opened.
@@ -48,7 +61,7 @@ struct Scene {
     }
     Node& file(std::string_view path, std::string_view content = "") {
         Node& node = open(path, open_write | open_create);
-        EXPECT_EQ(tree->write(node, 0, bytes_of(content), alice).value(), content.size());
+        EXPECT_EQ(tree->write(node, 0, Text(content), alice).value(), content.size());
         return node;
     }
     void directory(std::string_view path) {
@@ -56,7 +69,7 @@ struct Scene {
     }
     std::string content(Node& node) {
         std::string text(node.size() + 10, '?');
-        const size_t count = tree->read(node, 0, std::as_writable_bytes(std::span(text))).value();
+        const size_t count = tree->read(node, 0, room_in(text)).value();
         text.resize(count);
         return text;
     }
@@ -99,7 +112,7 @@ TEST(memory_tree, what_is_written_is_read) {
 TEST(memory_tree, writes_beyond_the_end_leave_zeros) {
     Scene scene;
     Node& note = scene.file("note");
-    EXPECT_EQ(scene.tree->write(note, 3 * page_bytes, bytes_of("x"), alice).value(), 1u);
+    EXPECT_EQ(scene.tree->write(note, 3 * page_bytes, Text("x"), alice).value(), 1u);
     EXPECT_EQ(scene.content(note), std::string(3 * page_bytes, '\0') + "x");
     EXPECT_EQ(scene.tree->used().pages, 2u) << "a table and one page";
 }
@@ -118,9 +131,9 @@ TEST(memory_tree, a_file_of_three_heights) {
     Scene scene;
     Node& note = scene.file("note", "a");
     const uint64_t far = uint64_t{table_entries} * page_bytes;
-    EXPECT_EQ(scene.tree->write(note, far - 1, bytes_of("bc"), alice).value(), 2u);
+    EXPECT_EQ(scene.tree->write(note, far - 1, Text("bc"), alice).value(), 2u);
     char read[3] = {};
-    EXPECT_EQ(scene.tree->read(note, far - 1, std::as_writable_bytes(std::span(read))).value(), 2u);
+    EXPECT_EQ(scene.tree->read(note, far - 1, room_in(read)).value(), 2u);
     EXPECT_STREQ(read, "bc");
     EXPECT_EQ(scene.content(note).substr(0, 2), std::string("a\0", 2));
     EXPECT_EQ(scene.tree->used().pages, 6u) << "three pages, two tables of pages, one of tables";
@@ -133,9 +146,9 @@ TEST(memory_tree, a_file_of_three_heights) {
 TEST(memory_tree, the_largest_file_and_one_byte_more) {
     Scene scene;
     Node& note = scene.file("note");
-    EXPECT_EQ(scene.tree->write(note, map_bytes_max - 1, bytes_of("xy"), alice).value(), 1u);
+    EXPECT_EQ(scene.tree->write(note, map_bytes_max - 1, Text("xy"), alice).value(), 1u);
     EXPECT_EQ(note.size(), map_bytes_max);
-    EXPECT_EQ(scene.tree->write(note, map_bytes_max, bytes_of("x"), alice).error(),
+    EXPECT_EQ(scene.tree->write(note, map_bytes_max, Text("x"), alice).error(),
               Error::out_of_range);
     EXPECT_TRUE(scene.tree->resize(note, map_bytes_max).ok());
     EXPECT_EQ(scene.tree->resize(note, map_bytes_max + 1).error(), Error::out_of_range);
@@ -165,8 +178,8 @@ TEST(memory_tree, directories_are_no_files) {
     scene.directory("folder");
     Node& folder = scene.open("folder");
     std::byte space[8];
-    EXPECT_EQ(scene.tree->read(folder, 0, space).error(), Error::wrong_type);
-    EXPECT_EQ(scene.tree->write(folder, 0, bytes_of("x"), alice).error(), Error::wrong_type);
+    EXPECT_EQ(scene.tree->read(folder, 0, room_in(space)).error(), Error::wrong_type);
+    EXPECT_EQ(scene.tree->write(folder, 0, Text("x"), alice).error(), Error::wrong_type);
     EXPECT_EQ(scene.tree->resize(folder, 0).error(), Error::wrong_type);
     RecordWriter records(space);
     EXPECT_EQ(scene.tree->list(scene.file("note"), 0, records).error(), Error::wrong_type);
@@ -284,8 +297,8 @@ TEST(memory_tree, limits_of_all_and_one_more) {
     EXPECT_EQ(scene.open_error("d", open_create), Error::limit);
     EXPECT_EQ(scene.tree->create_directory(scene.tree->root(), "d", bob).error(), Error::no_budget);
     const std::string two(2 * page_bytes, 'x');
-    EXPECT_EQ(scene.tree->write(note, 0, bytes_of(two), alice).value(), two.size());
-    EXPECT_EQ(scene.tree->write(note, 2 * page_bytes, bytes_of("x"), alice).error(), Error::limit);
+    EXPECT_EQ(scene.tree->write(note, 0, Text(two), alice).value(), two.size());
+    EXPECT_EQ(scene.tree->write(note, 2 * page_bytes, Text("x"), alice).error(), Error::limit);
     EXPECT_TRUE(scene.tree->remove(scene.tree->root(), "b").ok());
 }
 
@@ -296,9 +309,9 @@ TEST(memory_tree, one_client_cannot_take_everything) {
     Node& e = scene.open("e", open_create, bob);
     Node& a = scene.open("a");
     const std::string text(8 * page_bytes, 'x');
-    EXPECT_EQ(scene.tree->write(a, 0, bytes_of(text), alice).value(), 3 * page_bytes);
-    EXPECT_EQ(scene.tree->write(a, 3 * page_bytes, bytes_of(text), alice).error(), Error::limit);
-    EXPECT_EQ(scene.tree->write(e, 0, bytes_of(text), bob).value(), 3 * page_bytes);
+    EXPECT_EQ(scene.tree->write(a, 0, Text(text), alice).value(), 3 * page_bytes);
+    EXPECT_EQ(scene.tree->write(a, 3 * page_bytes, Text(text), alice).error(), Error::limit);
+    EXPECT_EQ(scene.tree->write(e, 0, Text(text), bob).value(), 3 * page_bytes);
     EXPECT_TRUE(scene.tree->remove(scene.tree->root(), "b").ok());
 }
 
@@ -320,10 +333,10 @@ TEST(memory_tree, a_file_belongs_to_whoever_gives_it_its_first_bytes) {
     Scene scene({.all = {10, 10, 1000}, .client = {4, 1, 1000}});
     Node& note = scene.open("a", open_create, alice);
     EXPECT_EQ(scene.open_error("b", open_create, alice), Error::limit);
-    EXPECT_EQ(scene.tree->write(note, 0, bytes_of("x"), bob).value(), 1u);
+    EXPECT_EQ(scene.tree->write(note, 0, Text("x"), bob).value(), 1u);
     EXPECT_EQ(scene.open_error("b", open_create, alice), Error::ok);
     EXPECT_EQ(scene.open_error("c", open_create, bob), Error::limit);
-    EXPECT_EQ(scene.tree->write(note, 0, bytes_of("x"), alice).value(), 1u) << "bob's page";
+    EXPECT_EQ(scene.tree->write(note, 0, Text("x"), alice).value(), 1u) << "bob's page";
 }
 
 TEST(memory_tree, a_deep_tree_ends_without_recursion) {
