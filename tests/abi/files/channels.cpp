@@ -15,7 +15,7 @@
 namespace annulus::test::cases {
 namespace {
 
-enum Place : unsigned { folder_handle, budget_handle, process_handle, rounds, failures };
+enum Place : unsigned { folder_handle, budget_handle, process_handle, rounds, failures, done };
 
 // More than all slots carry at once, and no multiple of anything.
 constexpr size_t large = 300'007;
@@ -95,8 +95,32 @@ void flood(Child::Word* words) {
     }
 }
 
+// One more channel to the file, whose handles stay open.
+Result<void> hold_one(Directory folder, BudgetReference budget) {
+    Memory memory = TRY(budget.create_memory(small.length() / abi::page_size, 0));
+    BudgetChannel ends = TRY(
+        budget.create_channel(memory, 0, small.length(), small.word(), channel::layout_version));
+    Object opened =
+        TRY(annulus::open(folder, "a", abi::open_read, Deadline::never(), std::move(ends.second)));
+    static_cast<void>(memory.release());
+    static_cast<void>(ends.first.release());
+    static_cast<void>(opened.release());
+    return {};
+}
+
+// Holds as many channels as it may until it is killed.
+void hold_all(Child::Word* words) {
+    const Directory folder(words[folder_handle].load());
+    const BudgetReference budget(words[budget_handle].load());
+    Result<void> held;
+    while ((held = hold_one(folder, budget)).ok()) words[rounds].fetch_add(1);
+    words[failures].store(static_cast<uint64_t>(held.error()));
+    words[done].store(1);
+    for (;;) __builtin_ia32_pause();
+}
+
 Result<Child> make_client(const Context& test, Directory folder, BudgetReference budget) {
-    Child child = TRY(Child::create(test.budget(), test.process(), budget));
+    Child child = TRY(Child::create(test.budget(), test.process(), budget, 128));
     child.words()[folder_handle] = TRY(child.lend(folder));
     child.words()[budget_handle] = TRY(child.lend(budget));
     child.words()[process_handle] = TRY(child.lend(child.process()));
@@ -105,12 +129,12 @@ Result<Child> make_client(const Context& test, Directory folder, BudgetReference
 
 Result<Budget> client_budget(const Context& test) {
     abi::BudgetLimits limits = {};
-    for (uint64_t& each : limits.amount) each = 48;
+    for (uint64_t& each : limits.amount) each = 24;
     amount(limits, abi::Resource::pins) = 256;
     amount(limits, abi::Resource::handles) = 256;
     amount(limits, abi::Resource::pages) = 768;
     amount(limits, abi::Resource::reserved_pages) = 768;
-    amount(limits, abi::Resource::kernel_bytes) = 1 << 20;
+    amount(limits, abi::Resource::kernel_bytes) = 1 << 19;
     limits.cpu_weight = 100;
     limits.priority_ceiling = 40;
     return test.budget().create_budget(limits);
@@ -234,6 +258,34 @@ TEST(channel_limit, "a client has half of a server's channels, and they come bac
         (*files)[7].emplace(MUST(FileChannel::open(folder, "a", abi::open_read, small)));
         for (auto& file : *files) EXPECT_EQ(MUST(file->read_at(0, read_back)), 0u);
     }
+}
+
+TEST(channel_limit_of_all,
+     "two clients have all of a server's channels; a third waits for an end") {
+    const auto folder = MUST(new_folder(test, "channel_all"));
+    EXPECT_OK(folder.open<File>("a", open_to_write));
+    const Budget first = MUST(client_budget(test));
+    const Budget second = MUST(client_budget(test));
+    Child holder = MUST(make_client(test, folder, first));
+    Child other = MUST(make_client(test, folder, second));
+    unsigned all = 0;
+    for (Child* child : {&holder, &other}) {
+        const Thread thread = MUST(child->start(hold_all, 20));
+        while (child->words()[done].load() == 0) sleep_for(milliseconds(1));
+        EXPECT_EQ(child->words()[failures].load(), static_cast<uint64_t>(Error::limit));
+        all += static_cast<unsigned>(child->words()[rounds].load());
+    }
+    EXPECT_EQ(all, abi::file_channels_max);
+    // file_channels_max + 1
+    EXPECT_ERROR(FileChannel::open(folder, "a", abi::open_read, small), Error::limit);
+    EXPECT_OK(holder.kill());
+    Error answer = Error::limit;
+    for (unsigned patience = 0; answer == Error::limit && patience < 1000; ++patience) {
+        answer = FileChannel::open(folder, "a", abi::open_read, small).error();
+        sleep_for(milliseconds(1));
+    }
+    EXPECT_EQ(answer, Error::ok);
+    EXPECT_OK(other.kill());
 }
 
 TEST(channel_ends_alone, "a channel that its client drops is no longer counted; the file stays") {
