@@ -21,6 +21,16 @@ uint64_t word_of(const ip_addr_t& address, uint16_t port) {
 
 Connection& object(void* self) { return *static_cast<Connection*>(self); }
 
+// Why tcp_connect did not begin.
+Error refusal_of(err_t error) {
+    switch (error) {
+        case ERR_RTE: return Error::no_route;
+        case ERR_BUF: return Error::limit;   // no port is left
+        case ERR_USE: return Error::exists;  // this pair of addresses and ports is in use
+        default: return Error::no_memory;
+    }
+}
+
 }  // namespace
 
 Connection::~Connection() {
@@ -140,7 +150,7 @@ void Connection::connect(uint32_t address) {
     const err_t error = tcp_connect(pcb_, &to, port_, connected);
     if (error == ERR_OK) return;
     detach(true);
-    finish_connect(error == ERR_RTE ? Error::no_route : Error::no_memory);
+    finish_connect(refusal_of(error));
 }
 
 err_t Connection::connected(void* self, tcp_pcb* pcb, err_t /*error*/) {
