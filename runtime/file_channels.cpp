@@ -11,8 +11,10 @@ namespace annulus {
 
 namespace {
 
-// Requests of one channel before others have their turn.
+// What one channel has done before others have their turn: so many requests, or the one with which
+// so many bytes are reached.
 constexpr unsigned requests_in_turn = 32;
+constexpr uint64_t bytes_in_turn = 128 * 1024;
 
 }  // namespace
 
@@ -115,11 +117,13 @@ FileChannels::Attached::~Attached() {
 
 Result<bool> FileChannels::Attached::work() {
     auto& answerer = channel_.answerer();
-    for (unsigned done = 0; done < requests_in_turn;) {
+    uint64_t bytes = 0;
+    for (unsigned done = 0; done < requests_in_turn && bytes < bytes_in_turn;) {
         if (const auto request = answerer.next()) {
             answerer.answer(
                 file_.answer_queued(*request, answerer.bytes_of(request->slot), rights_, client_));
             ++done;
+            bytes += request->length;
             continue;
         }
         switch (answerer.prepare_wait()) {
