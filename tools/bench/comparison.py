@@ -72,7 +72,9 @@ linux_counts = {
 _copied = {"3": 512, "3r": 512, "3x": 512, ("13", "64 B message to a running receiver"): 64,
            ("13", "64 B message in batches of 32 with one wake"): 128,
            ("22", "read of 64 B by a call"): 128, ("22", "read of 4096 B by a call"): 8192,
-           "23": 8192, "16": 0, "20": None, "21": None, "24": None}
+           ("23", "read of 4096 B by a ring"): 8192,
+           ("23", "read of 4096 B through a channel"): 4096,
+           "16": 0, "20": None, "21": None, "24": None}
 _linux_copied = {
     "pipe, 1 B": 4, "unix stream, 1 B": 4, "unix stream, 512 B": 1026,
     "unix seqpacket, 512 B": 1026, "pipe, batch of 32 in one write": 128,

@@ -54,6 +54,10 @@ catalogue = (
     Entry("23", "4 KiB read from a file, 32 at once", "read of 4096 B by a ring", 90, "",
           "By a ring into registered memory, from the file service in a process of its own, which "
           "copies; Linux: tmpfs in its kernel. A batch is 32 reads and one entry."),
+    Entry("23", "4 KiB read from a file through a channel, 32 at once",
+          "read of 4096 B through a channel", 90, "",
+          "The file service copies into memory that it shares with the client, who looks at the "
+          "bytes there; Linux: tmpfs in its kernel. A batch is 32 reads and two entries."),
     Entry("24", "64 B there and back by UDP, loopback", "UDP", 2500, "UDP", _local),
     Entry("24", "64 B there and back by TCP, loopback", "TCP by calls", 4500, "TCP",
           f"By calls. {_local}"),

@@ -3,7 +3,7 @@
 // bench/linux/resources.cpp does on Linux.
 #include "bench/programs/bench_curves/report.h"
 #include "bench/programs/workloads.h"
-#include "runtime/file.h"
+#include "runtime/file_channel.h"
 #include "runtime/ring.h"
 #include "runtime/semaphore_set.h"
 
@@ -105,6 +105,32 @@ TEST(ring_reads, "pages of a file are read by a ring, many at once") {
             failed += ring.submit(batch).ok() ? 0 : 1;
             for (abi::CompletionEntry done; ring.next(done);) {
                 failed += done.ok() && done.count == abi::page_size ? 0 : 1;
+            }
+        },
+        batch);
+    EXPECT_EQ(failed, 0u);
+}
+
+TEST(channel_reads, "pages of a file are read through a channel, many at once") {
+    constexpr uint32_t batch = FileChannel::usual.slots();
+    const auto files = MUST(test.environment().handle<Directory>("files"));
+    FileChannel file = MUST(
+        FileChannel::open(files, "channel", abi::open_read | abi::open_write | abi::open_create));
+    const std::unique_ptr<std::byte[]> bytes(new std::byte[batch * abi::page_size]());
+    EXPECT_OK(file.write_at(0, {bytes.get(), batch * abi::page_size}));
+    uint64_t failed = 0;
+    figure(
+        test, "23", "read of 4096 B through a channel",
+        [&] {
+            for (uint64_t at = 0; const auto slot = file.asker().acquire(); at += abi::page_size) {
+                file.read(*slot, at, abi::page_size);
+            }
+            for (uint32_t done = 0; done < batch;) {
+                if (!file.wait_answered(Deadline::never(), batch - done).ok()) ++failed;
+                for (; const auto answer = file.take(); ++done) {
+                    failed += answer->ok() && answer->bytes == abi::page_size ? 0 : 1;
+                    file.asker().release(answer->slot);
+                }
             }
         },
         batch);
