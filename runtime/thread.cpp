@@ -29,8 +29,8 @@ void begin(const Start* start) {
     system::exit(0);
 }
 
-// Where kept stacks begin; 0: a free place. The semaphore of a stack's last thread is not kept: one
-// unit too many in it would end the next join while the thread still runs on the stack.
+// Where kept stacks begin; 0: a free place. The handle of a kept stack's semaphore lies where its
+// control block was.
 constinit std::atomic<uint64_t> kept_stacks[kept_stacks_max];
 constexpr uint64_t kept_size = ThreadOptions{}.stack_pages * abi::page_size;
 
@@ -52,6 +52,9 @@ Result<uint64_t> map_stack(size_t pages) {
                                      abi::map_read | abi::map_write);
 }
 
+// Safety: a stack's topmost words, which nobody uses while it is kept.
+abi::Handle& kept_handle(uint64_t control) { return *reinterpret_cast<abi::Handle*>(control); }
+
 }  // namespace
 
 Stack::Stack(uint64_t begin, uint64_t size)
@@ -63,6 +66,7 @@ Result<Stack> Stack::create(size_t pages) {
     const uint64_t size = pages * abi::page_size;
     const uint64_t kept = size == kept_size ? take_kept_stack() : 0;
     Stack stack(kept != 0 ? kept : TRY(map_stack(pages)), size);
+    if (kept != 0) stack.ended_ = Semaphore(kept_handle(stack.control_));
     if (stack.carve(annulus_thread_storage_size(), sizeof(ThreadControl)) == nullptr) {
         return Error::too_many;
     }
@@ -78,11 +82,13 @@ Stack::~Stack() {
 
 bool Stack::keep() {
     if (size_ != kept_size || ended_.empty()) return false;
+    kept_handle(control_) = ended_.value();
     for (std::atomic<uint64_t>& place : kept_stacks) {
         uint64_t free = 0;
         // Release: pairs with the acquire in take_kept_stack().
         if (place.compare_exchange_strong(free, begin_, std::memory_order_release,
                                           std::memory_order_relaxed)) {
+            static_cast<void>(ended_.release());
             return true;
         }
     }

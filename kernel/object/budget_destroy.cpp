@@ -150,7 +150,7 @@ struct BudgetDestroyer {
             SpinGuard guard(budget.end_lock_);
             budget.ended_ = true;
             done = std::move(budget.done_);
-            budget.done_watches_.fire();
+            budget.done_watches_.fire_last();
         }
         // Before the signal: whoever hears it finds the parent's ledger without the destruction.
         release(budget);
@@ -192,7 +192,7 @@ Result<void> Budget::destroy(Ref<Semaphore> done, Budget& payer) {
         if (!ended_ && !done_) {
             done_ = std::move(done);
         } else {
-            TRY(done_watches_.add(payer, *done, false, ended_));
+            TRY(done_watches_.add(payer, *done, false));
         }
     }
     begin_destruction();

@@ -126,7 +126,7 @@ Result<Ref<Interrupt>> Interrupt::create_message(Budget& budget, unsigned cpu) {
 }
 
 Result<void> Interrupt::bind(Budget& payer, Semaphore& semaphore) {
-    TRY(watches_.add(payer, semaphore, true, false));
+    TRY(watches_.add(payer, semaphore, true));
     let_through();
     return {};
 }

@@ -153,13 +153,12 @@ Result<Ref<Thread>> Process::faulted_thread() {
 }
 
 Result<void> Process::watch_exit(Budget& budget, Semaphore& semaphore) {
-    SpinGuard guard(lock_);
-    return exit_watches.add(budget, semaphore, false, stage_ == Stage::gone);
+    return exit_watches.add(budget, semaphore, false);
 }
 
 Result<void> Process::watch_fault(Budget& budget, Semaphore& semaphore) {
     SpinGuard guard(lock_);
-    return fault_watches.add(budget, semaphore, true, false);
+    return fault_watches.add(budget, semaphore, true);
 }
 
 void Process::read_state(abi::ProcessState& to) {

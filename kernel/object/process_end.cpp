@@ -88,8 +88,8 @@ Work::Step ProcessEnd::finish(Process& process) {
     {
         SpinGuard guard(process.lock_);
         process.stage_ = Process::Stage::gone;
-        process.exit_watches.fire();
     }
+    process.exit_watches.fire_last();
     process.budget->dependent_gone(abi::ObjectType::process);
     if (process.unreferenced_) {
         process.exit_watches.clear();

@@ -91,7 +91,7 @@ Ring::Nops Ring::complete_nops(const Thread& caller, uint64_t limit) {
 
 // Completions of which nobody is told come before the watch: the watcher looks at the queue first.
 Result<void> Ring::watch_completions(Budget& budget, Semaphore& semaphore) {
-    TRY(completion_watches.add(budget, semaphore, true, false));
+    TRY(completion_watches.add(budget, semaphore, true));
     SpinGuard guard(lock_);
     run_.length = 0;
     return {};

@@ -316,7 +316,7 @@ struct TableEnd {
         if (closed != nullptr) finish_retire(*closed);
         if (object == nullptr) return closed != nullptr;
         if (unused != nullptr) object->budget->free_bytes(unused, sizeof(TableClient));
-        object->death_watches.fire();
+        object->death_watches.fire_last();
         return true;
     }
 

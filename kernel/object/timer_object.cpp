@@ -35,7 +35,7 @@ Result<Ref<TimerObject>> TimerObject::create(Budget& budget, Semaphore& semaphor
     auto timer = TRY(budget.create<TimerObject>());
     TRY(budget.charge(abi::Resource::timers, 1));
     timer->charged_ = true;
-    TRY(timer->watches_.add(budget, semaphore, true, false));
+    TRY(timer->watches_.add(budget, semaphore, true));
     return timer;
 }
 

@@ -83,7 +83,7 @@ const ObjectKind Watch::kind_table = {.type = abi::ObjectType::none,
                                       .destruct = destruct_watch,
                                       .light = true};
 
-Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single, bool happened) {
+Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single) {
     if (single && !empty()) return Error::busy;
     TRY(budget.charge(abi::Resource::wait_records, 1));
     auto made = budget.create<Watch>();
@@ -95,8 +95,10 @@ Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single, b
     // The semaphore was merely looked up: it may be on its way out.
     if (!try_retain(semaphore)) return Error::closed;
     Error error = Error::ok;
+    bool over;
     {
         SpinGuard guard(watch_lock);
+        over = over_;
         if (semaphore.dead.load(std::memory_order_acquire)) {
             error = Error::closed;
         } else if (single && !watches_.empty()) {
@@ -112,16 +114,22 @@ Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single, b
             made->leak();
         }
     }
-    if (error == Error::ok && happened) (void)semaphore.signal().ok();
+    if (error == Error::ok && over) (void)semaphore.signal().ok();
     release_later(semaphore);
     return error == Error::ok ? Result<void>() : Result<void>(error);
 }
 
 void WatchList::fire() {
-    if (empty()) return;
+    if (!empty()) tell_all(false);
+}
+
+void WatchList::fire_last() { tell_all(true); }
+
+void WatchList::tell_all(bool last) {
     bool queue = false;
     {
         SpinGuard guard(watch_lock);
+        over_ = over_ || last;
         ++round_;
         unsigned limit = abi::chunk_items;
         if (WatchLists::tell_locked(*this, limit)) return;

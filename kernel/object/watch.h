@@ -42,15 +42,16 @@ public:
 // The watches of one event of one source.
 class WatchList : public ListNode<TellingList> {
 public:
-    // Adds a watch paid by `budget`. When `happened` the semaphore is signalled at once (life-cycle
-    // events); the caller makes sure that fire() cannot slip between its test and this call by
-    // holding the lock that guards the event, of a rank below `watch`. busy: `single` and there is
-    // one. closed: the semaphore ends. no_budget.
-    Result<void> add(Budget& budget, Semaphore& semaphore, bool single, bool happened);
+    // Adds a watch paid by `budget`. After fire_last() the semaphore is signalled at once. busy:
+    // `single` and there is one. closed: the semaphore ends. no_budget.
+    Result<void> add(Budget& budget, Semaphore& semaphore, bool single);
     // Signals every watcher with one unit, the first chunk_items at once and the rest by the
     // reaper. Any context; locks held must rank below `watch`. A watcher that waits to be told is
     // told once for several calls.
     void fire();
+    // The same for an event that comes once, by its only call: whoever watches before, meanwhile or
+    // later gets one unit for it, and no more.
+    void fire_last();
     // Removes up to `limit` watches, and takes from it; true when none is left: the source ends. No
     // locks.
     bool clear_some(unsigned& limit);
@@ -61,9 +62,11 @@ public:
 
 private:
     friend struct WatchLists;
+    void tell_all(bool last);
     IntrusiveList<Watch, WatchOfSource> watches_;
     std::atomic<uint32_t> count_{0};
     uint32_t round_ = 0;
+    bool over_ = false;  // fire_last() was called
 };
 
 // The semaphore ends: removes up to abi::chunk_items watches that signal it; true when none is

@@ -30,7 +30,7 @@ void deadline_passed(Timer& timer) {
 void bury(Thread& thread) {
     Table::leave_serving_list(thread);
     thread.status = ThreadStatus::dead;
-    thread.exit_watches.fire();
+    thread.exit_watches.fire_last();
     thread.process->thread_ended(thread);
 }
 

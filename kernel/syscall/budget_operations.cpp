@@ -177,7 +177,7 @@ Status budget_remove_destroy(Invocation& invocation) {
 Status budget_watch_exhausted(Invocation& invocation) {
     Semaphore& semaphore = *TRY(invocation.operand<Semaphore>(0));
     const auto added = invocation.object<Budget>().exhausted_watches.add(*invocation.process.budget,
-                                                                         semaphore, true, false);
+                                                                         semaphore, true);
     invocation.set_results(0);
     return added.status();
 }

@@ -66,14 +66,8 @@ Status served_watch_server_death(Invocation& invocation) {
     auto semaphore = invocation.operand<Semaphore>(0);
     if (!semaphore.ok()) return semaphore.status();
     auto& object = invocation.object<ServedObject>();
-    const bool dead = __atomic_load_n(&object.table, __ATOMIC_ACQUIRE) == nullptr;
     invocation.set_results(0);
-    const auto added =
-        object.death_watches.add(*invocation.process.budget, **semaphore, false, dead);
-    if (!added.ok() || dead) return added.status();
-    // The table may have ended between the look and the addition: then this watch is fired, too.
-    if (__atomic_load_n(&object.table, __ATOMIC_ACQUIRE) == nullptr) object.death_watches.fire();
-    return {};
+    return object.death_watches.add(*invocation.process.budget, **semaphore, false).status();
 }
 
 Status timer_set_arm(Invocation& invocation) {

@@ -129,15 +129,7 @@ Status thread_watch_exit(Invocation& invocation) {
     if (!semaphore.ok()) return semaphore.status();
     auto& thread = invocation.object<Thread>();
     invocation.set_results(0);
-    const bool dead = thread.status == ThreadStatus::dead;
-    const auto added =
-        thread.exit_watches.add(*invocation.process.budget, **semaphore, false, dead);
-    if (!added.ok() || dead) return added.status();
-    // It may have died between the look and the addition; a spurious unit is the lesser evil.
-    if (thread.status.load(std::memory_order_acquire) == ThreadStatus::dead) {
-        thread.exit_watches.fire();
-    }
-    return {};
+    return thread.exit_watches.add(*invocation.process.budget, **semaphore, false).status();
 }
 
 }  // namespace annulus::kernel

@@ -325,3 +325,18 @@ TEST(many, "threads come and go without a trace in the ledger") {
                   before.used[i], after.used[i]);
     }
 }
+
+TEST(exit_once, "whoever watches for a thread's end while it ends gets one unit, and no more") {
+    constexpr unsigned threads = 3'000;
+    const Semaphore ended = MUST(make_semaphore(test));
+    for (unsigned i = 0; i < threads; ++i) {
+        auto thread = MUST(start_thread([] {}));
+        // By some steps more each time, so that they meet in between.
+        for (unsigned step = 0; step < i % 211; ++step) __builtin_ia32_pause();
+        EXPECT_OK(thread.handle().watch_exit(ended));
+        EXPECT_OK(thread.join());
+        EXPECT_OK(wait_for(ended, Deadline::after(seconds(5))));
+    }
+    // What would come twice comes at once.
+    EXPECT_ERROR(wait_for(ended, Deadline::after(milliseconds(20))), Error::timed_out);
+}
