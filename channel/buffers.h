@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/untrusted.h"
+#include "channel/fault.h"
 #include "channel/geometry.h"
 
 #include <array>
@@ -44,6 +45,12 @@ struct Buffers {
     // The bytes of a buffer; number < count.
     UntrustedBytes of(uint32_t number) const {
         return bytes.subspan(uint64_t{number} << size_log2, size()).value();
+    }
+    // The same for a number of the program's own, which may be wrong.
+    UntrustedBytes checked(uint32_t number) const {
+        if (number >= count) [[unlikely]]
+            misused();
+        return of(number);
     }
     uint32_t size() const { return uint32_t{1} << size_log2; }
 };

@@ -129,10 +129,7 @@ public:
 
     // The bytes of a buffer that was acquired and not sent yet, for instance when a device has
     // filled it.
-    UntrustedBytes bytes_of(uint32_t buffer) const {
-        if (buffer >= buffers_.count) misused();
-        return buffers_.of(buffer);
-    }
+    UntrustedBytes bytes_of(uint32_t buffer) const { return buffers_.checked(buffer); }
 
     // Sends an acquired buffer; it is lent to the receiver from now on. Offset and length lie in
     // the buffer. Visible with the next publish().

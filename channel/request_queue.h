@@ -97,11 +97,7 @@ public:
     }
 
     // All of the buffer of a slot. Whoever answers can change it at any time.
-    UntrustedBytes bytes_of(uint32_t slot) const {
-        if (slot >= buffers_.count) [[unlikely]]
-            misused();
-        return buffers_.of(slot);
-    }
+    UntrustedBytes bytes_of(uint32_t slot) const { return buffers_.checked(slot); }
 
     // Sends a request with a slot that is the caller's. Visible with the next publish().
     void send(const QueuedRequest& request) {
@@ -217,11 +213,7 @@ public:
     }
 
     // All of the buffer of a slot. Whoever asked can change it at any time.
-    UntrustedBytes bytes_of(uint32_t slot) const {
-        if (slot >= buffers_.count) [[unlikely]]
-            misused();
-        return buffers_.of(slot);
-    }
+    UntrustedBytes bytes_of(uint32_t slot) const { return buffers_.checked(slot); }
 
     // Answers a held request. Visible with the next publish().
     void answer(const QueuedAnswer& answer) {

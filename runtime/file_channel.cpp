@@ -58,18 +58,21 @@ private:
 
 }  // namespace
 
-Result<size_t> FileChannel::read_at(uint64_t offset, std::span<std::byte> bytes,
-                                    Deadline deadline) {
+// ask(slot, at, length) sends the part of the bytes that begins `at`; took(slot, at, length, bytes)
+// uses its answer, and says how much of the part is done: if not all, nothing behind it counts. How
+// much there is in the end.
+template <typename Ask, typename Took>
+Result<size_t> FileChannel::transfer(size_t size, Ask ask, Took took, Deadline deadline) {
     auto& asker = channel_.asker();
-    if (asker.free_slots() != asker.slot_count()) return Error::wrong_state;
-    Parts parts(bytes.size(), asker.buffer_size());
+    if (!idle()) return Error::wrong_state;
+    Parts parts(size, asker.buffer_size());
     Status failure;
     while (parts.more() || parts.under_way()) {
         while (parts.more()) {
             const auto slot = asker.acquire();
             if (!slot) break;
             const size_t at = parts.begin(*slot);
-            read(*slot, offset + at, static_cast<uint32_t>(parts.length(at)));
+            ask(*slot, at, parts.length(at));
         }
         const FileDone done = TRY(take_or_wait(deadline));
         const size_t at = parts.end(done.slot);
@@ -77,11 +80,10 @@ Result<size_t> FileChannel::read_at(uint64_t offset, std::span<std::byte> bytes,
             failure = done.status;
             parts.cut(0);
         } else if (at < parts.size()) {
-            const size_t count = std::min(done.bytes, parts.length(at));
-            // It fits: a part is no longer than a buffer.
-            static_cast<void>(asker.bytes_of(done.slot).freeze(0, bytes.subspan(at, count)));
-            // Fewer: the file ends there.
-            if (count < parts.length(at)) parts.cut(at + count);
+            const size_t length = parts.length(at);
+            const Result<size_t> count = took(done.slot, at, length, std::min(done.bytes, length));
+            if (!count.ok()) failure = count.status();
+            if (!count.ok() || *count < length) parts.cut(count.ok() ? at + *count : 0);
         }
         asker.release(done.slot);
     }
@@ -89,48 +91,43 @@ Result<size_t> FileChannel::read_at(uint64_t offset, std::span<std::byte> bytes,
     return parts.size();
 }
 
+Result<size_t> FileChannel::read_at(uint64_t offset, std::span<std::byte> bytes,
+                                    Deadline deadline) {
+    const auto ask = [&](uint32_t slot, size_t at, size_t length) {
+        read(slot, offset + at, static_cast<uint32_t>(length));
+    };
+    // Fewer: the file ends there.
+    const auto took = [&](uint32_t slot, size_t at, size_t, size_t count) {
+        // It fits: a part is no longer than a buffer.
+        static_cast<void>(asker().bytes_of(slot).freeze(0, bytes.subspan(at, count)));
+        return Result<size_t>(count);
+    };
+    return transfer(bytes.size(), ask, took, deadline);
+}
+
 Result<void> FileChannel::write_at(uint64_t offset, std::span<const std::byte> bytes,
                                    Deadline deadline) {
-    auto& asker = channel_.asker();
-    if (asker.free_slots() != asker.slot_count()) return Error::wrong_state;
-    Parts parts(bytes.size(), asker.buffer_size());
-    Status failure;
-    while (parts.more() || parts.under_way()) {
-        while (parts.more()) {
-            const auto slot = asker.acquire();
-            if (!slot) break;
-            const size_t at = parts.begin(*slot);
-            const size_t count = parts.length(at);
-            static_cast<void>(asker.bytes_of(*slot).store(0, bytes.subspan(at, count)));
-            write(*slot, offset + at, static_cast<uint32_t>(count));
-        }
-        const FileDone done = TRY(take_or_wait(deadline));
-        const size_t at = parts.end(done.slot);
-        asker.release(done.slot);
-        if (!done.ok()) {
-            failure = done.status;
-            parts.cut(0);
-        } else if (at < parts.size() && done.bytes < parts.length(at)) {
-            // The rest of the part by a call, which goes on until all is done or says why not.
-            const auto rest = bytes.subspan(at, parts.length(at)).subspan(done.bytes);
-            failure = file().write_at(offset + at + done.bytes, rest, deadline).status();
-            if (!failure.ok()) parts.cut(0);
-        }
-    }
-    if (!failure.ok()) return failure;
-    return {};
+    const auto ask = [&](uint32_t slot, size_t at, size_t length) {
+        static_cast<void>(asker().bytes_of(slot).store(0, bytes.subspan(at, length)));
+        write(slot, offset + at, static_cast<uint32_t>(length));
+    };
+    // The rest of a part by a call, which goes on until all is done or says why not.
+    const auto took = [&](uint32_t, size_t at, size_t length, size_t count) -> Result<size_t> {
+        const auto rest = bytes.subspan(at + count, length - count);
+        TRY(file().write_at(offset + at + count, rest, deadline));
+        return length;
+    };
+    return transfer(bytes.size(), ask, took, deadline).status();
 }
 
 Result<void> FileChannel::sync(Deadline deadline) {
-    auto& asker = channel_.asker();
-    if (asker.free_slots() != asker.slot_count()) return Error::wrong_state;
-    const auto slot = asker.acquire();
-    if (!slot) return channel_.check().ok() ? Error::wrong_state : Error::faulted;
+    if (!idle()) return Error::wrong_state;
+    const auto slot = asker().acquire();
+    if (!slot) return channel_.check();  // there are some, so the server has lied before
     sync(*slot);
     const FileDone done = TRY(take_or_wait(deadline));
-    asker.release(done.slot);
-    if (!done.ok()) return done.status;
-    return {};
+    asker().release(done.slot);
+    return done.status;
 }
 
 }  // namespace annulus

@@ -93,7 +93,10 @@ private:
                                .flags = 0,
                                .word = 0});
     }
+    bool idle() { return asker().free_slots() == asker().slot_count(); }
     Result<FileDone> take_or_wait(Deadline deadline);
+    template <typename Ask, typename Took>
+    Result<size_t> transfer(size_t size, Ask ask, Took took, Deadline deadline);
 
     Object file_;
     RequestChannel channel_;

@@ -64,7 +64,7 @@ Result<std::unique_ptr<FileChannels::Attached>> FileChannels::attach(Channel& en
         new (std::nothrow) Attached(*this, place, std::move(channel), file, rights, client));
     if (attached == nullptr) return Error::no_memory;
     TRY(set_.add(reference, place));
-    // What was asked before it became a member has rung for nobody.
+    // What was asked until now has rung for nobody: no ring was asked for.
     put_in_line(*attached);
     return attached;
 }

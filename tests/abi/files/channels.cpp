@@ -127,19 +127,6 @@ Result<Child> make_client(const Context& test, Directory folder, BudgetReference
     return child;
 }
 
-Result<Budget> client_budget(const Context& test) {
-    abi::BudgetLimits limits = {};
-    for (uint64_t& each : limits.amount) each = 24;
-    amount(limits, abi::Resource::pins) = 256;
-    amount(limits, abi::Resource::handles) = 256;
-    amount(limits, abi::Resource::pages) = 768;
-    amount(limits, abi::Resource::reserved_pages) = 768;
-    amount(limits, abi::Resource::kernel_bytes) = 1 << 19;
-    limits.cpu_weight = 100;
-    limits.priority_ceiling = 40;
-    return test.budget().create_budget(limits);
-}
-
 }  // namespace
 }  // namespace annulus::test::cases
 

@@ -20,18 +20,6 @@ Directory tiny(const Context& test) {
     return root.ok() ? *root : Directory();
 }
 
-Result<Budget> client_budget(const Context& test) {
-    abi::BudgetLimits limits = {};
-    for (uint64_t& each : limits.amount) each = 48;
-    amount(limits, abi::Resource::pages) = 512;
-    amount(limits, abi::Resource::reserved_pages) = 512;
-    amount(limits, abi::Resource::handles) = 128;
-    limits.amount[kernel_bytes] = 1 << 20;
-    limits.cpu_weight = 100;
-    limits.priority_ceiling = 40;
-    return test.budget().create_budget(limits);
-}
-
 // Writes until it is refused; the pages that it got, or 0 for an unexpected refusal.
 uint64_t fill(File file, Error expected) {
     static std::byte page[abi::page_size];

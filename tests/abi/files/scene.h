@@ -4,6 +4,7 @@
 
 #include "runtime/file.h"
 #include "tests/guest/harness.h"
+#include "tests/guest/ledger.h"
 
 namespace annulus::test {
 
@@ -30,6 +31,20 @@ inline bool holds(File file, std::string_view text) {
 inline Result<Owned<Directory>> new_folder(const Context& test, std::string_view name) {
     return files(test).open<Directory>(name,
                                        open_to_write | abi::open_exclusive | abi::open_directory);
+}
+
+// What a client in a process of its own needs.
+inline Result<Budget> client_budget(const Context& test) {
+    abi::BudgetLimits limits = {};
+    for (uint64_t& each : limits.amount) each = 24;
+    amount(limits, abi::Resource::pins) = 256;
+    amount(limits, abi::Resource::handles) = 256;
+    amount(limits, abi::Resource::pages) = 768;
+    amount(limits, abi::Resource::reserved_pages) = 768;
+    amount(limits, abi::Resource::kernel_bytes) = 1 << 19;
+    limits.cpu_weight = 100;
+    limits.priority_ceiling = 40;
+    return test.budget().create_budget(limits);
 }
 
 }  // namespace annulus::test

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <type_traits>
 #include <vector>
 
 namespace annulus::channel {
@@ -40,21 +41,12 @@ protected:
     }
 
     // The peer writes an entry by itself and publishes it.
-    void forge(const QueuedRequest& entry, uint32_t index) {
-        memory.bytes()
-            .array_at<QueuedRequest>(at.request_entries, 4)
-            .value()
-            .wrapped(index)
-            .store(entry);
-        memory.scribble(at.request_ring, index + 1);
-    }
-    void forge(const QueuedAnswer& entry, uint32_t index) {
-        memory.bytes()
-            .array_at<QueuedAnswer>(at.answer_entries, 4)
-            .value()
-            .wrapped(index)
-            .store(entry);
-        memory.scribble(at.answer_ring, index + 1);
+    template <typename Kind>
+    void forge(const Kind& entry, uint32_t index) {
+        constexpr bool asks = std::is_same_v<Kind, QueuedRequest>;
+        const uint64_t entries = asks ? at.request_entries : at.answer_entries;
+        memory.bytes().array_at<Kind>(entries, 4).value().wrapped(index).store(entry);
+        memory.scribble(asks ? at.request_ring : at.answer_ring, index + 1);
     }
 };
 using RequestQueueDeath = RequestQueueTest;
