@@ -172,8 +172,7 @@ void Semaphore::take_door_locked() {
     thread.message.rdx = 0;
     thread.link.index = 0;
     thread.link.seen = 0;
-    thread.link.semaphore.store(this, std::memory_order_relaxed);
-    queue_.push_back(thread.link);
+    queue_locked(thread.link);
     thread.begin_wait();
 }
 
@@ -186,6 +185,7 @@ void Semaphore::leave_door_locked() {
         if (queue_.back() != link || link != &thread.link || thread.timer_armed) return;
         if (!thread.win_wait(WaitRecord::idle)) return;
         queue_.remove(*link);
+        link->queued.store(false, std::memory_order_relaxed);
         link->semaphore.store(nullptr, std::memory_order_relaxed);
         thread.alone_at.store(this, std::memory_order_relaxed);
         door = reinterpret_cast<uint64_t>(&thread);
@@ -216,37 +216,52 @@ Semaphore::State Semaphore::state() {
     return {value_locked(), memory_->id(), offset_};
 }
 
-// Grants the wait if it can still be granted; what its record was, so `waiting` or `arming` if so.
-static WaitRecord claim(Thread& thread, WaitRecord granted) {
-    WaitRecord seen = thread.wait_record.load(std::memory_order_relaxed);
-    while (is_waiting(seen) || seen == WaitRecord::arming) {
+// Grants the wait that the link is for, if it can still be granted; what its record was, or idle.
+// The link is not `queued` any more.
+static WaitRecord claim(WaitLink& link) {
+    std::atomic<WaitRecord>& record = link.thread->wait_record;
+    // Sequentially consistent, as the store to `queued` before: see WaitLink. The record first: if
+    // it is of a new wait, the link's number is that one's, too.
+    WaitRecord seen = record.load();
+    const uint64_t wait = link.wait.load(std::memory_order_relaxed);
+    while (seen == record_of(WaitRecord::waiting, wait) ||
+           seen == record_of(WaitRecord::arming, wait)) {
         // Acquire-release: the winner sees the thread's complete state and publishes the grant.
-        if (thread.wait_record.compare_exchange_strong(seen, granted, std::memory_order_acq_rel)) {
-            break;
+        if (record.compare_exchange_strong(seen, granted_through(link.index),
+                                           std::memory_order_acq_rel)) {
+            return seen;
         }
     }
-    return seen;
+    return WaitRecord::idle;
+}
+
+void Semaphore::queue_locked(WaitLink& link) {
+    // Relaxed: the thread's own, or under the lock.
+    link.semaphore.store(this, std::memory_order_relaxed);
+    link.queued.store(true, std::memory_order_relaxed);
+    queue_.push_back(link);
 }
 
 // The first waiter that is still waiting, granted and out of the queue. Links of waits that ended
-// otherwise are dropped on the way: their record decides.
-// Links of threads that were granted through another semaphore are skipped, chunk_items of them at
-// most: with a queue that is not empty then, a unit must not go to the count, past a live waiter.
+// otherwise are dropped on the way, chunk_items of them at most: with a queue that is not empty
+// then, a unit must not go to the count, past a live waiter.
 Semaphore::Popped Semaphore::pop_waiter_locked(uint64_t value) {
     for (unsigned i = 0; i < abi::chunk_items; ++i) {
         WaitLink* link = queue_.pop_front();
         if (link == nullptr) break;
         Thread& thread = *link->thread;
-        const WaitRecord before = claim(thread, granted_through(link->index));
+        // Sequentially consistent: see WaitLink.
+        link->queued.store(false);
+        const WaitRecord before = claim(*link);
         const bool asleep = is_waiting(before);
         if (asleep) {
             thread.granted_value = value;
             thread.message.rdx = value;  // for one that came through the door
         }
         // Only now: a thread that reads null without the lock may begin another wait at once, and
-        // would be granted that one. Release: pairs with the acquire of unqueue_all().
+        // would be granted that one. Release: pairs with the acquire of whoever looks.
         link->semaphore.store(nullptr, std::memory_order_release);
-        if (asleep || before == WaitRecord::arming) return {&thread, asleep};
+        if (before != WaitRecord::idle) return {&thread, asleep};
     }
     return {nullptr, false};
 }
@@ -263,9 +278,10 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
     } else if (value > 0) {
         // A thread that waits for several claims its own wait before it takes the unit: another
         // semaphore may have granted already.
-        WaitRecord arming = WaitRecord::arming;
-        if (!link.thread->wait_record.compare_exchange_strong(arming, granted_through(link.index),
-                                                              std::memory_order_acq_rel) &&
+        Thread& thread = *link.thread;
+        WaitRecord arming = record_of(WaitRecord::arming, thread.waits);
+        if (!thread.wait_record.compare_exchange_strong(arming, granted_through(link.index),
+                                                        std::memory_order_acq_rel) &&
             is_granted(arming)) {
             leave_word_locked(value);
             return Error::busy;
@@ -278,8 +294,7 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
         return Error::timed_out;
     }
     link.seen = seen;
-    link.semaphore.store(this, std::memory_order_relaxed);
-    queue_.push_back(link);
+    queue_locked(link);
     Thread& thread = *link.thread;
     if (thread.wait_record.load(std::memory_order_relaxed) == WaitRecord::idle) {
         // Whoever cancels the wait takes this lock before it unlinks.
@@ -292,6 +307,7 @@ Result<uint64_t> Semaphore::take_or_queue(WaitLink& link, uint64_t seen, bool po
 void Semaphore::unqueue(WaitLink& link) {
     Guard guard(*this);
     if (link.semaphore.load(std::memory_order_relaxed) != this) return;
+    link.queued.store(false, std::memory_order_relaxed);
     link.semaphore.store(nullptr, std::memory_order_relaxed);
     queue_.remove(link);
     // The hint is lowered only by whoever has the lock: keep is recomputed.

@@ -59,16 +59,16 @@ public:
     Result<void> signal(uint64_t units = 1);
 
     // Takes a unit (or sees a new value) if it can be had now: then the value for the caller.
-    // Otherwise timed_out with `poll`; else queues `link` and answers try_again: an `idle`
-    // wait_record becomes `waiting`, an `arming` one becomes granted when a unit is taken. busy: it
-    // was granted through another semaphore already. closed: the semaphore died.
+    // Otherwise timed_out with `poll`; else queues `link`, which is in no queue, and answers
+    // try_again: an `idle` wait_record becomes `waiting`, an `arming` one becomes granted when a
+    // unit is taken. busy: it was granted already. closed: the semaphore died.
     Result<uint64_t> take_or_queue(WaitLink& link, uint64_t seen, bool poll);
 
     // For a thread whose `alone_at` was this semaphore: changes its wait_record from waiting to
     // dead. False: its wait ended meanwhile. The link is still queued.
     bool cancel(Thread& thread);
 
-    // Takes a link that lost its wait out of the queue, if it still is in it.
+    // Takes a link whose wait is over out of the queue, if it still is in it.
     void unqueue(WaitLink& link);
 
     // Like signal(1), but the first waiter is returned instead of made ready, so that the caller
@@ -222,6 +222,7 @@ private:
         // before.
         word_->store(value | keep_locked(), std::memory_order_release);
     }
+    void queue_locked(WaitLink& link) REQUIRES(lock_);
     struct Popped {
         Thread* thread;  // null: nobody waits
         bool asleep;     // false: it was still arming and finds the grant by itself

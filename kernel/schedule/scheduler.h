@@ -109,6 +109,9 @@ bool cancel_wait(Thread& thread, abi::Error error);
 // The same for its timer, with timed_out. False also if the timer came too late for the wait that
 // it was armed for: another one has begun.
 bool time_out_wait(Thread& thread);
+// Takes the thread out of the semaphores' queues that it was in for an earlier wait_any. It is in
+// no wait, and will not be in another.
+void leave_queues(Thread& thread);
 
 // --- timers
 

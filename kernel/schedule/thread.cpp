@@ -29,6 +29,7 @@ void deadline_passed(Timer& timer) {
 // The thread has left user mode for ever and no structure names it but its process.
 void bury(Thread& thread) {
     Table::leave_serving_list(thread);
+    leave_queues(thread);
     thread.status = ThreadStatus::dead;
     thread.exit_watches.fire_last();
     thread.process->thread_ended(thread);
@@ -68,7 +69,7 @@ bool detach_thread(Object& object) {
     thread.exit_watches.clear();
     free_table_pages(*thread.budget, thread.vector_area, 1);
     if (thread.any_links != nullptr) {
-        thread.budget->free_bytes(thread.any_links, sizeof(WaitLink) * abi::wait_any_max);
+        thread.budget->free_bytes(thread.any_links, sizeof(AnyLink) * abi::wait_any_max);
     }
     thread.process->handles.unreserve(abi::moved_handles_max);
     thread.budget->uncharge(abi::Resource::threads, 1);

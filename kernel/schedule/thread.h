@@ -12,8 +12,10 @@
 // or dead (deadline, kill); at a table, whoever finds the thread still waiting there under the
 // table's lock or in its door. Only then may it touch the rest of the wait. A thread
 // that is still queueing itself in several places (wait_any) is `arming`: it can be granted, which
-// it finds out itself, but not cancelled. Locking: fields of the wait belong to whoever made the
-// state change; priority and CPU to the thread's own CPU or, while ready, to that run queue's lock.
+// it finds out itself, but not cancelled. Its places outlast the wait, for the next one, and grant
+// only the wait that they were last used for (WaitLink). Locking: fields of the wait belong to
+// whoever made the state change; priority and CPU to the thread's own CPU or, while ready, to that
+// run queue's lock.
 #pragma once
 
 #include "abi/records.h"
@@ -105,17 +107,20 @@ enum class WaitKind : uint8_t {
 enum class ThreadStatus : uint8_t { running, ready, blocked, stopped, dead };
 
 // Who won the wait, in the low 8 bits. Above them a grant carries the index of the link that won,
-// so that both change at once; and `waiting` which of its waits a thread waits in, so that a timer
-// which comes late does not end a later one.
+// so that both change at once; and `arming` and `waiting` which of its waits a thread is in, so
+// that a timer which comes late does not end a later one, nor does a link of an earlier one.
 enum class WaitRecord : uint64_t { idle = 0, arming = 1, waiting = 2, dead = 3, granted = 4 };
+
+constexpr WaitRecord record_of(WaitRecord state, uint64_t above) {
+    return static_cast<WaitRecord>(static_cast<uint64_t>(state) | above << 8);
+}
 
 constexpr bool is_waiting(WaitRecord record) {
     return (static_cast<uint64_t>(record) & 0xff) == static_cast<uint64_t>(WaitRecord::waiting);
 }
 
 constexpr WaitRecord granted_through(uint32_t index) {
-    return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::granted) | uint64_t{index}
-                                                                                    << 8);
+    return record_of(WaitRecord::granted, index);
 }
 constexpr bool is_granted(WaitRecord record) {
     return (static_cast<uint64_t>(record) & 0xff) == static_cast<uint64_t>(WaitRecord::granted);
@@ -127,11 +132,27 @@ constexpr uint32_t granted_index(WaitRecord record) {
 // One place in one semaphore's (or table's) queue. Guarded by that object's lock; `semaphore` is
 // set while it stands in a semaphore's queue, and whoever takes it out clears it. So a thread that
 // reads it non-null may take that semaphore's lock: the memory lasts until the kernel is left.
+//
+// A link of wait_any stays in the queue when the wait ends otherwise, and the next wait with that
+// semaphore finds it there. Whoever takes it out clears `queued`, then looks at the record, then
+// clears `semaphore`; a thread names its wait in `wait` and in the record, then looks at `queued`.
+// So either it sees that it has to queue again, or the other one sees the new wait.
 struct WaitLink : ListNode<SemaphoreQueueLink> {
     Thread* thread = nullptr;
     std::atomic<Semaphore*> semaphore{nullptr};
-    uint64_t seen = 0;   // sequence mode
-    uint32_t index = 0;  // in wait_any's list
+    std::atomic<bool> queued{false};
+    std::atomic<uint64_t> wait{0};  // the wait that it may grant, as in the record
+    uint64_t seen = 0;              // sequence mode
+    uint32_t index = 0;             // in wait_any's list
+};
+
+// One of wait_any's, which also remembers what it waited for last: while `entry` has this word,
+// `handle` names this semaphore, as with RecentHandle. If it is in a queue, then in that one's.
+struct AnyLink : WaitLink {
+    uint64_t handle = 0;
+    const HandleEntry* entry;
+    uint64_t word = ~uint64_t{0};  // as no entry has it
+    Semaphore* named = nullptr;
 };
 
 // The handle that a thread used last for one purpose, and what it named. While the entry still has
@@ -193,7 +214,7 @@ struct Thread final : Object,
 
     // The rest is for C++ only.
     std::atomic<WaitRecord> wait_record{WaitRecord::idle};
-    uint64_t waits = 0;  // how many records were `waiting`; changed by who makes the next one so
+    uint64_t waits = 0;          // the number of its last wait; changed by who sets up the next one
     Process* process = nullptr;  // holds a reference
     // The table whose list of servers it stands in; changed under that table's lock.
     std::atomic<Table*> serving{nullptr};
@@ -217,8 +238,8 @@ struct Thread final : Object,
     WaitLink link;             // for wait and signal_and_wait
     // While `link` stands in a set's queue; whoever takes it out, under the set's lock, clears it.
     std::atomic<SemaphoreSet*> waits_on_set{nullptr};
-    WaitLink* any_links = nullptr;  // abi::wait_any_max of them, made at the first wait_any
-    uint32_t any_count = 0;
+    AnyLink* any_links = nullptr;   // abi::wait_any_max of them, made at the first wait_any
+    uint32_t any_count = 0;         // so many of them may stand in queues
     uint64_t reply_outcome = 0;     // of the reply half: status bits to be delivered
     ServedObject* calls = nullptr;  // waiting for a slot: holds a reference
     uint32_t calls_rights = 0;
@@ -256,12 +277,12 @@ struct Thread final : Object,
                                std::memory_order_relaxed);
     }
 
-    // The record of its next wait. Only for who sets that up.
-    WaitRecord new_wait() {
-        return static_cast<WaitRecord>(static_cast<uint64_t>(WaitRecord::waiting) | ++waits << 8);
+    // A wait for one thing, by `link`, can be ended from here on. Release: whoever ends it sees it
+    // complete.
+    void begin_wait() {
+        link.wait.store(++waits, std::memory_order_relaxed);
+        wait_record.store(record_of(WaitRecord::waiting, waits), std::memory_order_release);
     }
-    // Its wait can be ended from here on. Release: whoever ends it sees it complete.
-    void begin_wait() { wait_record.store(new_wait(), std::memory_order_release); }
     // Ends the wait that it is in, if any. True: this call did, and what the record guards is the
     // caller's.
     bool win_wait(WaitRecord result) {

@@ -96,31 +96,31 @@ struct Entries {
 
 Result<void> ensure_links(Thread& thread) {
     if (thread.any_links != nullptr) return {};
-    void* storage = TRY(thread.budget->allocate_bytes(sizeof(WaitLink) * abi::wait_any_max));
-    thread.any_links = static_cast<WaitLink*>(storage);
+    void* storage = TRY(thread.budget->allocate_bytes(sizeof(AnyLink) * abi::wait_any_max));
+    thread.any_links = static_cast<AnyLink*>(storage);
     for (unsigned i = 0; i < abi::wait_any_max; ++i) {
-        WaitLink* link = new (&thread.any_links[i]) WaitLink;
+        AnyLink* link = new (&thread.any_links[i]) AnyLink;
+        link->entry = thread.handles;
         link->thread = &thread;
         link->index = i;
     }
     return {};
 }
 
-// Takes every link that still stands in a queue out of it. Only the thread's own side does this,
-// after its wait ended.
-void unqueue_all(Thread& thread) {
-    for (unsigned i = 0; i < thread.any_count; ++i) {
+// Takes links that still stand in a queue out of it, from the one with this number on. Only the
+// thread's own side does this, between its waits.
+void unqueue_from(Thread& thread, uint32_t first) {
+    for (uint32_t i = first; i < thread.any_count; ++i) {
         WaitLink& link = thread.any_links[i];
         // Acquire: pairs with the release of whoever took the link out.
         Semaphore* semaphore = link.semaphore.load(std::memory_order_acquire);
         if (semaphore != nullptr) semaphore->unqueue(link);
     }
-    thread.any_count = 0;
+    if (thread.any_count > first) thread.any_count = first;
 }
 
 void finish_wait_any(Thread& thread) {
     const WaitRecord record = thread.wait_record.load(std::memory_order_acquire);
-    unqueue_all(thread);
     thread.wait_kind = WaitKind::none;
     if (is_granted(record)) {
         thread.message.rdx = granted_index(record);
@@ -130,21 +130,63 @@ void finish_wait_any(Thread& thread) {
     return_to_thread(thread);
 }
 
+// What the link waited for last, if the handle still names that; or null. If the link is in a
+// queue, it stays.
+[[gnu::always_inline]] inline Semaphore* same_again(const AnyLink& link, abi::Handle handle) {
+    if (link.handle != handle) return nullptr;
+    // Acquire: as in HandleTable::find_plain().
+    if (link.entry->word.load(std::memory_order_acquire) != link.word) return nullptr;
+    return link.named;
+}
+
+// Finds the semaphore, after the link has left the queue that it is in.
+[[gnu::noinline]] Result<Semaphore*> find_another(Thread& thread, AnyLink& link,
+                                                  abi::Handle handle) {
+    // Acquire: as in unqueue_from().
+    if (Semaphore* old = link.semaphore.load(std::memory_order_acquire)) old->unqueue(link);
+    Semaphore* semaphore = TRY(find_semaphore(thread, handle, abi::right_wait));
+    RecentHandle recent;
+    // In sequence mode it depends on what was seen whether there is something: no place is kept.
+    const bool keeps = semaphore->mode() != SemaphoreMode::sequence &&
+                       thread.process->handles.remember(handle, recent);
+    if (!keeps) recent.entry = thread.handles;
+    link.handle = handle;
+    link.entry = recent.entry;
+    link.word = recent.word;
+    link.named = semaphore;
+    return semaphore;
+}
+
+// Finds the semaphores, and prepares the links for the next wait. After an error nothing is lost
+// but places.
+Result<void> find_all(Thread& thread, Entries& entries, uint32_t count) {
+    const uint64_t wait = thread.waits + 1;
+    AnyLink* const links = thread.any_links;
+    for (uint32_t i = 0; i < count; ++i) {
+        const abi::Handle handle = entries.list[i].semaphore;
+        Semaphore* semaphore = same_again(links[i], handle);
+        if (semaphore == nullptr) [[unlikely]] {
+            const auto found = find_another(thread, links[i], handle);
+            // Extra says which entry it was.
+            if (!found.ok()) return Status(found.error(), found.status().detail(), i);
+            semaphore = *found;
+        }
+        entries.semaphores[i] = semaphore;
+        // Relaxed: seen by whoever sees the record of that wait.
+        links[i].wait.store(wait, std::memory_order_relaxed);
+    }
+    unqueue_from(thread, count);
+    return {};
+}
+
 Result<void> read_entries(Thread& thread, Entries& entries, uint64_t count) {
     if (count > abi::wait_any_max) return Error::too_many;
     if (count == 0) return Status(Error::bad_argument, 1);
     if (!arch::copy_from_user(entries.list, {thread.message.rdi}, count * sizeof(abi::WaitEntry))) {
         return Error::bad_address;
     }
-    for (uint64_t i = 0; i < count; ++i) {
-        auto found = find_semaphore(thread, entries.list[i].semaphore, abi::right_wait);
-        if (!found.ok()) {
-            // Extra says which entry it was.
-            return Status(found.error(), found.status().detail(), static_cast<uint32_t>(i));
-        }
-        entries.semaphores[i] = *found;
-    }
-    return {};
+    TRY(ensure_links(thread));
+    return find_all(thread, entries, static_cast<uint32_t>(count));
 }
 
 void set_any_result(Thread& thread, Status status, uint64_t index, uint64_t value) {
@@ -155,56 +197,65 @@ void set_any_result(Thread& thread, Status status, uint64_t index, uint64_t valu
     thread.resume = Resume::message;
 }
 
-// Queues on each semaphore in turn. True: one was available, the result is set.
-bool queue_on_all(Thread& thread, const Entries& entries, uint64_t count, bool poll) {
-    for (uint64_t i = 0; i < count; ++i) {
+// Queues on each semaphore in turn where the thread is not queued already. True: one was available,
+// the result is set.
+bool queue_on_all(Thread& thread, const Entries& entries, uint32_t count, bool poll) {
+    for (uint32_t i = 0; i < count; ++i) {
         WaitLink& link = thread.any_links[i];
-        thread.any_count = static_cast<uint32_t>(i) + 1;
+        // Sequentially consistent: see WaitLink. While it is queued there is no unit.
+        if (link.queued.load()) [[likely]]
+            continue;
+        if (i >= thread.any_count) thread.any_count = i + 1;
         const auto taken = entries.semaphores[i]->take_or_queue(link, entries.list[i].seen, poll);
         if (taken.error() == Error::try_again || (poll && taken.error() == Error::timed_out)) {
             continue;
         }
         if (taken.error() == Error::busy) return false;  // an earlier entry was granted meanwhile
         // Sequence mode takes nothing, and a dead semaphore ends the wait: claim it, too.
-        WaitRecord arming = WaitRecord::arming;
-        thread.wait_record.compare_exchange_strong(arming, granted_through(link.index),
+        const WaitRecord arming = record_of(WaitRecord::arming, thread.waits);
+        WaitRecord record = arming;
+        thread.wait_record.compare_exchange_strong(record, granted_through(link.index),
                                                    std::memory_order_acq_rel);
-        if (arming != WaitRecord::arming && granted_index(arming) != i) return false;
+        if (record != arming && granted_index(record) != i) return false;
         set_any_result(thread, taken.status(), i, taken.value_or(0));
         return true;
     }
     return false;
 }
 
-void wait_for_any(Thread& thread, const Entries& entries, uint64_t count, uint64_t deadline) {
+// Ends a wait that was granted while it was set up.
+void set_granted_result(Thread& thread, const Entries& entries) {
+    const uint32_t index = granted_index(thread.wait_record.load(std::memory_order_acquire));
+    Semaphore& semaphore = *entries.semaphores[index];
+    // The end of a semaphore grants, too. Acquire: pairs with the release in die().
+    const bool closed = semaphore.dead.load(std::memory_order_acquire);
+    set_any_result(thread, closed ? Status(Error::closed) : Status(), index, semaphore.answer());
+}
+
+// find_all() has prepared the links.
+void wait_for_any(Thread& thread, const Entries& entries, uint32_t count, uint64_t deadline) {
     const bool poll = deadline == abi::deadline_poll;
     prepare_wait(thread, WaitKind::any, poll ? abi::deadline_never : deadline);
     thread.message = {};
     thread.granted_value = 0;
-    thread.any_count = 0;
-    thread.wait_record.store(WaitRecord::arming, std::memory_order_relaxed);
     thread.continuation = finish_wait_any;
     thread.resume = Resume::continuation;
+    WaitRecord record = record_of(WaitRecord::arming, ++thread.waits);
+    // Sequentially consistent: see WaitLink. From here on it may be granted.
+    thread.wait_record.store(record);
     if (!queue_on_all(thread, entries, count, poll)) {
-        WaitRecord arming = WaitRecord::arming;
-        // Acquire-release: from here on anybody may grant or cancel; or somebody granted already.
-        if (!poll && thread.wait_record.compare_exchange_strong(arming, thread.new_wait(),
-                                                                std::memory_order_acq_rel)) {
+        const WaitRecord next =
+            poll ? WaitRecord::idle : record_of(WaitRecord::waiting, thread.waits);
+        // Acquire-release: from here on anybody may grant or cancel, or with `poll` nobody; or
+        // somebody granted already.
+        if (!thread.wait_record.compare_exchange_strong(record, next, std::memory_order_acq_rel)) {
+            set_granted_result(thread, entries);
+        } else if (poll) {
+            set_any_result(thread, Error::timed_out, 0, 0);
+        } else {
             schedule();
         }
-        const WaitRecord record = thread.wait_record.load(std::memory_order_acquire);
-        if (is_granted(record)) {
-            const uint32_t index = granted_index(record);
-            Semaphore& semaphore = *entries.semaphores[index];
-            // The end of a semaphore grants, too. Acquire: pairs with the release in die().
-            const bool closed = semaphore.dead.load(std::memory_order_acquire);
-            set_any_result(thread, closed ? Status(Error::closed) : Status(), index,
-                           semaphore.answer());
-        } else {
-            set_any_result(thread, Error::timed_out, 0, 0);
-        }
     }
-    unqueue_all(thread);
     undo_wait(thread);
 }
 
@@ -255,11 +306,12 @@ void system_call_wait_any(Thread& thread) {
     Entries entries;
     const uint64_t count = thread.message.rsi;
     const uint64_t deadline = thread.message.rdx;
-    auto ready = read_entries(thread, entries, count);
-    if (ready.ok()) ready = ensure_links(thread);
+    const auto ready = read_entries(thread, entries, count);
     if (!ready.ok()) return set_status(thread, ready.status());
-    wait_for_any(thread, entries, count, deadline);
+    wait_for_any(thread, entries, static_cast<uint32_t>(count), deadline);
 }
+
+void leave_queues(Thread& thread) { unqueue_from(thread, 0); }
 
 // Changes the wait's record to dead. True: this call did.
 static bool claim_wait(Thread& thread) {
@@ -285,10 +337,7 @@ static void leave_wait(Thread& thread, Error error) {
             }
             thread.message.rax = Status(error).bits;
             break;
-        case WaitKind::any:
-            unqueue_all(thread);
-            thread.message.rax = Status(error).bits;
-            break;
+        case WaitKind::any: thread.message.rax = Status(error).bits; break;
         case WaitKind::set:
             if (SemaphoreSet* set = thread.waits_on_set.load(std::memory_order_acquire)) {
                 set->unqueue(thread);

@@ -105,40 +105,6 @@ TEST(any_duplicates, "a semaphore that is named twice gives one unit, and wakes 
     }));
 }
 
-TEST(any_leaves_no_links, "after wait_any its other semaphores have no trace of the waiter") {
-    EXPECT_OK(on_one_cpu([&] {
-        const Word word = MUST(Word::create(test));
-        Semaphore semaphores[3];
-        abi::WaitEntry entries[3];
-        for (unsigned i = 0; i < 3; ++i) {
-            semaphores[i] = MUST(word.semaphore(test, abi::semaphore_counting, i * 8));
-            entries[i] = {semaphores[i].value(), 0};
-        }
-        const auto no_trace = [&] {
-            for (unsigned i = 0; i < 3; ++i) EXPECT_EQ(word.at(i * 8).load(), 0);
-        };
-        // Woken, timed out, killed.
-        Crew<2> crew;
-        const auto wait = [&] {
-            static_cast<void>(system::wait_any(entries, 3, abi::deadline_never));
-        };
-        EXPECT_OK(crew.add(wait, eager));
-        for (unsigned i = 0; i < 3; ++i) EXPECT_EQ(word.at(i * 8).load(), kernel_bit);
-        EXPECT_OK(signal(semaphores[1]));
-        no_trace();
-        const Deadline soon = Deadline::after(microseconds(500));
-        EXPECT_ERROR(system::wait_any(entries, 3, soon.at).status, Error::timed_out);
-        no_trace();
-        EXPECT_OK(crew.add(wait, eager));
-        EXPECT_OK(crew[1].remove_kill(0));
-        no_trace();
-        EXPECT_OK(crew.join());
-        // Old links do not catch units.
-        EXPECT_OK(signal(semaphores[0]));
-        EXPECT_EQ(word.at(0).load(), 1);
-    }));
-}
-
 TEST(any_sequence, "wait_any over a sequence answers the new value and takes nothing") {
     EXPECT_OK(on_one_cpu([&] {
         const auto sequence = MUST(make_semaphore(test, abi::semaphore_sequence, 7));

@@ -5,8 +5,10 @@
 //    (WAIT to GRANTED) and only then take the unit; else queue a link.
 // 2. A thread that did not claim its record itself blocks, even if it already sees GRANTED or DEAD:
 //    whoever changed the record owes it exactly one ready().
-// 3. Before the thread leaves the kernel it unlinks what is left of its links, each under its
-//    semaphore's lock, and recomputes K there. A signal skips (and pops) links of dead records.
+// 3. What is left of its links it unlinks, each under its semaphore's lock, and recomputes K there.
+//    A signal skips (and pops) links of dead records. Here the thread does so before it leaves the
+//    kernel; the kernel leaves links where they are until the thread waits for something else or
+//    ends, and what lets it do that is modelled in ../places.
 // 4. A link that it reads to be in no queue any more it leaves alone, without a lock. So whoever
 //    pops a link says so only after the record was looked at.
 
