@@ -333,6 +333,7 @@ void Table::serve_next_locked(Thread& server, uint64_t deadline, Served& served)
 
 void Table::reply_and_wait(Thread& server) {
     const uint64_t deadline = server.message.r14;  // what is delivered takes its place
+    const uint8_t priority = server.priority;
     if (!reply_flags_known(server.message)) return fail(server, Error::not_supported);
     if (server.serving.load(std::memory_order_relaxed) != this) leave_serving_list(server);
     Served served;
@@ -360,6 +361,8 @@ void Table::reply_and_wait(Thread& server) {
     }
     if (client != nullptr) make_ready(*client);
     if (served.next == Served::Next::fail) fail(server, served.result);
+    // Somebody who is ready may be more urgent than what it took now.
+    if (server.priority < priority) this_cpu().resched.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace annulus::kernel

@@ -36,7 +36,7 @@ struct alignas(128) Cpu {
     // The run queue and what the scheduler keeps; lock rank `run_queue`.
     SpinLock queue_lock{LockRank::run_queue};
     RunQueue run_queue;
-    uint64_t slice_end = 0;  // 0: nobody else wants this CPU
+    uint64_t slice_end = 0;  // 0: no time slice is under way
     std::atomic<bool> resched{false};
 
     // Timers; lock rank `timer`. Armed: the deadline the hardware timer was set to.

@@ -107,7 +107,7 @@ void grace_after(GraceItem& item) {
     interrupt_others(to_interrupt);
 }
 
-void grace_settle(Cpu& cpu) {
+void grace_settle_wanted(Cpu& cpu) {
     if constexpr (debug_checks) {
         kernel_assert(!periods.asleep(cpu.local.index), "a CPU that sleeps is at work");
         kernel_assert(cpu.held_ranks.none(), "pointers may be held: a lock is");

@@ -30,9 +30,9 @@ struct GraceItem : ListNode<GraceLink> {
 // `grace` or above.
 void grace_after(GraceItem& item);
 
-// Starts or finishes periods; calls done. Called where no pointers are held: on the slow way out of
-// the kernel, before a switch, in the idle loop. Cheap when there is nothing to do.
-void grace_settle(Cpu& cpu);
+// Starts or finishes periods; calls done. For grace_settle() of grace_period.h, which is cheap when
+// there is nothing to do.
+void grace_settle_wanted(Cpu& cpu);
 
 // An idle CPU counts as having left the kernel, and is not woken. It says so directly before it
 // sleeps, interrupts off, and takes it back first thing in the interrupt that wakes it, before it

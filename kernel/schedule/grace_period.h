@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/intrusive_list.h"
+#include "kernel/assert.h"
 #include "kernel/schedule/grace.h"
 
 #include <stdint.h>
@@ -123,5 +124,12 @@ extern GracePeriod grace_periods;
 // True when grace_settle() may have something to do. Old at once, but never false for longer than
 // it takes the CPU to handle the interrupt that it was sent.
 inline bool grace_wanted() { return grace_periods.under_way() || grace_periods.any_ended(); }
+
+// Called where no pointers are held: on the slow way out of the kernel, before a switch, in the
+// idle loop. Debug builds always look whether any may be.
+[[gnu::always_inline]] inline void grace_settle(Cpu& cpu) {
+    if (debug_checks || grace_wanted()) [[unlikely]]
+        grace_settle_wanted(cpu);
+}
 
 }  // namespace annulus::kernel

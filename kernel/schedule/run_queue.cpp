@@ -31,19 +31,34 @@ void RunQueue::push_front(RunQueueNode& node) {
     lists_[node.queued_priority_].push_front(node);
 }
 
-RunQueueNode* RunQueue::pop_highest() {
-    RunQueueNode* node = peek();
-    if (node != nullptr) remove(*node);
-    return node;
-}
-
-void RunQueue::remove(RunQueueNode& node) {
-    settle();
+[[gnu::always_inline]] inline void RunQueue::take_out(RunQueueNode& node) {
     kernel_assert(node.linked(), "took out of a run queue what is in none");
     auto& list = lists_[node.queued_priority_];
     list.remove(node);
     if (list.empty()) occupied_.clear(node.queued_priority_);
     count_.store(size() - 1, std::memory_order_relaxed);
+}
+
+void RunQueue::settle_next(const RunQueueNode& next) {
+    const uint8_t priority = next.priority;
+    occupied_.set(priority);
+    // Acquire-release: the bit is seen by whoever finds nobody here any more, and as in settle().
+    RunQueueNode* node = next_.exchange(nullptr, std::memory_order_acq_rel);
+    if (node != nullptr) append(*node);
+    if (lists_[priority].empty()) occupied_.clear(priority);
+}
+
+RunQueueNode* RunQueue::pop_highest() {
+    settle();
+    if (occupied_.empty()) return nullptr;
+    RunQueueNode* node = lists_[occupied_.highest()].front();
+    take_out(*node);
+    return node;
+}
+
+void RunQueue::remove(RunQueueNode& node) {
+    settle();
+    take_out(node);
 }
 
 }  // namespace annulus::kernel

@@ -77,8 +77,6 @@ public:
         settle();
         return static_cast<uint8_t>(occupied_.highest());
     }
-    // The node that pop_highest would take, or null.
-    RunQueueNode* peek() { return empty() ? nullptr : lists_[highest()].front(); }
 
     // True if the node is in a run queue: this one, if the caller knows that it is in no other.
     bool contains(const RunQueueNode& node) {
@@ -97,19 +95,16 @@ private:
     friend struct AssemblyOffsets;
     void append(RunQueueNode& node);
     void note_push(RunQueueNode& node);
+    void take_out(RunQueueNode& node);
     // A fast path of the queue's CPU may look without the lock whether anybody is ready, first at
     // `next_`, then at `occupied_`: so one of them says so at any time.
-    void settle() {
-        // Acquire, and again below: pairs with the fast path's store: the node is seen as it is.
+    [[gnu::always_inline]] void settle() {
+        // Acquire: pairs with the fast path's store: the node is seen as it is.
         RunQueueNode* node = next_.load(std::memory_order_acquire);
-        if (node == nullptr) return;
-        const uint8_t priority = node->priority;
-        occupied_.set(priority);
-        // Acquire-release: the bit is seen by whoever finds nobody here any more.
-        node = next_.exchange(nullptr, std::memory_order_acq_rel);
-        if (node != nullptr) append(*node);
-        if (lists_[priority].empty()) occupied_.clear(priority);
+        if (node != nullptr) [[unlikely]]
+            settle_next(*node);
     }
+    void settle_next(const RunQueueNode& next);
 
     PriorityBitmap occupied_;
     std::atomic<RunQueueNode*> next_{nullptr};

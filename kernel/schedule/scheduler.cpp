@@ -52,10 +52,16 @@ Cpu& choose_cpu(const Thread& thread) {
     return cpu_at(static_cast<unsigned>(std::countr_zero(allowed)));
 }
 
-// Makes `cpu` look at its queue: somebody was put there.
-void poke(Cpu& cpu) {
+// Makes `cpu` look at its queue: somebody of this priority was put there.
+void poke(Cpu& cpu, uint8_t priority) {
     if (&cpu == &this_cpu()) {
-        cpu.resched.store(true, std::memory_order_relaxed);
+        // Whoever is less urgent than the running thread waits until that leaves the CPU or gets
+        // less urgent, and an equal until its time slice ends, if there is one already.
+        const Thread* running = cpu.current;
+        const bool waits =
+            running != nullptr &&
+            (priority < running->priority || (priority == running->priority && cpu.slice_end != 0));
+        if (!waits) cpu.resched.store(true, std::memory_order_relaxed);
         return;
     }
     // Always: what runs there may be handing the CPU to somebody less urgent at this moment, on a
@@ -102,25 +108,27 @@ Thread* steal(Cpu& here) {
     return nullptr;
 }
 
-void run_node(Cpu& cpu, RunQueueNode& node, bool lent) {
+void run_node(Cpu& cpu, RunQueueNode& node) {
     if (&node == &cpu.reaper_node) {
         cpu.current = nullptr;
         cpu.slice_end = 0;  // nobody's: it would end again and again under the reaper
         reaper_run();
     }
-    switch_to(static_cast<Thread&>(node), lent);
+    switch_to(static_cast<Thread&>(node));
 }
 
 }  // namespace
 
+extern "C" [[noreturn]] void kernel_schedule();
+
 void make_ready(Thread& thread) {
     Cpu& cpu = choose_cpu(thread);
     enqueue(thread, cpu, false);
-    poke(cpu);
+    poke(cpu, thread.priority);
 }
 
-// Runs on an empty kernel stack.
-[[noreturn]] static void schedule_next(bool lent) {
+// For the fast path of a wait, too, which is on a fresh stack.
+extern "C" [[noreturn]] void kernel_schedule() {
     Cpu& cpu = this_cpu();
     account_cycles(cpu);
     cpu.current = nullptr;
@@ -131,18 +139,12 @@ void make_ready(Thread& thread) {
         SpinGuard guard(cpu.queue_lock);
         node = cpu.run_queue.pop_highest();
     }
-    if (node != nullptr) run_node(cpu, *node, lent);
+    if (node != nullptr) run_node(cpu, *node);
     if (Thread* stolen = steal(cpu)) switch_to(*stolen);
     idle_loop();
 }
 
-[[noreturn]] static void schedule_on_fresh_stack() { schedule_next(false); }
-
-void schedule() { run_on_fresh_stack(schedule_on_fresh_stack); }
-
-// For the fast path of a wait, which is on a fresh stack. Whoever is next, maybe just signalled, is
-// lent the time slice, so that a signal and a wait in turn do not start one each time.
-extern "C" [[noreturn]] void kernel_schedule() { schedule_next(true); }
+void schedule() { run_on_fresh_stack(kernel_schedule); }
 
 void hand_off(Thread& thread) {
     Cpu& cpu = this_cpu();
@@ -260,28 +262,30 @@ void set_priority(Thread& thread, uint8_t priority) {
         return;
     }
     bool ready;
+    bool less;
     {
         SpinGuard guard(cpu->queue_lock);
         ready =
             thread.cpu.load(std::memory_order_relaxed) == cpu && cpu->run_queue.contains(thread);
         if (ready) cpu->run_queue.remove(thread);
+        less = priority < thread.priority;
         thread.priority = priority;
         if (ready) cpu->run_queue.push_back(thread);
     }
-    if (ready) poke(*cpu);
+    // If it runs and got less urgent, somebody who waits may be more urgent now.
+    if (ready || less) poke(*cpu, ready ? priority : uint8_t{abi::priority_count - 1});
 }
 
-void watch_slice(Cpu& cpu, Thread& thread, bool lent) {
+void watch_slice(Cpu& cpu, Thread& thread) {
     const uint64_t left = std::exchange(thread.slice_left, 0);
+    // Whoever comes from another CPU interrupts this one.
+    if (cpu.run_queue.looks_empty()) return;
     bool shared;
     {
         SpinGuard guard(cpu.queue_lock);
         shared = !cpu.run_queue.empty() && cpu.run_queue.highest() >= thread.priority;
     }
-    if (!shared) {
-        if (!lent) cpu.slice_end = 0;
-        return;
-    }
+    if (!shared) return;
     if (cpu.slice_end != 0 && !slice_is_over(cpu)) return;
     const uint64_t whole = default_slice_ns * thread.slice_percent / 100;
     cpu.slice_end = arch::now_ns() + (left != 0 ? left : whole);
@@ -329,7 +333,7 @@ void idle_loop() {
             SpinGuard guard(cpu.queue_lock);
             node = cpu.run_queue.pop_highest();
         }
-        if (node != nullptr) run_node(cpu, *node, false);
+        if (node != nullptr) run_node(cpu, *node);
         if (Thread* stolen = steal(cpu)) switch_to(*stolen);
     }
 }

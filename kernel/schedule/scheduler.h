@@ -2,8 +2,8 @@
 // The scheduler: 64 priorities, first in first out within one, a run queue for each CPU.
 //
 // The highest ready priority runs; equals share the CPU by time slices. A time slice is armed only
-// while somebody else of the same priority waits (tickless). A direct hand-off (call, reply,
-// signal_and_wait) lends the rest of the slice. A CPU that runs out of work takes some from
+// while somebody else of the same priority waits (tickless). Whoever runs next without being
+// preempted for it is lent the rest of the slice. A CPU that runs out of work takes some from
 // another.
 #pragma once
 
@@ -28,8 +28,7 @@ void make_ready(Thread& thread);
 [[noreturn]] void schedule();
 
 // Goes to user mode as `thread`, at once: it is in no run queue. Loads its page table and bases.
-// `lent`: as for watch_slice.
-[[noreturn]] void switch_to(Thread& thread, bool lent = false);
+[[noreturn]] void switch_to(Thread& thread);
 
 // The end of switch_to and of a system call that goes on: by thread.resume.
 [[noreturn]] void return_to_thread(Thread& thread);

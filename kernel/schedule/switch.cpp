@@ -54,7 +54,7 @@ void return_to_thread(Thread& thread) {
     __builtin_unreachable();
 }
 
-void switch_to(Thread& thread, bool lent) {
+void switch_to(Thread& thread) {
     Cpu& cpu = this_cpu();
     thread.status = ThreadStatus::running;
     thread.cpu.store(&cpu, std::memory_order_relaxed);
@@ -64,7 +64,7 @@ void switch_to(Thread& thread, bool lent) {
     load_bases(cpu, thread);
     // Acquire: pairs with the release in kill_thread.
     if (thread.dying.load(std::memory_order_acquire)) die_current(thread);
-    watch_slice(cpu, thread, lent);
+    watch_slice(cpu, thread);
     return_to_thread(thread);
 }
 

@@ -10,9 +10,10 @@ namespace annulus::kernel {
 // it is not set to something earlier already.
 void program_timer(Cpu& cpu);
 
-// Starts a time slice if another thread of the running one's priority waits; ends it if none does,
-// unless it is lent: then the thread has what is left of it.
-void watch_slice(Cpu& cpu, Thread& thread, bool lent = false);
+// For the thread that runs next: starts a time slice if another one of its priority waits and none
+// is under way. One that is goes on, also if nobody waits: so a signal and a wait in turn do not
+// start one each time.
+void watch_slice(Cpu& cpu, Thread& thread);
 
 // Charges the cycles since the last call to the running thread.
 void account_cycles(Cpu& cpu);

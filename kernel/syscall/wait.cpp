@@ -41,6 +41,9 @@ Result<Semaphore*> semaphore_of(const Found& found, abi::Rights right) {
 }
 
 Result<Semaphore*> find_semaphore(Thread& thread, abi::Handle handle, abi::Rights right) {
+    const auto wanted = static_cast<uint32_t>(entry_word(0, abi::ObjectType::semaphore, right));
+    Object* plain = thread.process->handles.find_plain(handle, wanted);
+    if (plain != nullptr) return static_cast<Semaphore*>(plain);
     return semaphore_of(TRY(find_waitable(thread, handle, right, false)), right);
 }
 

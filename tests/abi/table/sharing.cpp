@@ -216,6 +216,50 @@ TEST(boost, "a server thread at work runs at the highest priority of those who w
     }));
 }
 
+TEST(less_urgent,
+     "a server that goes on with a less urgent request lets who is more urgent run first") {
+    EXPECT_OK(on_one_cpu([&] {
+        const auto bench = MUST(TableBench::create(test, 8));
+        const auto go_on = MUST(make_semaphore(test));
+        const auto bell = MUST(make_semaphore(test));
+        const auto pause = [never = MUST(make_semaphore(test)).release()](Duration length) {
+            static_cast<void>(system::wait(never, Deadline::after(length).at));
+        };
+        std::atomic<unsigned> requests = 0;
+        std::atomic<unsigned> woken = 0;
+        std::atomic<unsigned> woken_before = 100;
+        Crew<4> crew;
+        EXPECT_OK(crew.add(
+            [&] {
+                serve(bench.table.value(), [&](const system::Delivery&) {
+                    if (++requests == 2) woken_before = woken.load();
+                    if (requests != 1) return system::Reply{};
+                    static_cast<void>(wait_for(go_on));
+                    static_cast<void>(signal(bell));
+                    return system::Reply{};
+                });
+            },
+            at(30)));
+        EXPECT_OK(crew.add([&] { woken += wait_for(bell).ok() ? 1 : 0; }, at(40)));
+        // Its client has gone when it is answered, so nobody else gets the CPU with the answer.
+        EXPECT_OK(crew.add(
+            [&] {
+                const uint64_t soon = Deadline::after(milliseconds(1)).at;
+                EXPECT_ERROR(call(bench.object, op_get, 0, soon).status, Error::unknown_outcome);
+            },
+            at(50)));
+        pause(milliseconds(5));
+        EXPECT_OK(crew.add([&] { EXPECT_OK(call(bench.object, op_get).status); }, at(31)));
+        pause(milliseconds(1));
+        EXPECT_OK(signal(go_on));
+        for (unsigned i = 0; i < 1000 && requests.load() < 2; ++i) pause(milliseconds(1));
+        EXPECT_EQ(requests.load(), 2);
+        EXPECT_EQ(woken_before.load(), 1);
+        EXPECT_OK(bench.table.shutdown_fault(0));
+        EXPECT_OK(crew.join());
+    }));
+}
+
 TEST(server_deadline,
      "a server thread whose wait has a deadline keeps it when a request is refused") {
     EXPECT_OK(on_one_cpu([&] {
