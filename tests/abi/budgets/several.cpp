@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Waiting for one of several semaphores again and again, as a program with several sources does.
+// Several semaphores: waiting for one of them again and again, and fetching many events of a set.
+#include "runtime/semaphore_set.h"
 #include "tests/abi/budgets/measure.h"
 
 #include <array>
@@ -29,4 +30,25 @@ TEST(several, "waiting for one of several semaphores costs little for each of th
         EXPECT_EQ(failed, 0u);
         Peer::stop(test, child);
     }
+}
+
+TEST(ready_events, "events of a set of which many are ready cost little each") {
+    constexpr unsigned ready = 64;
+    const auto set = MUST(SemaphoreSet::create(test.budget(), ready));
+    std::array<Semaphore, ready> semaphores;
+    for (unsigned i = 0; i < ready; ++i) {
+        semaphores[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
+        EXPECT_OK(set.add(semaphores[i], i));
+    }
+    std::array<abi::SetEvent, ready> events;
+    uint64_t lost = 0;
+    measure(
+        test, "11", "event of 64 ready, its signal included",
+        [&] {
+            for (const Semaphore& semaphore : semaphores) system::signal(semaphore.value());
+            const auto taken = set.wait(events);
+            lost += taken.ok() && *taken == ready ? 0 : 1;
+        },
+        ready);
+    EXPECT_EQ(lost, 0u);
 }
