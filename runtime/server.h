@@ -177,8 +177,8 @@ protected:
         return taken.delivery.header.handle_mask() != 0;
     }
     // The handles that nobody took: they become part of an error, and are closed otherwise.
-    [[gnu::cold, clang::preserve_most]] static void settle_rest(TakenRequest& taken,
-                                                                Answer& answer);
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] static void settle_rest(TakenRequest& taken,
+                                                                               Answer& answer);
     // More would break the protocol and fault the table. There is a request.
     static bool has_space_for(const TakenRequest& taken, const Answer& answer) {
         const uint32_t bytes = answer.reply().bytes_out;
@@ -196,7 +196,8 @@ private:
     }
     // Keeps the caller's registers, and does not see the request's address: so a request that is
     // answered at once needs no memory of its own.
-    [[gnu::cold, clang::preserve_most]] static void close_arrived(TakenRequest& taken);
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] static void close_arrived(
+        TakenRequest& taken);
 };
 
 // An object that a server exposes. It stays alive until closed() was called or the server is gone.

@@ -109,7 +109,7 @@ private:
     // Without the checks of std::coroutine_handle: who waits is suspended.
     void resume() const { __builtin_coro_resume(handle_); }
     void give_up(State why);
-    [[gnu::cold, clang::preserve_most]] void forget();
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] void forget();
 
     State state_;
     void* handle_;  // while it waits
@@ -138,8 +138,9 @@ public:
 
 private:
     // Those are rare. They keep the caller's registers, as Request::close_arrived does.
-    [[gnu::cold, clang::preserve_most]] static void reply_apart(TakenRequest& taken, Answer answer);
-    [[gnu::cold, clang::preserve_most]] static void drop(TakenRequest& taken);
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] static void reply_apart(TakenRequest& taken,
+                                                                               Answer answer);
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] static void drop(TakenRequest& taken);
 };
 
 // The requests for the objects that one task serves.
@@ -259,15 +260,15 @@ private:
         answered_ = request;
         answer_ = answer;
     }
-    [[gnu::cold, clang::preserve_most]] void flush();
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] void flush();
     void take(const system::Delivery& delivery);
     Result<void> sleep(uint64_t deadline);
-    [[gnu::cold]] Result<void> take_other(system::Delivery delivery);
-    [[gnu::cold]] static void nobody_waits(const executor_detail::Place& place,
-                                           executor_detail::Pending& pending);
+    [[gnu::noinline, gnu::cold]] Result<void> take_other(system::Delivery delivery);
+    [[gnu::noinline, gnu::cold]] static void nobody_waits(const executor_detail::Place& place,
+                                                          executor_detail::Pending& pending);
     static void object_closed(executor_detail::Place& place);
-    [[gnu::cold, clang::preserve_most]] void add_deadline(executor_detail::Suspended& who,
-                                                          Deadline deadline);
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] void add_deadline(
+        executor_detail::Suspended& who, Deadline deadline);
     void wake_due();
 
     Server server_;
@@ -314,7 +315,7 @@ public:
     }
 
 private:
-    [[gnu::cold, clang::preserve_most]] void answer_at_once(Requests& requests);
+    [[gnu::noinline, gnu::cold, clang::preserve_most]] void answer_at_once(Requests& requests);
 };
 
 template <>

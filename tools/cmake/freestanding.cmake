@@ -48,6 +48,15 @@ set(ANNULUS_PRECOMPILED
     <algorithm> <array> <atomic> <bit> <cstddef> <memory> <new> <optional> <span> <string_view>
     <type_traits> <utility>)
 
+# Functions are inlined across sources when a program is linked, which takes a tenth off most ways
+# through the kernel. What came out for a source is kept for the next link: the kernel is linked
+# twice, programs share a runtime, and most sources do not change.
+set(ANNULUS_LINK_TIME_FLAGS -flto=thin)
+set(ANNULUS_LINK_TIME_LINK_FLAGS
+    "--thinlto-cache-dir=${CMAKE_BINARY_DIR}/link_time"
+    # Several programs are linked at once.
+    --thinlto-jobs=1)
+
 # Applies the shared flags to one target.
 function(annulus_freestanding target)
     target_include_directories(${target} PRIVATE "${ANNULUS_ROOT}")

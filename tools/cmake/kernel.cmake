@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The kernel in three variants of the same sources: kernel-release, kernel-debug, kernel-counting.
+# In the debug variant nothing is inlined across sources, so that backtraces name what is called.
 #
 # Each variant is linked twice: the first link fixes the addresses, tools/symbols.py makes the table
 # of function names from it, and the second link adds the table behind everything else.
@@ -47,12 +48,17 @@ function(annulus_kernel variant)
 
     add_library(${name}-objects OBJECT ${kernel_sources})
     annulus_kernel_options(${name}-objects ${ARGN})
+    if(NOT variant STREQUAL debug)
+        target_compile_options(${name}-objects PRIVATE
+            $<$<COMPILE_LANGUAGE:CXX>:${ANNULUS_LINK_TIME_FLAGS}>)
+    endif()
     annulus_kernel_offsets(${name} ${ARGN})
     target_precompile_headers(${name}-objects PRIVATE ${ANNULUS_PRECOMPILED})
 
     foreach(pass "${name}-unnamed" "${name}")
         add_executable(${pass} $<TARGET_OBJECTS:${name}-objects>)
         target_link_options(${pass} PRIVATE
+            ${ANNULUS_LINK_TIME_LINK_FLAGS}
             -T "${linker_script}" -nostdlib -static --gc-sections --build-id=none
             "SHELL:-z noexecstack" "SHELL:-z max-page-size=4096")
         set_target_properties(${pass} PROPERTIES

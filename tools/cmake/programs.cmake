@@ -6,7 +6,8 @@ include(lwip)
 
 # The system call stubs push below the stack pointer, so there is no red zone.
 set(ANNULUS_PROGRAM_FLAGS
-    -O2 -fpie -fvisibility=hidden -ftls-model=local-exec -fno-omit-frame-pointer -mno-red-zone)
+    -O2 -fpie -fvisibility=hidden -ftls-model=local-exec -fno-omit-frame-pointer -mno-red-zone
+    ${ANNULUS_LINK_TIME_FLAGS})
 
 # What every source of a program is compiled with.
 function(annulus_program_sources target)
@@ -35,6 +36,7 @@ function(annulus_program name folder)
     annulus_program_sources(${target})
     target_link_libraries(${target} PRIVATE ${ARGN} annulus_runtime)
     target_link_options(${target} PRIVATE
+        ${ANNULUS_LINK_TIME_LINK_FLAGS}
         -static -pie --no-dynamic-linker -nostdlib -e _start --gc-sections --build-id=none
         "SHELL:-z text" "SHELL:-z noexecstack" "SHELL:-z separate-code"
         "SHELL:-z max-page-size=4096")

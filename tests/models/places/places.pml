@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// wait_any by places that an earlier wait_any left in queues (WaitLink in kernel/schedule/thread.h).
+// wait_any by places that an earlier wait_any left in queues (WaitLink, kernel/schedule/thread.h).
 //
 // One thread waits several times, for lists of two semaphores and for one by itself. Its link i
 // stands for entry i of the list and stays in its queue after the wait. Steps, in this order:
