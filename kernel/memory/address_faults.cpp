@@ -80,10 +80,8 @@ Result<void> AddressSpace::map_block_locked(const Region& region, uint64_t addre
     const uint64_t block = align_down(address, fault_block);
     const uint64_t begin = block > region.begin ? block : region.begin;
     const uint64_t end = block + fault_block < region.end ? block + fault_block : region.end;
-    uint32_t missing = 0;
-    for (uint64_t at = begin, bit = 1; at < end; at += arch::page_size, bit <<= 1) {
-        if (!entries.present(at)) missing |= bit;
-    }
+    const uint32_t missing =
+        entries.missing(begin, static_cast<unsigned>((end - begin) / arch::page_size));
     if (missing == 0) return {};
     MemoryObject::Run pages;
     uint32_t there = region.memory->pages_to_map(region.page_at(begin), missing, pages);

@@ -46,6 +46,13 @@ public:
         return {at, at == nullptr ? 0 : size - index % size};
     }
 
+    // Where a page's frame is kept, so that one can be entered there; null if its table is missing.
+    // Good until tables are freed.
+    uint32_t* place(uint64_t index) {
+        // Safety: the directory is not const, and neither are its tables.
+        return const_cast<uint32_t*>(entry(index));
+    }
+
     // How many tables enter(index, ...) would make.
     unsigned tables_missing(uint64_t index) const;
 

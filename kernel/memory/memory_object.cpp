@@ -160,9 +160,9 @@ Result<void> MemoryObject::commit_some(uint64_t& offset, uint64_t end) {
 // are paid by the mappings' reservations.
 Result<uint32_t> MemoryObject::make_page_locked(uint64_t index) {
     if (detached_) return Error::closed;
-    const std::span<const uint32_t> found = directory_.table_from(index);
-    if (!found.empty() && found[0] != 0) return found[0];
-    const uint64_t tables = found.empty() ? directory_.tables_missing(index) : 0;
+    uint32_t* const place = directory_.place(index);
+    if (place != nullptr && *place != 0) return *place;
+    const uint64_t tables = place == nullptr ? directory_.tables_missing(index) : 0;
     const bool pays = !prepaid_ && !ended_;
     if (pays) {
         TRY(budget->charge(abi::Resource::pages, 1 + tables));
@@ -172,8 +172,8 @@ Result<uint32_t> MemoryObject::make_page_locked(uint64_t index) {
     if (frame.ok()) {
         // Relaxed: the frame is entered under the lock.
         frame_record(*frame).references.store(1, std::memory_order_relaxed);
-        const Result<void> entered = directory_.enter(index, *frame);
-        if (entered.ok()) {
+        if (place != nullptr) *place = *frame;
+        if (place != nullptr || directory_.enter(index, *frame).ok()) {
             ++present_;
             return *frame;
         }

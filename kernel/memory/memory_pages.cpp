@@ -28,33 +28,37 @@ Result<MappablePage> MemoryObject::page_to_map(uint64_t index, bool make) {
     if (!has_directory()) return MappablePage{base_ + index * arch::page_size, false};
     SpinGuard guard(lock_);
     if (separation_.active && separation_.index == index) return Error::busy;
-    uint32_t frame = directory_.find(index);
-    if (frame == 0) {
-        if (!make) return Error::not_found;
-        frame = TRY(make_page_locked(index));
-    }
-    return MappablePage{frame_address(frame), shared_locked(frame)};
+    const uint32_t frame = directory_.find(index);
+    if (frame != 0) return MappablePage{frame_address(frame), shared_locked(frame)};
+    if (!make) return Error::not_found;
+    return MappablePage{frame_address(TRY(make_page_locked(index))), false};
 }
 
 uint32_t MemoryObject::pages_to_map(uint64_t first, uint32_t wanted, Run& pages) {
     uint32_t there = 0;
-    std::span<const uint32_t> frames;
-    uint64_t frames_begin = 0;
     SpinGuard guard(lock_);
+    if (!has_directory()) {
+        for (uint32_t left = wanted; left != 0; left &= left - 1) {
+            const auto i = static_cast<unsigned>(std::countr_zero(left));
+            pages[i] = {base_ + (first + i) * arch::page_size, false};
+        }
+        return wanted;
+    }
+    std::span<const uint32_t> frames = directory_.table_from(first);
+    uint64_t frames_begin = first;
     for (uint32_t left = wanted; left != 0; left &= left - 1) {
         const auto i = static_cast<unsigned>(std::countr_zero(left));
-        if (!has_directory()) {
-            pages[i] = {base_ + (first + i) * arch::page_size, false};
-            there |= uint32_t{1} << i;
-            continue;
-        }
-        if (first + i - frames_begin >= frames.size()) {
-            frames_begin = first + i;
-            frames = directory_.table_from(frames_begin);
+        const uint64_t index = first + i;
+        if (index - frames_begin >= frames.size()) [[unlikely]] {
+            frames_begin = index;
+            frames = directory_.table_from(index);
             if (frames.empty()) continue;
         }
-        const uint32_t frame = frames[first + i - frames_begin];
-        if (frame == 0 || (separation_.active && separation_.index == first + i)) continue;
+        // Most are not there where pages are touched for the first time. Bounds: looked at above.
+        const uint32_t frame = frames.data()[index - frames_begin];
+        if (frame == 0) [[likely]]
+            continue;
+        if (separation_.active && separation_.index == index) continue;
         pages[i] = {frame_address(frame), shared_locked(frame)};
         there |= uint32_t{1} << i;
     }

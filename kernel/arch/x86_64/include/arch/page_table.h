@@ -151,6 +151,15 @@ public:
     class SmallPages {
     public:
         bool present(uint64_t address) const { return page_entry::load(at(address)) != 0; }
+        // Which of the pages from `address` on are not there: a bit for each, 32 at most.
+        uint32_t missing(uint64_t address, unsigned count) const {
+            const uint64_t* const entries = &at(address);
+            uint32_t bits = 0;
+            for (unsigned i = count; i-- > 0;) {
+                bits = bits << 1 | (page_entry::load(entries[i]) == 0 ? 1u : 0u);
+            }
+            return bits;
+        }
         // The same for pages that are there.
         PhysicalAddress physical(uint64_t address) const {
             return page_entry::load(at(address)) & page_entry::address_mask;
