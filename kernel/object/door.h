@@ -15,18 +15,35 @@
 // Order: semaphore's lock or door, set's, table's lock.
 #pragma once
 
+#include "arch/kernel_address.h"
+
 #include <stdint.h>
 
 namespace annulus::kernel {
 
+struct Thread;
+
 inline constexpr uint64_t door_open = 0;
 inline constexpr uint64_t door_closed = uint64_t{1} << 63;
 
-// The upper bits of every address of the kernel are set.
 inline constexpr unsigned door_thread_bit = 62;
 inline constexpr unsigned door_address_bit = 61;
 
+// What marks a thread's address: nothing, as the upper bits of every address of the kernel are set.
+// On the host, where tests run, they are clear.
+inline constexpr uint64_t door_thread_mark =
+    (uint64_t{1} << door_thread_bit) & ~arch::kernel_address_bits;
+
 inline bool names_thread(uint64_t door) { return (door >> door_thread_bit & 1) != 0; }
+
+inline uint64_t door_to_thread(const Thread& thread) {
+    return reinterpret_cast<uint64_t>(&thread) | door_thread_mark;
+}
+// The thread that the door names.
+inline Thread& thread_behind(uint64_t door) {
+    // Safety: names_thread(door): it is the address of a thread that waits, so it cannot go away.
+    return *reinterpret_cast<Thread*>(door & ~door_thread_mark);
+}
 
 // For what is not a thread.
 template <typename T>

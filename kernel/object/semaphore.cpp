@@ -162,8 +162,7 @@ void Semaphore::take_door_locked() {
     }
     closed_ = true;
     if (!names_thread(seen)) return;
-    // Safety: the waiting thread cannot go away.
-    auto& thread = *reinterpret_cast<Thread*>(seen);
+    Thread& thread = thread_behind(seen);
     thread.alone_at.store(nullptr, std::memory_order_relaxed);
     thread.status.store(ThreadStatus::blocked, std::memory_order_relaxed);
     thread.wait_kind = WaitKind::semaphore;
@@ -182,13 +181,14 @@ void Semaphore::leave_door_locked() {
         Thread& thread = *link->thread;
         // The only waiter, for nothing else, for ever. Whoever cancels its wait either was first,
         // or finds `alone_at` and comes through the door.
-        if (queue_.back() != link || link != &thread.link || thread.timer_armed) return;
+        if (queue_.back() != link || link != &thread.link) return;
+        if (thread.timer_armed.load(std::memory_order_relaxed)) return;
         if (!thread.win_wait(WaitRecord::idle)) return;
         queue_.remove(*link);
         link->queued.store(false, std::memory_order_relaxed);
         link->semaphore.store(nullptr, std::memory_order_relaxed);
         thread.alone_at.store(this, std::memory_order_relaxed);
-        door = reinterpret_cast<uint64_t>(&thread);
+        door = door_to_thread(thread);
     }
     closed_ = false;
     // Release: pairs with the fast paths' exchange, an acquire.

@@ -22,8 +22,7 @@ void SemaphoreSet::take_door_locked() {
     }
     closed_ = true;
     if (!names_thread(seen)) return;
-    // Safety: the waiting thread cannot go away.
-    auto& thread = *reinterpret_cast<Thread*>(seen);
+    Thread& thread = thread_behind(seen);
     thread.alone_at.store(nullptr, std::memory_order_relaxed);
     thread.status.store(ThreadStatus::blocked, std::memory_order_relaxed);
     thread.wait_kind = WaitKind::set;

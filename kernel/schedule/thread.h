@@ -225,7 +225,10 @@ struct Thread final : Object,
     void (*continuation)(Thread&) = nullptr;
     // Non-null while `continuation` is that of an operation that must be undone if the thread dies.
     const LongOperation* operation = nullptr;
-    bool timer_armed = false;
+    // Written by who begins or ends the wait; who holds the lock of a semaphore in whose queue the
+    // thread still stands may look, while another ends its wait. Relaxed: then `wait_record`
+    // decides.
+    std::atomic<bool> timer_armed{false};
     // Written by whoever begins or ends the wait. A timer that fires late sees by this that the
     // thread is in a later wait: read under the lock of the table at which it waits, or between two
     // looks at the record.

@@ -52,15 +52,15 @@ void arm_deadline(Thread& thread, uint64_t deadline) {
     // Relaxed: what the deadline is for orders it (Thread::wait_deadline).
     thread.wait_deadline.store(deadline, std::memory_order_relaxed);
     if (deadline == abi::deadline_never) return;
-    thread.timer_armed = true;
+    thread.timer_armed.store(true, std::memory_order_relaxed);
     thread.add_slow_reason(SlowReason::timer);
     start_timer(thread.timer, deadline, thread.timer_cpu);
 }
 
 void disarm_deadline(Thread& thread) {
     thread.wait_deadline.store(abi::deadline_never, std::memory_order_relaxed);  // as above
-    if (!thread.timer_armed) return;
-    thread.timer_armed = false;
+    if (!thread.timer_armed.load(std::memory_order_relaxed)) return;
+    thread.timer_armed.store(false, std::memory_order_relaxed);
     thread.remove_slow_reason(SlowReason::timer);
     stop_timer(thread.timer, thread.timer_cpu);
 }
