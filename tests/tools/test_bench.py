@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "
 import annulus
 import baseline
 import comparison
+import crossing
 import document
 import flame
 import further
@@ -38,9 +39,12 @@ said = ["LINUX ROW 2 | pipe, 1 B | 9000", "LINUX ROW 2 | futex | 6000",
         "LINUX POINT set | epoll | 1 | 10", "LINUX POINT set | epoll | 10 | 20", "LINUX END"]
 
 
+slower = [Measurement("2", "call", 220, 0, 0)]
+
+
 def rows():
     found, _ = linux.parse(said)
-    return comparison.compare(budgets, released, counted, released, 2.0, found, found)
+    return comparison.compare(budgets, released, counted, [released, slower], 2.0, found, [found])
 
 
 class Comparisons(unittest.TestCase):
@@ -54,17 +58,34 @@ class Comparisons(unittest.TestCase):
         call = rows()[0]
         self.assertEqual(call.annulus.adjusted, 120 + 2 * 130 + 2 * 380)
         self.assertEqual(call.linux[0].adjusted, 6000 + 4 * 130 + 2 * 380)
-        self.assertEqual(call.annulus.wall_ns, 60)
+
+    def test_times_have_the_noise_of_several_boots(self):
+        call, ring, _ = rows()
+        self.assertEqual(call.annulus.wall, (60, 85, 110))
+        self.assertEqual(ring.annulus.wall, (15, 15, 15))
+        self.assertEqual(call.linux[0].wall, (3000, 3000, 3000))
+        self.assertEqual(call.record()["annulus"]["wall_most_ns"], 110)
+        self.assertIn("| 85.0 (60.0 - 110.0) |", document.text(rows(), [], "a machine"))
 
     def test_a_batch_is_compared_with_a_batch(self):
         self.assertEqual([one.instructions for one in rows()[1].linux], [15])
+
+    def test_a_wait_for_many_is_compared_with_one_for_as_many(self):
+        names = [f"wait_any of {count}, block and wake" for count in (1, 8, 128)]
+        measured = [Measurement("8", name, 1, 0, 0) for name in names]
+        ways = {"8": [(f"futex_waitv of {count}", count) for count in (1, 8, 128)]}
+        found = comparison.compare(
+            [{"row": "8", "name": name, "instructions": 1} for name in names], measured, measured,
+            [], 1.0, ways, [])
+        self.assertEqual([[one.instructions for one in row.linux] for row in found],
+                         [[1], [8], [128]])
 
     def test_a_row_without_an_equivalent_has_no_ratio(self):
         self.assertIsNone(rows()[2].ratio)
 
     def test_a_budget_that_was_not_measured_is_an_error(self):
         with self.assertRaises(KeyError):
-            comparison.compare(budgets, released[1:], counted, [], 1.0, {}, {})
+            comparison.compare(budgets, released[1:], counted, [], 1.0, {}, [])
 
     def test_losses_are_told_first(self):
         text = document.text(rows(), [], "a machine")
@@ -166,9 +187,7 @@ def stored(instructions, entries=2, row="2"):
 class Further(unittest.TestCase):
     figures = {(entry.row, entry.figure): (1000 + number, 4, 2)
                for number, entry in enumerate(further.catalogue)}
-    linux_ways = {"8": [("futex_waitv of 1", 11), ("futex_waitv of 8", 88),
-                        ("futex_waitv of 128", 128)],
-                  "14": [("pipe, 4 KiB", 40), ("pipe, 64 KiB", 640)],
+    linux_ways = {"14": [("pipe, 4 KiB", 40), ("pipe, 64 KiB", 640)],
                   "24": [("UDP echo of 64 B", 5)]}
 
     def rows(self):
@@ -176,8 +195,6 @@ class Further(unittest.TestCase):
 
     def test_each_row_meets_its_own_equivalent(self):
         found = {row.name: [one.instructions for one in row.linux] for row in self.rows()}
-        self.assertEqual(found["wait_any of 8, block and wake"], [88])
-        self.assertEqual(found["wait_any of 128, block and wake"], [128])
         self.assertEqual(found["4 KiB handed over and back"], [40])
         self.assertEqual(found["64 B there and back by UDP, loopback"], [5])
         self.assertEqual(found["64 B there and back by TCP, loopback"], [])
@@ -202,6 +219,65 @@ class Further(unittest.TestCase):
     def test_a_row_that_was_not_measured_is_an_error(self):
         with self.assertRaises(KeyError):
             further.compare({}, {})
+
+
+def read_of_figures(cycles):
+    return {key: (cycles, 0, 0) for key in Further.figures}
+
+
+class FurtherTimes(unittest.TestCase):
+    def test_rows_without_a_budget_have_times_too(self):
+        timed = [read_of_figures(cycles) for cycles in (40, 20, 30)]
+        found = further.compare(Further.figures, Further.linux_ways, timed, 2.0,
+                                [{"24": [("UDP echo of 64 B", 8)]}])
+        udp = next(row for row in found if "UDP" in row.name)
+        self.assertEqual((udp.annulus.wall, udp.linux[0].wall), ((10, 15, 20), (4, 4, 4)))
+
+
+class Crossings(unittest.TestCase):
+    flat = [(1, 100), (10, 110), (100, 200)]
+    steep = [(1, 10), (10, 100), (100, 1000)]
+
+    def test_each_more_is_the_slope_where_there_are_many(self):
+        self.assertEqual(crossing.each(self.steep), 10)
+        self.assertEqual(crossing.each([(1, 5), (2, 1005), (4, 1009), (6, 1013)]), 2)
+        self.assertIsNone(crossing.each([(1, 5)]))
+
+    def test_a_way_becomes_the_cheaper_one_between_two_points(self):
+        # 110 - 100 = 10 dearer at 10, 800 cheaper at 100.
+        self.assertEqual(crossing.crossings(self.flat, self.steep), [(11, True)])
+        self.assertEqual(crossing.crossings(self.steep, self.flat), [(11, False)])
+        self.assertEqual(crossing.crossings(self.flat, self.flat), [])
+
+    def test_ways_that_touch_do_not_cross(self):
+        other = [(1, 90), (10, 110), (100, 150)]
+        self.assertEqual(crossing.crossings(self.flat, other), [])
+
+    def test_only_points_of_both_count(self):
+        self.assertEqual(crossing.crossings(self.flat, [(1, 10), (50, 900), (100, 1000)]),
+                         [(11, True)])
+
+    def test_two_ways_of_linux_are_not_compared(self):
+        ways = {"Linux: a": self.flat, "Linux: b": self.steep}
+        self.assertEqual(crossing.of_curve(ways)["crossovers"], [])
+        ways["Annulus: c"] = self.flat
+        self.assertEqual(crossing.of_curve(ways)["crossovers"],
+                         [{"x": 11, "below": "Linux: b", "above": "Annulus: c"}])
+
+    def test_report_data_and_page_have_them(self):
+        curve = {"id": "c", "title": "t", "x": "bytes", "note": "n",
+                 "ways": {"Annulus: a": self.flat, "Annulus: b": self.steep}}
+        text = document.text([], [curve], "a machine")
+        self.assertIn("- From 11 on, Annulus: a is cheaper than Annulus: b.", text)
+        self.assertIn("| Annulus: b | 10 | 10.000 |", text)
+        found = json.loads(document.data([], [curve], "a machine"))["curves"][0]
+        self.assertEqual(found["crossovers"],
+                         [{"x": 11, "below": "Annulus: b", "above": "Annulus: a"}])
+        self.assertEqual(found["costs"][1],
+                         {"way": "Annulus: b", "least_x": 1, "cost": 10, "each": 10.0})
+        page = document.page([], [curve], "a machine")
+        self.assertIn("stroke-dasharray", page)
+        self.assertIn("From 11 on, Annulus: a", page)
 
 
 class Baselines(unittest.TestCase):
@@ -246,14 +322,41 @@ class Profiles(unittest.TestCase):
         return profiling.attribute(counts, self.kernel, {"net": self.program})
 
     def test_code_is_named_by_program_and_function(self):
-        profile = self.attributed()
+        profile, _ = self.attributed()
         self.assertEqual(profile["net", "program", "send(int)"], 25)
         self.assertEqual(profile["net", "program", "main"], 10)
 
     def test_the_kernel_is_charged_to_who_ran_last(self):
-        profile = self.attributed()
+        profile, _ = self.attributed()
         self.assertEqual(profile["net", "kernel", "leave"], 7)
         self.assertEqual(profile["others", "kernel", "enter"], 3)
+
+    def test_calls_are_named_from_the_outermost_on(self):
+        _, names = self.attributed()
+        base = 0x7f1234560000
+        samples = {(base >> 21, (0xffffffff80000104, 0xffffffff80000001, base + 0x2345,
+                                 base + 0x1234)): 3,
+                   (base >> 21, (base + 0x2f50, base + 0x1234)): 1}
+        self.assertEqual(
+            profiling.attribute_samples(samples, names, 100),
+            {("net", "main", "send", "kernel", "enter", "leave"): 75, ("net", "main", "close"): 25})
+
+    def test_no_samples_are_no_result(self):
+        with self.assertRaises(machines.Failure):
+            profiling.attribute_samples({}, self.attributed()[1], 100)
+
+    def test_the_plugins_file_is_read(self):
+        entry, sample = (1).to_bytes(8, "little") * 4, [0] * 64
+        sample[:5] = [7, 2, 2, 30, 40]  # seen 7 times, region 2, two frames
+        with tempfile.TemporaryDirectory() as folder:
+            place = pathlib.Path(folder) / "counts"
+            packed = b"".join(one.to_bytes(8, "little") for one in sample)
+            place.write_bytes(bytes(32) + entry + bytes(32 * ((1 << 19) - 1)) + packed)
+            self.assertEqual(profiling.read_counts(place), {(1, 1): 1})
+            self.assertEqual(profiling.read_samples(place), {(2, (30, 40)): 7})
+            place.write_bytes((1).to_bytes(8, "little") + bytes(24))
+            with self.assertRaises(machines.Failure):
+                profiling.read_counts(place)
 
     def test_the_program_that_explains_most_is_taken(self):
         other = profiling.Symbols([(0x1230, "x"), (0x9999, "y")])

@@ -6,6 +6,7 @@ table, since an emulator counts either as one instruction. The weights are from 
 """
 
 import dataclasses
+import statistics
 
 entry_weight = 130
 load_weight = 380
@@ -38,8 +39,11 @@ notes = {
     "4": "No kernel in between, on either side, for the futex word.",
     "5": "Two semaphores, four calls a round.",
     "6": "Linux has no call that wakes and waits; the round trip of row 5 stands for it.",
+    "8": "The peer wakes the last of them; both sides block. As row 5, one side by wait_any.",
     "10": "One side sleeps on a set. Linux also reads the eventfd, which takes its unit.",
     "10x": "The peer is a coroutine. Linux: as row 10.",
+    "11": "The 64 events are fetched together. Linux also reads each eventfd, which takes its "
+          "unit.",
     "12": "Annulus checks a handle for each entry; an io_uring NOP checks nothing.",
     "13": "To a running receiver: the sender alone. In batches: both sides, with the wake. Linux, "
           "for either: a batch of 32 in one write to a pipe, answered by a byte; MSG_RING carries "
@@ -47,6 +51,8 @@ notes = {
     "15": "Control alone: a channel's buffers are passed on, and nobody writes or reads the "
           "bytes in them; a pipe copies them in and out. The curve of messages has the copies on "
           "both sides.",
+    "16": "The page exists before; on Linux with memfd, too.",
+    "17": "The page is cleared on both sides.",
     "18": "Over existing memory. Linux: an eventfd, which has no memory.",
 }
 
@@ -86,12 +92,41 @@ _linux_copied = {
 _other_row = {"3r": "3", "3x": "3", "2x": "2", "2s": "2", "10x": "10", "5e": "5", "6e": "6"}
 
 
+def spread(figures):
+    """(least, median, most)."""
+    return min(figures), round(statistics.median(figures)), max(figures)
+
+
+def nanoseconds(cycles, rate):
+    """The spread of cycles in several boots; None without any."""
+    return tuple(round(one / rate, 1) for one in spread(cycles)) if cycles else None
+
+
+def by_row(runs):
+    """Measurements of several boots: (row, name) -> [cycles]."""
+    found = {}
+    for run in runs:
+        for one in run:
+            found.setdefault((one.row, one.name), []).append(one.instructions)
+    return found
+
+
+def by_way(runs):
+    """Rows of Linux in several boots: (row, way) -> [cycles]."""
+    found = {}
+    for run in runs:
+        for row, ways in run.items():
+            for way, cycles in ways:
+                found.setdefault((row, way), []).append(cycles)
+    return found
+
+
 @dataclasses.dataclass
 class Figures:
     instructions: int | None
     entries: int | None = None
     cr3_writes: int | None = None
-    wall_ns: int | None = None
+    wall: tuple | None = None  # nanoseconds in several boots: the least, the median, the most
     way: str = ""
     copied: int | None = None  # bytes
 
@@ -102,7 +137,10 @@ class Figures:
         return (self.instructions + entry_weight * self.entries + load_weight * self.cr3_writes)
 
     def record(self):
-        return {**dataclasses.asdict(self), "adjusted": self.adjusted}
+        figures = dataclasses.asdict(self)
+        wall = figures.pop("wall") or (None, None, None)
+        return {**figures, "adjusted": self.adjusted, "wall_ns": wall[1],
+                "wall_least_ns": wall[0], "wall_most_ns": wall[2]}
 
 
 @dataclasses.dataclass
@@ -145,41 +183,46 @@ def annulus_copied(row, name):
     return _copied.get((row, name), _copied.get(row, 0))
 
 
-def linux_figures(way, instructions, wall_ns=None):
-    return Figures(instructions, *linux_counts.get(way, (None, None)), wall_ns, way,
+def linux_figures(way, instructions, wall=None):
+    return Figures(instructions, *linux_counts.get(way, (None, None)), wall, way,
                    _linux_copied.get(way, 0))
 
 
-def _linux_ways(row, name, linux, linux_cycles, rate):
-    ways = linux.get(_other_row.get(row, row), [])
+def _is_same(row, name, way):
+    """Whether a way of Linux does what the row's figure of that name is of."""
+    if row == "8":
+        return way.endswith(name.split(",")[0].removeprefix("wait_any"))
     if row == "12":
-        ways = [one for one in ways if _part(one[0]) == _part(name)]
-    if row in ("10", "10x"):
-        ways = [one for one in ways if ("1000" in one[0]) == ("32768" in name)]
-    cycles = dict(linux_cycles.get(_other_row.get(row, row), []))
+        return _part(way) == _part(name)
+    return row not in ("10", "10x") or ("1000" in way) == ("32768" in name)
+
+
+def _linux_ways(row, name, linux, linux_times, rate):
+    other = _other_row.get(row, row)
     found = []
-    for way, instructions in ways:
-        wall = int(cycles[way] / rate) if way in cycles else None
-        figures = linux_figures(way, instructions, wall)
+    for way, instructions in linux.get(other, []):
+        if not _is_same(row, name, way):
+            continue
+        figures = linux_figures(way, instructions, nanoseconds(linux_times.get((other, way)), rate))
         if way == "eventfd" and row == "4":
             figures.entries, figures.cr3_writes = 2, 0
         found.append(figures)
     return sorted(found, key=lambda one: one.instructions)
 
 
-def compare(budgets, released, counted, timed, rate, linux, linux_cycles):
-    """The rows, in the order of tests/budgets.json."""
+def compare(budgets, released, counted, timed, rate, linux, linux_timed):
+    """The rows, in the order of tests/budgets.json. `timed` and `linux_timed`: one for each boot
+    without -icount, as `released` and `linux`, in cycles."""
     speed = {(one.row, one.name): one for one in released}
     count = {(one.row, one.name): one for one in counted}
-    cycles = {(one.row, one.name): one.instructions for one in timed}
+    times, linux_times = by_row(timed), by_way(linux_timed)
     rows = []
     for budget in budgets:
         key = (budget["row"], budget["name"])
         if key not in speed or key not in count:
             raise KeyError(f"row {key} of tests/budgets.json was not measured")
         figures = Figures(speed[key].instructions, count[key].entries, count[key].cr3_writes,
-                          int(cycles[key] / rate) if key in cycles else None,
-                          copied=annulus_copied(*key))
-        rows.append(Row(*key, figures, _linux_ways(*key, linux, linux_cycles, rate),
+                          nanoseconds(times.get(key), rate), copied=annulus_copied(*key))
+        rows.append(Row(*key, figures, _linux_ways(*key, linux, linux_times, rate),
                         budget["instructions"], notes.get(budget["row"], "")))
     return rows

@@ -5,6 +5,7 @@ import html
 import json
 
 import comparison
+import crossing
 import pairs
 import plots
 import serving_report
@@ -17,7 +18,8 @@ Figures are instructions for one operation unless they say otherwise. *Adjusted*
 entry to the kernel and 380 for each load of a page table, which an emulator counts as one
 instruction each. *Copied* are bytes. Linux's entries and loads, and copied bytes on both sides, are
 counted by reading the programs; 0 also for a part of a batch that shares one. *ns* are of the
-host's clock, one boot each: they drift with the host's load.
+host's clock, without -icount: the median of several boots, with the least and the most of them.
+They drift with the host's load.
 Both systems run on one emulated CPU, so all that a peer does is part of the figure.
 An instruction is not a cycle: a ratio below 1.4 is no win, and one between different kinds of
 operation none below 1.9.
@@ -30,6 +32,15 @@ def _number(value):
 
 def _ratio(row):
     return "-" if row.ratio is None else f"{row.ratio:.1f}x"
+
+
+def _time(figures):
+    """Nanoseconds: the median, and the least and the most beside it."""
+    if figures.wall is None:
+        return "-"
+    digits = 0 if figures.wall[1] >= 100 else 1
+    least, median, most = (f"{one:,.{digits}f}" for one in figures.wall)
+    return f"{median} ({least} - {most})"
 
 
 def _best(ways, system, x):
@@ -82,7 +93,7 @@ def _table(rows):
         for number, other in enumerate(ways):
             first = number == 0
             cells = [row.row, row.name, _number(own.instructions), _number(own.adjusted),
-                     _number(own.wall_ns), _number(own.entries), _number(own.cr3_writes),
+                     _time(own), _number(own.entries), _number(own.cr3_writes),
                      _number(own.copied), _number(row.target) +
                      ("" if row.met or own.instructions is None else " (missed)")]
             cells = cells if first else [""] * len(cells)
@@ -90,7 +101,7 @@ def _table(rows):
                 cells += ["-"] * 5
             else:
                 cells += [_number(other.instructions), _number(other.adjusted),
-                          _number(other.wall_ns), _number(other.copied), other.way]
+                          _time(other), _number(other.copied), other.way]
             lines.append(f"| {' | '.join([*cells, _ratio(row) if first else ''])} |")
     return [*lines, ""]
 
@@ -134,11 +145,16 @@ def _curves(curves):
         for x in points:
             cells = [_point(curve, way, x) for way in ways]
             lines.append(f"| {x:,} | {' | '.join(cells)} |")
-        lines.append("")
+        lines += ["", *crossing.text(curve)]
     return lines
 
 
+def _with_crossings(curves):
+    return [{**curve, **crossing.of_curve(curve["ways"])} for curve in curves]
+
+
 def text(rows, curves, machine, http=None, timed=()):
+    curves = _with_crossings(curves)
     return "\n".join([_head.format(machine=machine), *_losses(rows, curves, http, timed),
                       *_table(rows), *pairs.text(timed),
                       *_notes(rows), *_sel4(), *serving_report.text(http), *_curves(curves)])
@@ -146,7 +162,20 @@ def text(rows, curves, machine, http=None, timed=()):
 
 def data(rows, curves, machine, http=None, timed=()):
     return json.dumps({"machine": machine, "rows": [row.record() for row in [*rows, *timed]],
-                       "curves": curves, "http": serving_report.listed(http)}, indent=1) + "\n"
+                       "curves": _with_crossings(curves),
+                       "http": serving_report.listed(http)}, indent=1) + "\n"
+
+
+def _table_of_costs(curve):
+    cells = "".join(f"<tr><td>{html.escape(one['way'])}<td>{one['cost']:,}<td>"
+                    f"{'-' if one['each'] is None else format(one['each'], ',.3f')}"
+                    for one in curve["costs"])
+    crossed = "".join(f"<li>From {one['x']:,} on, {html.escape(one['above'])} is cheaper than "
+                      f"{html.escape(one['below'])}." for one in curve["crossovers"])
+    return (f"<p>{html.escape(curve['note'])}</p><details><summary>What each more of "
+            f"{html.escape(curve['x'])} costs, and {len(curve['crossovers'])} crossovers</summary>"
+            f"<table><tr><th>way<th>at the least<th>each more{cells}</table><ul>{crossed}</ul>"
+            "</details>")
 
 
 def page(rows, curves, machine, http=None, timed=()):
@@ -162,7 +191,9 @@ def page(rows, curves, machine, http=None, timed=()):
                                   [("Annulus", row.annulus[1]),
                                    *((f"Linux: {way}", spread[1])
                                      for way, spread in row.linux[:1])]) for row in timed]))
-    parts += [plots.lines(curve["title"], curve["x"], curve["ways"]) for curve in curves]
+    for curve in _with_crossings(curves):
+        parts.append(plots.lines(curve["title"], curve["x"], curve["ways"], curve["crossovers"]))
+        parts.append(_table_of_costs(curve))
     parts += serving_report.plots_of(http)
     return (f"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
             f"<title>Annulus against Linux</title>\n<style>body{{font:16px sans-serif;margin:2em;"

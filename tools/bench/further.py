@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rows without a budget in tests/budgets.json: paths not tuned yet.
+"""Rows without a budget in tests/budgets.json.
 
 A row's name on Annulus is that of its FIGURE (bench/programs/bench_curves).
 """
@@ -19,7 +19,6 @@ class Entry:
     note: str
 
 
-_several = "The peer wakes the last of them; both sides block. As row 5, one side by wait_any."
 _files = ("From the file service in a process of its own, copied; Linux: tmpfs in its kernel. "
           "The target is for a file whose cache the client maps.")
 _handed = ("A packet channel's buffer: the owner writes its first bytes, the peer reads them and "
@@ -28,20 +27,10 @@ _handed = ("A packet channel's buffer: the owner writes its first bytes, the pee
 _local = ("Both ends are programs of the machine, beside net's process: three address spaces. "
           "Linux's stack is in its kernel.")
 catalogue = (
-    Entry("8", "wait_any of 1, block and wake", "wait_any of 1", 330, " of 1", _several),
-    Entry("8", "wait_any of 8, block and wake", "wait_any of 8", 540, " of 8", _several),
-    Entry("8", "wait_any of 128, block and wake", "wait_any of 128", 4140, " of 128", _several),
-    Entry("11", "an event of a set with 64 ready, its signal included", "event of 64 ready", 120,
-          "", "The 64 events are fetched together. Linux also reads each eventfd, which takes its "
-          "unit."),
     Entry("14", "4 KiB handed over and back", "4096 B handed over and back", 320, " 4 KiB",
           _handed),
     Entry("14", "64 KiB handed over and back", "65536 B handed over and back", 320, " 64 KiB",
           _handed),
-    Entry("16", "a page mapped, touched and unmapped", "map + touch + unmap of a page", 700, "",
-          "The page exists before; on Linux with memfd, too."),
-    Entry("17", "a page on demand touched for the first time", "first touch of a page", 900, "",
-          "The page is cleared on both sides."),
     Entry("19", "a second handle made and closed", "duplicate + close", 150, "",
           "Annulus also chooses its rights."),
     Entry("20", "a thread started and joined", "start_thread + join", 2500, "",
@@ -66,18 +55,18 @@ catalogue = (
 )
 
 
-def _is_way_of(entry, way):
-    return way.endswith(entry.linux) or (entry.row != "8" and entry.linux in way)
-
-
-def compare(figures, linux):
-    """The rows; `figures`: (row, name) -> (instructions, entries, loads) on Annulus."""
+def compare(figures, linux, timed=(), rate=1.0, linux_timed=()):
+    """The rows; `figures`: (row, name) -> (instructions, entries, loads) on Annulus. `timed` and
+    `linux_timed`: one for each boot without -icount, as `figures` and `linux`, in cycles."""
+    linux_times = comparison.by_way(linux_timed)
     rows = []
     for entry in catalogue:
-        own = comparison.Figures(*figures[entry.row, entry.figure],
-                                 copied=comparison.annulus_copied(entry.row, entry.figure))
-        ways = [comparison.linux_figures(way, cost) for way, cost in linux.get(entry.row, [])
-                if _is_way_of(entry, way)]
+        key = (entry.row, entry.figure)
+        wall = comparison.nanoseconds([run[key][0] for run in timed], rate)
+        own = comparison.Figures(*figures[key], wall, copied=comparison.annulus_copied(*key))
+        ways = [comparison.linux_figures(way, cost, comparison.nanoseconds(
+                    linux_times.get((entry.row, way)), rate))
+                for way, cost in linux.get(entry.row, []) if entry.linux in way]
         rows.append(comparison.Row(entry.row, entry.name, own,
                                    sorted(ways, key=lambda one: one.instructions), entry.target,
                                    entry.note))

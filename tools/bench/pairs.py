@@ -7,9 +7,9 @@ host's counter, as their targets are.
 """
 
 import dataclasses
-import statistics
 
 import annulus
+import comparison
 import linux
 import machines
 import project
@@ -50,7 +50,9 @@ class TimedRow:
 
     def _figures(self, spread, way=""):
         return {"instructions": None, "entries": None, "cr3_writes": None, "adjusted": None,
-                "wall_ns": int(spread[1] / self.rate), "way": way,
+                "wall_ns": round(spread[1] / self.rate, 1),
+                "wall_least_ns": round(spread[0] / self.rate, 1),
+                "wall_most_ns": round(spread[2] / self.rate, 1), "way": way,
                 "wall_cycles": dict(zip(("least", "median", "most"), spread))}
 
     def record(self):
@@ -98,19 +100,15 @@ def curves(titles, own, other, rate):
     return found
 
 
-def _spread(figures):
-    return min(figures), round(statistics.median(figures)), max(figures)
-
-
 def rows(own_runs, linux_runs, own, other, rate):
     """Rows 25 to 27. `own_runs`: measurements of boots with one CPU; `linux_runs`: rows of boots,
     each row -> [(way, cycles)]."""
+    times, linux_times = comparison.by_row(own_runs), comparison.by_way(linux_runs)
     found = []
     for row, (name, target, key, linux_row, note) in _single.items():
-        mine = _spread([one.instructions for run in own_runs for one in run
-                        if (one.row, one.name) == key])
-        ways = [(way, _spread([dict(run[linux_row])[way] for run in linux_runs]))
-                for way, _ in linux_runs[0].get(linux_row, [])]
+        mine = comparison.spread(times[key])
+        ways = [(way, comparison.spread(cycles))
+                for (of, way), cycles in linux_times.items() if of == linux_row]
         found.append(TimedRow(row, name, target, note, mine,
                               sorted(ways, key=lambda one: one[1]), rate))
     for row, name, target, ways, note in _double:

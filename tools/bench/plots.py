@@ -47,8 +47,9 @@ def bars(title, groups):
             + "".join(parts) + "</svg>")
 
 
-def lines(title, x_name, ways):
-    """`ways`: name -> [(x, y)]."""
+def lines(title, x_name, ways, crossovers=()):
+    """`ways`: name -> [(x, y)]. A line stands where two ways of Annulus cross, of `crossovers`:
+    {"x", "below", "above"}."""
     points = [point for one in ways.values() for point in one]
     if not points:
         return ""
@@ -72,6 +73,12 @@ def lines(title, x_name, ways):
     for x in sorted({x for x, _ in points}):
         at, _ = place(x, ys[0])
         parts.append(_text(at, _height - _bottom + 18, _short(x), "middle", 'opacity="0.8"'))
+    for one in crossovers:
+        if one["below"].startswith("Annulus") and one["above"].startswith("Annulus"):
+            at, _ = place(max(low_x, one["x"]), ys[0])
+            parts.append(f'<path d="M{at:.0f} {_top}V{_height - _bottom}" stroke="#888" '
+                         f'stroke-dasharray="4 4"><title>{html.escape(one["above"])} from '
+                         f'{one["x"]:,} on</title></path>')
     for number, (name, one) in enumerate(ways.items()):
         colour = _colours[number % len(_colours)]
         path = " ".join(f"{at_x:.1f},{at_y:.1f}" for at_x, at_y in (place(*p) for p in sorted(one)))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Where guest instructions go: blocks that the plug-in counted, named by program and function.
 
-A profile is {(process, "program" or "kernel", function): instructions}. Stacks are not known, so a
-function's figure is its own, without what it calls.
+A profile is {(process, "program" or "kernel", function): instructions}, exactly counted; a
+function's figure is its own, without what it calls. Who called it is sampled: {(process, function,
+...): instructions}, the outermost first, those of the kernel behind "kernel".
 """
 
 import bisect
@@ -17,6 +18,10 @@ import project
 
 folder = project.root / "build" / "bench" / "profile"
 _entry = struct.Struct("<4Q")
+_entries_max = 1 << 19
+_depth_max = 61
+_block_max = 4096  # bytes that the last block of a program may have
+_sample = struct.Struct(f"<{3 + _depth_max}Q")
 _connections = 8
 _seconds = 6
 
@@ -35,12 +40,23 @@ def plugin():
 def read_counts(path):
     """(region, address) -> instructions, so far."""
     data = path.read_bytes()
-    if struct.unpack_from("<Q", data)[0]:
+    if any(struct.unpack_from("<2Q", data)):
         raise machines.Failure("the profile's table is full")
     found = collections.Counter()
-    for region, address, instructions, executed in _entry.iter_unpack(data[_entry.size:]):
+    end = (1 + _entries_max) * _entry.size
+    for region, address, instructions, executed in _entry.iter_unpack(data[_entry.size:end]):
         if executed:
             found[region, address] += instructions * executed
+    return found
+
+
+def read_samples(path):
+    """(region, addresses, the innermost first) -> how often it was seen, so far."""
+    found = collections.Counter()
+    data = path.read_bytes()[(1 + _entries_max) * _entry.size:]
+    for count, region, depth, *frames in _sample.iter_unpack(data):
+        if depth:
+            found[region, tuple(frames[:depth])] += count
     return found
 
 
@@ -118,27 +134,66 @@ def place(programs, addresses):
     return found
 
 
-def attribute(counts, kernel, programs):
-    """The profile; `programs`: name -> Symbols, or a name for every program's code."""
-    users = {address for _, address in counts if address >> 63 == 0}
-    placed = [] if isinstance(programs, str) else place(programs, users)
+class Names:
+    """Names of code; `programs`: name -> Symbols, or a name for every program's code, whose
+    functions are not known then. `users`: addresses of programs that ran."""
 
-    def owner(low, high):
-        for first, last, name, base in placed:
-            if low <= last and first <= high:
+    def __init__(self, kernel, programs, users):
+        self._kernel = kernel
+        self._programs = programs
+        self._placed = [] if isinstance(programs, str) else place(programs, users)
+
+    def _owner(self, low, high):
+        for first, last, name, base in self._placed:
+            if low <= last + _block_max and first <= high:
                 return name, base
-        return (programs if isinstance(programs, str) else "others"), None
+        return (self._programs if isinstance(self._programs, str) else "others"), None
 
+    def process(self, region):
+        """The process whose code lies in a region."""
+        return self._owner(region << 21, (region << 21) + (1 << 21) - 1)[0]
+
+    def code(self, address):
+        """(process, function); no process for the kernel's."""
+        if is_kernel(address):
+            return None, self._kernel.name(address)
+        name, base = self._owner(address, address)
+        return name, "?" if base is None else self._programs[name].name(address - base)
+
+
+def is_kernel(address):
+    return address >> 63 != 0
+
+
+def attribute(counts, kernel, programs):
+    """(the profile, the names that it was made with)."""
+    names = Names(kernel, programs, {address for _, address in counts if not is_kernel(address)})
     profile = collections.Counter()
     for (region, address), instructions in counts.items():
-        if address >> 63:
-            name, _ = owner(region << 21, (region << 21) + (1 << 21) - 1)
-            profile[name, "kernel", kernel.name(address)] += instructions
+        process, function = names.code(address)
+        if process is None:
+            profile[names.process(region), "kernel", function] += instructions
         else:
-            name, base = owner(address, address)
-            function = "?" if base is None else programs[name].name(address - base)
-            profile[name, "program", function] += instructions
-    return profile
+            profile[process, "program", function] += instructions
+    return profile, names
+
+
+def attribute_samples(samples, names, total):
+    """Paths of calls -> instructions, of which there are `total`."""
+    paths = collections.Counter()
+    seen = sum(samples.values())
+    if not seen:
+        raise machines.Failure("no call stack was sampled")
+    for (region, frames), count in samples.items():
+        path = [names.process(region)]
+        for address in reversed(frames):
+            process, function = names.code(address)
+            if process is None and "kernel" not in path:
+                path.append("kernel")
+            if function != "?":
+                path.append(short(function))
+        paths[tuple(path)] += total * count / seen
+    return paths
 
 
 def short(function):
@@ -165,7 +220,7 @@ def _symbols(system, server):
 
 
 def measure(system, sizes):
-    """size -> profile, in instructions for each request."""
+    """size -> (profile, paths of calls), in instructions for each request."""
     table = folder / f"{system.name}.counts"
     server = system.start(f"{plugin()},out={table}")
     found = {}
@@ -175,12 +230,14 @@ def measure(system, sizes):
         named = _symbols(system, server)
         for size in sizes:
             server.load(f"size-{size}", _connections, True)
-            before = read_counts(table)
+            before, samples_before = read_counts(table), read_samples(table)
             requests, _, _ = server.load(f"size-{size}", _connections, True, _seconds)
-            counts = read_counts(table)
+            counts, samples = read_counts(table), read_samples(table)
             counts.subtract(before)
-            profile = attribute(+counts, *named)
-            found[size] = {key: count / requests for key, count in profile.items()}
+            samples.subtract(samples_before)
+            profile, names = attribute(+counts, *named)
+            each = {key: count / requests for key, count in profile.items()}
+            found[size] = each, attribute_samples(+samples, names, sum(each.values()))
     finally:
         server.stop()
     return found
@@ -189,5 +246,5 @@ def measure(system, sizes):
 def measure_instructions(systems, sizes):
     """Instructions for each request, kept alive: [{"size", name of the system: instructions}]."""
     profiles = {system.name: measure(system, sizes) for system in systems}
-    return [{"size": size, **{name: round(sum(found[size].values()))
+    return [{"size": size, **{name: round(sum(found[size][0].values()))
                               for name, found in profiles.items()}} for size in sizes]

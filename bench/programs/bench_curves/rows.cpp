@@ -19,23 +19,13 @@ TEST(several, "waiting for the last of several semaphores") {
         const Grant grants[] = {{"mine", there}, {"yours", waited.semaphores[count - 1]}};
         const std::string_view arguments[] = {"two"};
         const auto child = MUST(Peer::start(test, image, grants, arguments));
-        char name[32];
-        const uint64_t cost = figure(test, "8", format(name, "wait_any of {}", count), [&] {
+        const auto round = [&] {
             system::signal(there.value());
             system::wait_any(waited.entries.data(), count, abi::deadline_never);
-        });
-        log("POINT set | wait_any | {} | {}", count, cost);
+        };
+        point(test, "set", "wait_any", count, round, 100);
         Peer::stop(test, child);
     }
-}
-
-TEST(mapping, "a page is mapped, touched and unmapped") {
-    const auto memory = MUST(test.budget().create_memory(1, 0));
-    const ProcessReference process = test.process();
-    uint64_t failed = 0;
-    figure(test, "16", "map + touch + unmap of a page",
-           [&] { failed += map_and_touch(process, memory); });
-    EXPECT_EQ(failed, 0u);
 }
 
 TEST(second_handles, "a second handle is made and closed") {
@@ -135,37 +125,4 @@ TEST(channel_reads, "pages of a file are read through a channel, many at once") 
         },
         batch);
     EXPECT_EQ(failed, 0u);
-}
-
-TEST(ready_events, "events of a set of which many are ready") {
-    constexpr unsigned ready = 64;
-    const auto set = MUST(SemaphoreSet::create(test.budget(), ready));
-    std::array<Semaphore, ready> semaphores;
-    for (unsigned i = 0; i < ready; ++i) {
-        semaphores[i] = MUST(test.budget().create_semaphore(abi::semaphore_counting, 0, {}, 0));
-        EXPECT_OK(set.add(semaphores[i], i));
-    }
-    std::array<abi::SetEvent, ready> events;
-    uint64_t lost = 0;
-    figure(
-        test, "11", "event of 64 ready",
-        [&] {
-            for (const Semaphore& semaphore : semaphores) system::signal(semaphore.value());
-            const auto taken = set.wait(events);
-            lost += taken.ok() && *taken == ready ? 0 : 1;
-        },
-        ready);
-    EXPECT_EQ(lost, 0u);
-}
-
-TEST(first_touch, "the first touch of pages on demand") {
-    constexpr uint64_t pages = 120;  // more than a figure has rounds
-    const auto memory = MUST(test.budget().create_memory(pages, abi::memory_on_demand));
-    uint64_t at = MUST(
-        test.process().map(memory, 0, pages * abi::page_size, 0, abi::map_read | abi::map_write));
-    figure(test, "17", "first touch of a page", [&] {
-        // Safety: mapped above, and written to once for each of fewer rounds than it has pages.
-        *reinterpret_cast<volatile uint64_t*>(at) = 1;
-        at += abi::page_size;
-    });
 }
