@@ -54,6 +54,7 @@ using WordOf = std::conditional_t<
 // Operation and Out-of-Order Stores").
 inline void copy_from(std::byte* to, const std::byte* from, size_t count);
 inline void copy_to(std::byte* to, const std::byte* from, size_t count);
+inline void copy_across(std::byte* to, const std::byte* from, size_t count);
 
 }  // namespace untrusted_access
 
@@ -253,6 +254,15 @@ public:
         return true;
     }
 
+    // Copies bytes of other shared memory to `offset`, each read once and written once. For bytes
+    // by which nothing is decided: what arrives is what a peer wrote last. False, and nothing
+    // copied, if they reach beyond the end. The two do not overlap.
+    [[nodiscard]] bool store(uint64_t offset, UntrustedBytes from) const {
+        if (!range_fits(offset, from.size_, size_)) return false;
+        untrusted_access::copy_across(begin_ + offset, from.begin_, from.size_);
+        return true;
+    }
+
 private:
     UntrustedBytes(std::byte* begin, size_t size) : begin_(begin), size_(size) {}
 
@@ -284,6 +294,9 @@ inline void copy_from(std::byte* to, const std::byte* from, size_t count) {
     annulus_copy_once(to, from, count);
 }
 inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
+    annulus_copy_once(to, from, count);
+}
+inline void copy_across(std::byte* to, const std::byte* from, size_t count) {
     annulus_copy_once(to, from, count);
 }
 
@@ -331,6 +344,18 @@ inline void copy_to(std::byte* to, const std::byte* from, size_t count) {
         store_word(reinterpret_cast<uint64_t*>(to), word);
     }
     while (to != end) store_byte(to++, *from++);
+}
+
+inline void copy_across(std::byte* to, const std::byte* from, size_t count) {
+    std::array<std::byte, 256> some;
+    while (count != 0) {
+        const size_t part = count < some.size() ? count : some.size();
+        copy_from(some.data(), from, part);
+        copy_to(to, some.data(), part);
+        to += part;
+        from += part;
+        count -= part;
+    }
 }
 
 #endif

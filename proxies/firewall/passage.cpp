@@ -4,6 +4,8 @@
 
 #include "runtime/clock.h"
 
+#include <algorithm>
+#include <array>
 #include <new>
 
 namespace annulus::firewall {
@@ -60,25 +62,27 @@ Result<void> Passage::attach(PacketInterface behind) {
     return {};
 }
 
-// Judges a packet, and copies it if it may pass.
+// Judges a packet, and copies it if it may pass: headers by way of private memory, so that nobody
+// can change what was judged.
 bool Passage::copy(Filter& filter, Direction direction, const channel::Packet& packet,
-                   UntrustedBytes into) {
+                   UntrustedBytes into, uint64_t time) {
     const size_t length = packet.bytes.size();
-    if (length > private_.size() || length > into.size()) return false;
-    const auto whole = std::span(private_).first(length);
-    const auto headers = whole.first(length < headers_max ? length : headers_max);
+    if (length > into.size()) return false;
+    std::array<std::byte, headers_max> copied;
+    const auto headers = std::span(copied).first(std::min(length, headers_max));
     if (!packet.bytes.freeze(0, headers)) return false;
     // Safety: bytes may be looked at as unsigned characters.
     const std::span judged(reinterpret_cast<const uint8_t*>(headers.data()), headers.size());
-    if (!passes(filter.decide(direction, judged, length, now()))) return false;
-    if (!packet.bytes.freeze(headers.size(), whole.subspan(headers.size()))) return false;
-    return into.store(0, whole);
+    if (!passes(filter.decide(direction, judged, length, time))) return false;
+    const auto payload = packet.bytes.subspan(headers.size(), length - headers.size());
+    return payload && into.store(0, headers) && into.store(headers.size(), *payload);
 }
 
 bool Passage::forward(Filter& filter, Direction direction, PacketChannel& from, PacketChannel& to) {
     auto& receiver = from.receiver();
     auto& sender = to.sender();
     const auto index = static_cast<size_t>(direction);
+    const uint64_t time = now();  // of all of the batch
     unsigned packets = 0;
     for (; packets < batch; ++packets) {
         const auto buffer = sender.acquire();
@@ -88,7 +92,7 @@ bool Passage::forward(Filter& filter, Direction direction, PacketChannel& from, 
             sender.put_back(buffer->number);
             break;
         }
-        if (copy(filter, direction, *packet, buffer->bytes)) {
+        if (copy(filter, direction, *packet, buffer->bytes, time)) {
             const auto length = static_cast<uint32_t>(packet->bytes.size());
             sender.send({.buffer = buffer->number,
                          .offset = 0,

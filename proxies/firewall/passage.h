@@ -2,9 +2,9 @@
 // The way of packets through the firewall: a client's channel, a channel to the interface behind,
 // and the filter between them.
 //
-// What passes is copied: the headers once into private memory, where they are judged, and from
-// there to the other side, so nobody can change what was judged. A packet for which the other side
-// has no buffer stays where it is.
+// What passes is copied: the headers into private memory, where they are judged, and from there to
+// the other side, so nobody can change what was judged; the payload straight across. A packet for
+// which the other side has no buffer stays where it is.
 #pragma once
 
 #include "proxies/firewall/filter.h"
@@ -74,13 +74,12 @@ private:
     }
     bool forward(Filter& filter, Direction direction, PacketChannel& from, PacketChannel& to);
     bool copy(Filter& filter, Direction direction, const channel::Packet& packet,
-              UntrustedBytes into);
+              UntrustedBytes into, uint64_t time);
 
     PacketChannel client_;
     std::optional<Behind> behind_;
     Traffic& traffic_;
     Events events_;
-    std::array<std::byte, abi::packet_buffer_min> private_{};
 };
 
 }  // namespace annulus::firewall

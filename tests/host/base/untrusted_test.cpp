@@ -126,5 +126,25 @@ TEST_F(UntrustedTest, StoresAnyAlignmentAndLength) {
     }
 }
 
+TEST_F(UntrustedTest, StoresFromOtherSharedMemory) {
+    std::vector<std::byte> other(600);
+    for (size_t i = 0; i < other.size(); ++i) other[i] = static_cast<std::byte>(i * 7);
+    const auto source = UntrustedBytes::over(other);
+    for (const size_t length : {size_t{0}, size_t{1}, size_t{255}, size_t{256}, size_t{257}}) {
+        for (size_t begin = 0; begin < 9; ++begin) {
+            resize(400);
+            ASSERT_TRUE(bytes.store(begin, source.subspan(3, length).value()));
+            for (size_t i = 0; i < 400; ++i) {
+                const bool inside = begin <= i && i < begin + length;
+                ASSERT_EQ(at(i), inside ? other[3 + i - begin] : static_cast<std::byte>(i + 1));
+            }
+        }
+    }
+    resize(64);
+    EXPECT_FALSE(bytes.store(1, source.first(64)));
+    EXPECT_FALSE(bytes.store(65, source.first(0)));
+    EXPECT_EQ(at(1), std::byte{2});
+}
+
 }  // namespace
 }  // namespace annulus
