@@ -247,6 +247,17 @@ Status MachineThread::wait(abi::Handle handle, uint64_t deadline, uint64_t seen)
     return status();
 }
 
+Status MachineThread::wait_events(abi::Handle set, abi::SetEvent* events, uint64_t count,
+                                  uint64_t deadline) {
+    message() = {};
+    message().rdi = set;
+    message().rsi = reinterpret_cast<uint64_t>(events);
+    message().rdx = deadline;
+    message().r10 = count;
+    run(kernel::system_call_wait);
+    return status();
+}
+
 Status MachineThread::signal(abi::Handle handle, uint64_t units) {
     message() = {};
     message().rdi = handle;

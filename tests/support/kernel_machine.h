@@ -119,6 +119,9 @@ public:
     Status signal_and_wait(abi::Handle signalled, abi::Handle waited);
     Status wait_any(const abi::WaitEntry* entries, uint64_t count,
                     uint64_t deadline = abi::deadline_never);
+    // Of a set, up to `count` events: how many is in message().rdx.
+    Status wait_events(abi::Handle set, abi::SetEvent* events, uint64_t count,
+                       uint64_t deadline = abi::deadline_never);
     // As wait(), but only begins: true when it returned at once.
     bool begin_wait(abi::Handle handle, uint64_t deadline = abi::deadline_never, uint64_t seen = 0);
     Status status() const { return Status(record_->message.rax); }
