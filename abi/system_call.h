@@ -2,9 +2,10 @@
 // The eight system calls and their registers.
 //
 // Entered by SYSCALL with the number in rax. The kernel keeps rsp, rip and rflags; every other
-// register is either part of the message below or comes back as zero or as it was passed, so a
-// caller treats them all as lost; wait, signal and signal_and_wait keep rbp; enter keeps rbp, rbx
-// and r12-r15. Vector registers are dead: the caller clears what it used, the callee loads its own.
+// register is either part of the message below or comes back as zero, as it was passed, or (r15 of
+// call) as the status, so a caller treats them all as lost; wait, signal and signal_and_wait keep
+// rbp; enter keeps rbp, rbx and r12-r15. Vector registers are dead: the caller clears what it used,
+// the callee loads its own.
 //
 // call            in:  rdi handle, rsi operation word, rdx r8 r9 r10 r12 r13 words 0-5,
 //                      with call_deadline in rsi: r14 deadline; with call_buffer:

@@ -257,13 +257,21 @@ Result<void> MemoryObject::advance_separation() {
         SpinGuard guard(lock_);
         --separation_.visitors;
     }
+    // Whoever writes through a handle merely looked it up.
+    if (!try_retain(*this)) return Error::closed;
+    bool begun;
     {
         SpinGuard guard(lock_);
-        if (!separation_.flushing || separation_.done != nullptr) return Error::busy;
-        separation_.done = separation_done;
-        separation_.flush = true;
+        begun = !separation_.flushing || separation_.done != nullptr;
+        if (!begun) {
+            separation_.done = separation_done;
+            separation_.flush = true;
+        }
     }
-    retain(*this);
+    if (begun) {
+        release_later(*this);
+        return Error::busy;
+    }
     grace_after(separation_);
     return Error::busy;
 }

@@ -46,10 +46,13 @@ constinit SpinLock late_lock{LockRank::retired};
 constinit IntrusiveList<Object, RetiredLink> late_references;
 constinit bool late_queued = false;
 
+void period_done(GraceItem&);
+
 // Moves what is pending under way. True: the caller calls grace_after(period), without the lock.
 bool begin_period_locked() REQUIRES(retired_lock) {
     if (period_running || (pending.empty() && pending_barriers.empty())) return false;
     period_running = true;
+    period.done = period_done;
     waiting.splice_back(pending);
     waiting_barriers.splice_back(pending_barriers);
     return true;
@@ -96,7 +99,6 @@ void begin_freeing(IntrusiveList<Object, RetiredLink>& objects, GraceItem* barri
         SpinGuard guard(retired_lock);
         pending.splice_back(objects);
         if (barrier != nullptr) pending_barriers.push_back(*barrier);
-        period.done = period_done;
         begin = begin_period_locked();
     }
     if (begin) grace_after(period);

@@ -63,12 +63,16 @@ void Process::end_locked(abi::EndReason reason, uint64_t code) {
 }
 
 void Process::kill(abi::EndReason reason, uint64_t code) {
+    // Merely looked up: without a reference left it is on its way out already. The one that is
+    // taken here is that of the end's work.
+    if (!try_retain(*this)) return;
+    bool ended;
     {
         SpinGuard guard(lock_);
-        if (ended_.load(std::memory_order_relaxed)) return;
-        end_locked(reason, code);
+        ended = ended_.load(std::memory_order_relaxed);
+        if (!ended) end_locked(reason, code);
     }
-    retain(*this);
+    if (ended) return release(*this);
     // The first threads at once: most processes have few.
     if (ProcessEnd::step(work_) == Work::Step::more) reap(work_);
 }

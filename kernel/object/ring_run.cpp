@@ -323,7 +323,7 @@ struct RingStart {
         set_deadline(operation);
         read_words(ring, operation);
         // Safety: as in Table::call.
-        Table* table = __atomic_load_n(&object.table, __ATOMIC_ACQUIRE);
+        Table* table = object.table.load(std::memory_order_acquire);
         if (table == nullptr) return ring.finish(operation, object.end_status);
         table->begin(operation);
     }

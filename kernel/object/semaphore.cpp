@@ -55,7 +55,14 @@ struct SemaphoreEnd {
     // The pin is paid for already.
     [[gnu::always_inline]] static Result<void> bind_word(Semaphore& semaphore, MemoryObject& memory,
                                                          uint64_t offset) {
-        std::byte* page = TRY(memory.pin_one_paid(offset / abi::page_size));
+        // Merely looked up: its last handle may just have been closed.
+        if (!try_retain(memory)) return Status(Error::bad_handle, 0, 3);
+        const auto pinned = memory.pin_one_paid(offset / abi::page_size);
+        if (!pinned.ok()) [[unlikely]] {
+            release(memory);
+            return pinned.status();
+        }
+        std::byte* page = *pinned;
         // Safety: a pinned page; the offset is aligned and within it. Programs change the word at
         // any time, so it is only ever accessed as an atomic.
         auto* word = reinterpret_cast<std::atomic<uint64_t>*>(page + offset % abi::page_size);
@@ -63,9 +70,9 @@ struct SemaphoreEnd {
         if (!register_semaphore_word(semaphore)) [[unlikely]] {
             semaphore.word_ = &semaphore.own_word_;
             memory.unpin_one_paid(page);
+            release(memory);
             return Error::busy;
         }
-        retain(memory);
         semaphore.memory_ = &memory;
         semaphore.offset_ = offset;
         return {};

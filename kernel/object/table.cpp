@@ -280,7 +280,9 @@ Result<Budget*> Table::client_budget(uint64_t request_id) {
 
 Result<uint64_t> Table::client_key(const ServedObject& object) {
     Guard guard(*this);
-    if (object.table != this || object.client == nullptr) return Error::not_found;
+    // Relaxed: changed under the lock.
+    if (object.table.load(std::memory_order_relaxed) != this || object.client == nullptr)
+        return Error::not_found;
     return object.client->key;
 }
 
@@ -304,7 +306,7 @@ Result<Ref<ServedObject>> Table::create_object(Budget& payer, uint64_t cookie) {
                     *client);
             }
             ++client->records;
-            object->table = this;
+            object->table.store(this, std::memory_order_release);
             object->entrance = this;
             object->cookie = cookie;
             object->client = client;

@@ -70,9 +70,11 @@ public:
     Table* entrance;
     uint64_t cookie = 0;
     TableClient* client = nullptr;
-    Table* table = nullptr;  // null after the table's end; changed under the table's lock
-    Status end_status;       // once table is null: what calls answer
-    uint32_t queued = 0;     // requests for it in the table's queue; guarded by its lock
+    // Null from the table's end, or that of the last handle, on; changed under the table's lock.
+    // Release: pairs with the acquire of who looks without: he sees the end_status.
+    std::atomic<Table*> table{nullptr};
+    Status end_status;    // once table is null: what calls answer
+    uint32_t queued = 0;  // requests for it in the table's queue; guarded by its lock
     WatchList death_watches;
 
     static const ObjectKind kind_table;
@@ -312,6 +314,7 @@ private:
     static void begin_wait_locked(RequestSlot& slot);
     void left_queue_locked(RequestSlot& slot) REQUIRES(lock_);
     RequestSlot* take_grant(Thread& client);
+    Status reachable_locked(const ServedObject& object) const REQUIRES(lock_);
     void wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights)
         REQUIRES(lock_);
     bool copy_in(const Message& message, const RequestSlot& slot);

@@ -63,7 +63,7 @@ const LongOperation Table::copy_out_operation = {Table::finish_copy_out, Table::
 void Table::call(Thread& client, ServedObject& object, abi::Rights rights) {
     // Safety: a record keeps its table until the table's end clears this under the table's lock;
     // the table's memory lasts until the kernel is left.
-    Table* table = __atomic_load_n(&object.table, __ATOMIC_ACQUIRE);
+    Table* table = object.table.load(std::memory_order_acquire);
     if (table == nullptr) return fail(client, object.end_status);
     table->begin(client, object, rights);
 }
@@ -90,15 +90,16 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
     Status refusal;
     {
         Guard guard(*this);
-        if (state_ != TableState::live) {
-            refusal = end_status_;
-        } else {
-            // Clients wait while a slot is free only if they are above their share: this one does
-            // not have to wait for them.
-            slot = take_slot_locked(*object.client);
-        }
+        refusal = reachable_locked(object);
+        // Clients wait while a slot is free only if they are above their share: this one does
+        // not have to wait for them.
+        if (refusal.ok()) slot = take_slot_locked(*object.client);
         if (refusal.ok() && slot == nullptr) {
-            wait_for_slot_locked(client, object, rights);
+            if (try_retain(object)) {
+                wait_for_slot_locked(client, object, rights);
+            } else {
+                refusal = Error::bad_handle;
+            }
         }
     }
     if (!refusal.ok()) return fail_keeping(client, refusal);
@@ -106,13 +107,20 @@ void Table::begin(Thread& client, ServedObject& object, abi::Rights rights) {
     submit(client, *slot, object, rights, {});
 }
 
-// The client queues for a slot. It holds a reference to the object, whose handle may be closed
-// meanwhile.
+// Why no request may go to the object. Whoever merely looked it up may come after its last handle
+// was closed: the server may have been told, and must not hear of it again.
+Status Table::reachable_locked(const ServedObject& object) const {
+    if (state_ != TableState::live) return end_status_;
+    return object.client != nullptr ? Status() : Status(Error::bad_handle);
+}
+
+// The client queues for a slot. It holds a reference to the object, which is taken over, since the
+// handle may be closed meanwhile.
 void Table::wait_for_slot_locked(Thread& client, ServedObject& object, abi::Rights rights) {
-    retain(object);
     client.calls = &object;
     client.calls_rights = rights;
-    client.table.store(this, std::memory_order_relaxed);
+    // Release: pairs with the acquire in cancel(), who may know the table from here alone.
+    client.table.store(this, std::memory_order_release);
     client.given = nullptr;
     client.operation = &granted_operation;
     client.continuation = slot_granted;
@@ -171,9 +179,8 @@ void Table::submit(Thread& client, RequestSlot& slot, ServedObject& object, abi:
     Offered offered;
     {
         Guard guard(*this);
-        if (!copied || state_ != TableState::live) {
-            offered.refusal = copied ? end_status_ : Status(Error::bad_address);
-        } else {
+        offered.refusal = copied ? reachable_locked(object) : Status(Error::bad_address);
+        if (offered.refusal.ok()) {
             fill_slot_locked(client, slot, object, rights);
             offered = offer_locked(slot, object);
         }

@@ -120,15 +120,17 @@ struct ServedEnd {
     static bool detach(Object& base) {
         auto& object = static_cast<ServedObject&>(base);
         object.death_watches.clear();
-        Table* table = __atomic_load_n(&object.table, __ATOMIC_ACQUIRE);
+        Table* table = object.table.load(std::memory_order_acquire);
         if (table == nullptr) return true;
         Thread* server = nullptr;
         TableClient* unused = nullptr;
         bool done = true;
         {
             Table::Guard guard(*table);
-            if (object.table == nullptr) return true;
+            // Relaxed: changed under the lock.
+            if (object.table.load(std::memory_order_relaxed) == nullptr) return true;
             table->records_.remove(object);
+            object.end_status = Error::bad_handle;
             unused = forget_client_locked(*table, object);
             if (object.queued > 0) {
                 done = false;  // left_queue_locked() sees to the notice
@@ -149,7 +151,7 @@ struct ServedEnd {
         REQUIRES(table.lock_) {
         TableClient* client = object.client;
         object.client = nullptr;
-        object.table = nullptr;
+        object.table.store(nullptr, std::memory_order_release);
         object.entrance = no_table();
         if (--client->records > 0) return nullptr;
         table.drop_client_locked(*client);

@@ -81,7 +81,8 @@ void Table::begin(RingOperation& operation) {
 }
 
 void Table::wait_for_slot_locked(RingOperation& operation) {
-    operation.table.store(this, std::memory_order_relaxed);
+    // Release: pairs with the acquire of who ends the wait.
+    operation.table.store(this, std::memory_order_release);
     operation.waits_for_slot = true;
     operation.arm_deadline();
     slot_waiters_.push_back(operation.place);
@@ -192,7 +193,8 @@ Table::Offered Table::offer_locked(RingOperation& operation, RequestSlot& slot) 
     slot.lengths = uint64_t{entry.bytes_in} | uint64_t{entry.capacity_out} << 32;
     slot.deadline = operation.deadline.load(std::memory_order_relaxed);
     std::copy(std::begin(operation.words), std::end(operation.words), std::begin(slot.words));
-    operation.table.store(this, std::memory_order_relaxed);
+    // Release: pairs with the acquire of who ends the wait.
+    operation.table.store(this, std::memory_order_release);
     operation.waits_for_slot = false;
     operation.slot = index_of(slot);
     operation.request = slot.id;

@@ -222,7 +222,8 @@ Table::Reply Table::reply_locked(Thread& server) {
         drop_slot_locked(*slot);
     } else {
         client.message.r15 = buffer;
-        client.table.store(this, std::memory_order_relaxed);
+        // Release: pairs with the acquire in cancel().
+        client.table.store(this, std::memory_order_release);
         client.given = slot;
         slot->bytes_out = reply_bytes(message);
         slot->set_state(SlotState::replied);

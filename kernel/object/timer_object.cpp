@@ -18,6 +18,10 @@ struct TimerEnd {
     }
     static void die(Object& object) {
         auto& timer = static_cast<TimerObject&>(object);
+        {
+            SpinGuard guard(timer.lock_);
+            timer.ended_ = true;
+        }
         timer.cancel();
         timer.watches_.clear();
     }
@@ -44,6 +48,8 @@ Result<void> TimerObject::arm(uint64_t deadline, uint64_t period_ns) {
         return Status(Error::bad_argument, 1);
     }
     SpinGuard guard(lock_);
+    // Merely looked up: its last handle may just have been closed.
+    if (ended_) return Error::bad_handle;
     if (armed_) stop_timer(timer_, where_);
     armed_ = deadline != abi::deadline_never;
     deadline_ = deadline;

@@ -35,6 +35,7 @@ private:
     uint64_t deadline_ GUARDED_BY(lock_) = 0;
     uint64_t period_ GUARDED_BY(lock_) = 0;
     bool armed_ GUARDED_BY(lock_) = false;
+    bool ended_ GUARDED_BY(lock_) = false;  // nobody arms it any more
     bool charged_ = false;
     WatchList watches_;
 };

@@ -99,7 +99,9 @@ Result<void> WatchList::add(Budget& budget, Semaphore& semaphore, bool single) {
     {
         SpinGuard guard(watch_lock);
         over = over_;
-        if (semaphore.dead.load(std::memory_order_acquire)) {
+        if (ended_) {
+            error = Error::bad_handle;
+        } else if (semaphore.dead.load(std::memory_order_acquire)) {
             error = Error::closed;
         } else if (single && !watches_.empty()) {
             error = Error::busy;
@@ -151,6 +153,7 @@ bool WatchList::clear_some(unsigned& limit) {
             watch = watches_.front();
             if (watch == nullptr) {
                 if (telling.is_linked(*this)) telling.remove(*this);
+                ended_ = true;
                 return true;
             }
             WatchLists::unlink_locked(*watch);
@@ -161,7 +164,7 @@ bool WatchList::clear_some(unsigned& limit) {
 }
 
 void WatchList::clear() {
-    // At most what others add at this very moment.
+    // At most what others added meanwhile.
     for (unsigned limit = abi::chunk_items; !clear_some(limit);) limit = abi::chunk_items;
 }
 

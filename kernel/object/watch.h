@@ -43,7 +43,8 @@ public:
 class WatchList : public ListNode<TellingList> {
 public:
     // Adds a watch paid by `budget`. After fire_last() the semaphore is signalled at once. busy:
-    // `single` and there is one. closed: the semaphore ends. no_budget.
+    // `single` and there is one. closed: the semaphore ends. bad_handle: the source does, which was
+    // merely looked up. no_budget.
     Result<void> add(Budget& budget, Semaphore& semaphore, bool single);
     // Signals every watcher with one unit, the first chunk_items at once and the rest by the
     // reaper. Any context; locks held must rank below `watch`. A watcher that waits to be told is
@@ -52,8 +53,8 @@ public:
     // The same for an event that comes once, by its only call: whoever watches before, meanwhile or
     // later gets one unit for it, and no more.
     void fire_last();
-    // Removes up to `limit` watches, and takes from it; true when none is left: the source ends. No
-    // locks.
+    // The source ends: removes up to `limit` watches, and takes from it; true when none is left,
+    // and none is added any more. No locks.
     bool clear_some(unsigned& limit);
     // The rest, and forgets whom to tell: for detach(), after ObjectKind::unwatch.
     void clear();
@@ -66,7 +67,8 @@ private:
     IntrusiveList<Watch, WatchOfSource> watches_;
     std::atomic<uint32_t> count_{0};
     uint32_t round_ = 0;
-    bool over_ = false;  // fire_last() was called
+    bool over_ = false;   // fire_last() was called
+    bool ended_ = false;  // clear_some() found no more
 };
 
 // The semaphore ends: removes up to abi::chunk_items watches that signal it; true when none is

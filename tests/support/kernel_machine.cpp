@@ -284,6 +284,43 @@ Status MachineThread::wait_any(const abi::WaitEntry* entries, uint64_t count, ui
     return status();
 }
 
+namespace {
+
+// What the dispatcher does for the two.
+void call_object(kernel::Thread& thread) {
+    const auto found = thread.process->handles.find(thread.message.rdi, abi::ObjectType::served, 0);
+    if (!found.ok()) return kernel::set_status(thread, found.status());
+    kernel::Table::call(thread, static_cast<kernel::ServedObject&>(*found->object), found->rights);
+}
+void serve_table(kernel::Thread& thread) {
+    const auto found = thread.process->handles.find(thread.message.rdi, abi::ObjectType::table, 0);
+    if (!found.ok()) return kernel::set_status(thread, found.status());
+    static_cast<kernel::Table*>(found->object)->reply_and_wait(thread);
+}
+
+}  // namespace
+
+Status MachineThread::ask(abi::Handle object, uint64_t word, uint64_t deadline) {
+    message() = {};
+    message().rdi = object;
+    message().rsi = static_cast<uint64_t>(abi::Verb::get);
+    message().rdx = word;
+    message().r14 = deadline;
+    run(call_object);
+    return status();
+}
+
+Status MachineThread::reply_and_wait(abi::Handle table, uint64_t request, uint64_t word,
+                                     uint64_t deadline) {
+    message() = {};
+    message().rdi = table;
+    message().rsi = request;
+    message().rdx = word;
+    message().r14 = deadline;
+    run(serve_table);
+    return status();
+}
+
 bool MachineThread::time_out() {
     if (!kernel::time_out_wait(*record_)) return false;
     kernel::make_ready(*record_);

@@ -122,6 +122,11 @@ public:
     // Of a set, up to `count` events: how many is in message().rdx.
     Status wait_events(abi::Handle set, abi::SetEvent* events, uint64_t count,
                        uint64_t deadline = abi::deadline_never);
+    // A call of a served object, with one word, and no bytes. The answer's is in message().rdx.
+    Status ask(abi::Handle object, uint64_t word, uint64_t deadline = abi::deadline_never);
+    // Answers a request (0: none) with one word, and waits for the next: message() has it.
+    Status reply_and_wait(abi::Handle table, uint64_t request, uint64_t word,
+                          uint64_t deadline = abi::deadline_never);
     // As wait(), but only begins: true when it returned at once.
     bool begin_wait(abi::Handle handle, uint64_t deadline = abi::deadline_never, uint64_t seen = 0);
     Status status() const { return Status(record_->message.rax); }

@@ -62,16 +62,16 @@
     movl thread_next_hops(%rsp), \header_low
     cmpl $next_hops_max, \header_low
     ja \name\()_slow
-    recent_target thread_called, %rcx, \name\()_find
+    recent_target thread_called, %rax, \name\()_find
 \name\()_found:
     btl %esi, %r11d  // bit number modulo 32: the verb
     jnc \name\()_slow
     movq thread_called+recent_object(%rsp), %rdi
     movq object_entrance(%rdi), %r14
     .if \bytes
-    movq %rbx, %rax
-    shrq $32, %rax
-    cmpq %rax, table_block(%r14)  // more room than a block: C++ cuts it
+    movq %rbx, %rcx
+    shrq $32, %rcx
+    cmpq %rcx, table_block(%r14)  // more room than a block: C++ cuts it
     jb \name\()_slow_found
     cmpl %ebx, table_short_bytes(%r14)  // few enough to copy in the door
     jb \name\()_slow_found
@@ -83,6 +83,10 @@
     xchgq %rcx, table_door(%r14)
     testq %rcx, %rcx
     jns \name\()_nobody
+    // Once more: the handle is closed before the object ends, and the end takes the door. Whoever
+    // came too late must not reach a server that was told, nor an account that is gone.
+    cmpq %r11, entry_word(%rax)
+    jne \name\()_undo
     // Its priority, which it keeps from the last request, and no slow reasons.
     movzbl thread_priority(%rsp), %eax
     cmpw thread_priority(%rcx), %ax
@@ -95,7 +99,8 @@
 
 // --- call, the rest
 // With `room` for an answer's bytes the slot becomes as C++ leaves it, with rbx and r15 the buffer;
-// without it names the thread that waits, and nothing else says that the request is taken.
+// without it names the thread that waits, and nothing else says that the request is taken. `two`
+// may be r15.
 .macro end_call header, header_low, operation, server, one, one_low, two, room
     leal 0x100(\header), \one_low
     movl \one_low, thread_next_hops(\server)
@@ -134,6 +139,7 @@
     shlq $40, %rax  // rights: bits 0-23 to 32-55
     shrq $8, %rax
     movq %rax, thread_called+recent_rights(%rsp)
+    movq %rcx, %rax
     jmp \name\()_found
     // Another priority than last time: the client lends its own, up to the server's ceiling.
 \name\()_lend:
@@ -169,11 +175,10 @@ fast_call:
     jnz call_flags
     enter_thread %rbp
     begin_call call, %rbx, %ebx, 0
-    end_call %rbx, %ebx, %rsi, %rcx, %r11, %r11d, %rax, 0
+    end_call %rbx, %ebx, %rsi, %rcx, %r11, %r11d, %r15, 0
     xorl %ebp, %ebp
     orq $-1, %r14
-    xorl %eax, %eax
-    switch_with_message
+    switch_with_message  // rax is 0 since unless_others_first
     leave_call call
 
 // --- call with bytes for the server, at most what its table copies in the door, or room for its
@@ -285,12 +290,11 @@ short_buffers_end:
 \name\()_listed:
     movq %rsp, table_door(%r14)
     movq \client, %rsp
-    movq %r15, %rax
+    movq %r15, %rax  // and it stays there, too: the client may see it twice
     xorl %esi, %esi
     xorl %edi, %edi
     xorl %ebp, %ebp
     xorl %r14d, %r14d
-    xorl %r15d, %r15d
     switch_with_message
 \name\()_second:
     movq %rsp, thread_previous_waiting(%rax)
