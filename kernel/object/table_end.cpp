@@ -92,7 +92,7 @@ bool Table::cancel_slot_wait(Thread& client, Error error) {
     disarm_deadline(client);
     // slot_granted() finishes: with `table` null it answers this status instead.
     client.cancelled = error;
-    client.table.store(nullptr, std::memory_order_relaxed);
+    client.table.store(nullptr, std::memory_order_release);
     return true;
 }
 
@@ -238,7 +238,7 @@ struct TableEnd {
         woken = link->thread;
         disarm_deadline(*woken);
         woken->cancelled = table.end_status_;
-        woken->table.store(nullptr, std::memory_order_relaxed);
+        woken->table.store(nullptr, std::memory_order_release);
         return true;
     }
 
@@ -264,7 +264,7 @@ struct TableEnd {
                 if (slot.operation != nullptr) {
                     // It finds `table` null when its turn comes.
                     slot.operation->result = table.end_status_;
-                    slot.operation->table.store(nullptr, std::memory_order_relaxed);
+                    slot.operation->table.store(nullptr, std::memory_order_release);
                     table.drop_slot_locked(slot);
                     break;
                 }
@@ -272,7 +272,7 @@ struct TableEnd {
                 if (slot.client == nullptr) return false;
                 // The client finds `table` null when it runs.
                 slot.client->cancelled = table.end_status_;
-                slot.client->table.store(nullptr, std::memory_order_relaxed);
+                slot.client->table.store(nullptr, std::memory_order_release);
                 table.drop_slot_locked(slot);
                 break;
             default: break;
@@ -296,7 +296,9 @@ struct TableEnd {
             return true;
         }
         Thread* server = table.servers_.pop_front();
-        if (server != nullptr) server->serving.store(nullptr, std::memory_order_relaxed);
+        // Release: pairs with the acquire in leave_serving_list(): it is in no list, and may be put
+        // into another table's.
+        if (server != nullptr) server->serving.store(nullptr, std::memory_order_release);
         return server != nullptr;
     }
 
