@@ -257,20 +257,13 @@ Result<void> MemoryObject::advance_separation() {
         SpinGuard guard(lock_);
         --separation_.visitors;
     }
-    // Whoever writes through a handle merely looked it up.
-    if (!try_retain(*this)) return Error::closed;
-    bool begun;
     {
         SpinGuard guard(lock_);
-        begun = !separation_.flushing || separation_.done != nullptr;
-        if (!begun) {
-            separation_.done = separation_done;
-            separation_.flush = true;
-        }
-    }
-    if (begun) {
-        release_later(*this);
-        return Error::busy;
+        if (!separation_.flushing || separation_.done != nullptr) return Error::busy;
+        // Whoever writes through a handle merely looked it up.
+        if (!try_retain(*this)) return Error::closed;
+        separation_.done = separation_done;
+        separation_.flush = true;
     }
     grace_after(separation_);
     return Error::busy;

@@ -100,7 +100,8 @@ public:
     bool destroyed() const { return destroyed_.load(std::memory_order_acquire); }
 
     // Destroys everything under this budget in chunks by the reaper, then signals `done` (may be
-    // empty). Returns at once. wrong_state for the root. Any number may wait for the end of one
+    // empty). Returns at once. wrong_state for the root; bad_handle: it ends, and was
+    // merely looked up. Any number may wait for the end of one
     // destruction; from the second on, `payer` pays for a watch (no_budget).
     Result<void> destroy(Ref<Semaphore> done, Budget& payer);
 

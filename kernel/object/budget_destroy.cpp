@@ -187,6 +187,9 @@ void Budget::begin_destruction() {
 
 Result<void> Budget::destroy(Ref<Semaphore> done, Budget& payer) {
     if (parent_ == nullptr) return Error::wrong_state;
+    // Merely looked up: its last handle may just have been closed.
+    if (!try_retain(*this)) return Error::bad_handle;
+    const auto held = Ref<Budget>::adopt(*this);
     if (done) {
         SpinGuard guard(end_lock_);
         if (!ended_ && !done_) {

@@ -63,16 +63,14 @@ void Process::end_locked(abi::EndReason reason, uint64_t code) {
 }
 
 void Process::kill(abi::EndReason reason, uint64_t code) {
-    // Merely looked up: without a reference left it is on its way out already. The one that is
-    // taken here is that of the end's work.
-    if (!try_retain(*this)) return;
-    bool ended;
     {
         SpinGuard guard(lock_);
-        ended = ended_.load(std::memory_order_relaxed);
-        if (!ended) end_locked(reason, code);
+        if (ended_.load(std::memory_order_relaxed)) return;
+        // The reference of the end's work. Merely looked up: without one left the process is on its
+        // way out already.
+        if (!try_retain(*this)) return;
+        end_locked(reason, code);
     }
-    if (ended) return release(*this);
     // The first threads at once: most processes have few.
     if (ProcessEnd::step(work_) == Work::Step::more) reap(work_);
 }

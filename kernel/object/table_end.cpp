@@ -92,6 +92,8 @@ bool Table::cancel_slot_wait(Thread& client, Error error) {
     disarm_deadline(client);
     // slot_granted() finishes: with `table` null it answers this status instead.
     client.cancelled = error;
+    // Release, here and below: pairs with the acquire in slot_granted() and finish_copy_out(),
+    // which then answer what was written before.
     client.table.store(nullptr, std::memory_order_release);
     return true;
 }

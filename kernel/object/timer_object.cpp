@@ -21,8 +21,8 @@ struct TimerEnd {
         {
             SpinGuard guard(timer.lock_);
             timer.ended_ = true;
+            timer.cancel_locked();
         }
-        timer.cancel();
         timer.watches_.clear();
     }
     static void destruct(Object& object) { static_cast<TimerObject&>(object).~TimerObject(); }
@@ -60,6 +60,10 @@ Result<void> TimerObject::arm(uint64_t deadline, uint64_t period_ns) {
 
 bool TimerObject::cancel() {
     SpinGuard guard(lock_);
+    return cancel_locked();
+}
+
+bool TimerObject::cancel_locked() {
     const bool was_armed = armed_;
     if (armed_) stop_timer(timer_, where_);
     armed_ = false;

@@ -28,6 +28,7 @@ public:
 private:
     friend struct TimerEnd;
     static void fired(Timer& timer);
+    bool cancel_locked() REQUIRES(lock_);
 
     SpinLock lock_{LockRank::process};
     Timer timer_;

@@ -120,6 +120,12 @@ abi::Handle KernelMachine::name(kernel::Object& object) {
         .value();
 }
 
+KernelMachine::Made KernelMachine::make_semaphore(kernel::SemaphoreMode mode, uint64_t initial,
+                                                  kernel::MemoryObject* memory, uint64_t offset) {
+    auto* made = kernel::Semaphore::create(root(), mode, initial, memory, offset).value();
+    return {*made, name(*made)};
+}
+
 void KernelMachine::close(abi::Handle handle) {
     must(process_->handles.close(handle).ok(), "no such handle");
 }

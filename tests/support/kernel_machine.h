@@ -17,6 +17,7 @@
 #include "kernel/memory/kernel_memory.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/process.h"
+#include "kernel/object/semaphore.h"
 #include "kernel/schedule/cpu.h"
 #include "tests/support/page_arena.h"
 
@@ -56,6 +57,13 @@ public:
     kernel::Process& process() { return *process_; }
     // A handle of the process with all rights; takes over the reference.
     abi::Handle name(kernel::Object& object);
+    // A semaphore, whose one reference is its handle's.
+    struct Made {
+        kernel::Semaphore& semaphore;
+        abi::Handle handle;
+    };
+    Made make_semaphore(kernel::SemaphoreMode mode, uint64_t initial = 0,
+                        kernel::MemoryObject* memory = nullptr, uint64_t offset = 0);
     void close(abi::Handle handle);
 
     // One step of the reaper, or one grace period. False: there was nothing to do.

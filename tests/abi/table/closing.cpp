@@ -2,6 +2,7 @@
 // Objects whose last handle is closed by one thread while others use it: what was merely looked up
 // may be ending, on another CPU, and must not be reached any more.
 #include "tests/abi/table/bench.h"
+#include "tests/guest/ledger.h"
 
 #include <atomic>
 #include <memory>
@@ -9,12 +10,13 @@
 namespace annulus::test::cases {
 namespace {
 
-constexpr unsigned rounds = 4'000;
+constexpr unsigned many = 4'000;
 
 // An object again and again, under a handle of its own each time. Now and then the others have
 // time to use it, also where there is one CPU.
 template <typename Make>
-Result<void> make_and_close(Context& test, Make make, std::atomic<abi::Handle>& handle) {
+Result<void> make_and_close(Context& test, unsigned rounds, Make make,
+                            std::atomic<abi::Handle>& handle) {
     const auto never = TRY(make_semaphore(test));
     for (uint64_t i = 1; i <= rounds; ++i) {
         const auto made = TRY(make(i));
@@ -23,6 +25,27 @@ Result<void> make_and_close(Context& test, Make make, std::atomic<abi::Handle>& 
         if (i % 64 == 0) static_cast<void>(wait_for(never, Deadline::after(milliseconds(2))));
     }
     return {};
+}
+
+// Two threads use what is made and closed again and again. In the end all of it is given back,
+// once.
+template <typename Make, typename Use>
+void use_while_closed(Context& test, unsigned rounds, Make make, Use use) {
+    const abi::BudgetLedger before = settled_ledger(test.budget());
+    std::atomic<abi::Handle> handle{abi::no_handle};
+    std::atomic<bool> over{false};
+    std::atomic<uint64_t> used{0};
+    Crew<2> crew;
+    for (unsigned i = 0; i < 2; ++i) {
+        EXPECT_OK(crew.add([&] {
+            while (!over) used += use(handle.load()).ok() ? 1 : 0;
+        }));
+    }
+    EXPECT_OK(make_and_close(test, rounds, make, handle));
+    over = true;
+    EXPECT_OK(crew.join());
+    EXPECT(used > 0);
+    expect_returned(test, test.budget(), before, "what was closed while it was used");
 }
 
 }  // namespace
@@ -35,7 +58,7 @@ TEST(closed_while_called,
     std::atomic<abi::Handle> handle{abi::no_handle};
     std::atomic<bool> over{false};
     // By the one server thread alone.
-    const std::unique_ptr<bool[]> closed(new bool[rounds + 1]());
+    const std::unique_ptr<bool[]> closed(new bool[many + 1]());
     uint64_t late = 0;
     uint64_t requests = 0;
     Crew<4> crew;
@@ -67,7 +90,7 @@ TEST(closed_while_called,
         }
     }));
     EXPECT_OK(make_and_close(
-        test,
+        test, many,
         [&](uint64_t i) { return bench.table.create_object(bench_cookie + i, abi::all_rights, 0); },
         handle));
     over = true;
@@ -79,21 +102,35 @@ TEST(closed_while_called,
 
 TEST(closed_while_armed, "a timer that is just being closed is not armed") {
     const auto semaphore = MUST(make_semaphore(test));
-    std::atomic<abi::Handle> handle{abi::no_handle};
-    std::atomic<bool> over{false};
-    std::atomic<uint64_t> armed{0};
-    Crew<2> crew;
-    for (unsigned i = 0; i < 2; ++i) {
-        EXPECT_OK(crew.add([&] {
-            while (!over) {
-                const auto done = TimerReference(handle.load()).set_arm(now() + 20'000, 0);
-                armed += done.ok() ? 1 : 0;
-            }
-        }));
-    }
-    EXPECT_OK(make_and_close(
-        test, [&](uint64_t) { return test.budget().create_timer(semaphore); }, handle));
-    over = true;
-    EXPECT_OK(crew.join());
-    EXPECT(armed > 0);
+    use_while_closed(
+        test, many, [&](uint64_t) { return test.budget().create_timer(semaphore); },
+        [](abi::Handle timer) {
+            return TimerReference(timer).set_arm(now() + 20'000, 0).status();
+        });
+}
+
+TEST(closed_while_killed, "a process that is just being closed is ended once") {
+    // They are taken apart in the background, and while they are their handles' slots are charged.
+    use_while_closed(
+        test, many / 8, [&](uint64_t) { return test.budget().create_process(16, 0); },
+        [](abi::Handle process) { return ProcessReference(process).remove_kill(0).status(); });
+}
+
+TEST(closed_while_destroyed, "a budget that is just being closed is destroyed once") {
+    abi::BudgetLimits limits = {};
+    limits.cpu_weight = 1;
+    limits.priority_ceiling = 1;
+    use_while_closed(
+        test, many, [&](uint64_t) { return test.budget().create_budget(limits); },
+        [](abi::Handle budget) { return BudgetReference(budget).remove_destroy({}).status(); });
+}
+
+TEST(closed_while_bound, "memory that is just being closed gets no semaphore's word") {
+    use_while_closed(
+        test, many, [&](uint64_t) { return test.budget().create_memory(1, 0); },
+        [&](abi::Handle memory) {
+            return test.budget()
+                .create_semaphore(abi::semaphore_counting, 0, MemoryReference(memory), 0)
+                .status();
+        });
 }

@@ -18,15 +18,12 @@ using test::MachineThread;
 
 class SemaphoreTest : public testing::Test {
 protected:
-    struct Made {
-        Semaphore& semaphore;
-        abi::Handle handle;
+    struct Made : test::KernelMachine::Made {
         Semaphore* operator->() const { return &semaphore; }
     };
     Made make(SemaphoreMode mode, uint64_t initial = 0, MemoryObject* memory = nullptr,
               uint64_t offset = 0) {
-        Semaphore* made = Semaphore::create(machine.root(), mode, initial, memory, offset).value();
-        return {*made, machine.name(*made)};
+        return {machine.make_semaphore(mode, initial, memory, offset)};
     }
     Ref<MemoryObject> memory() {
         auto made = MemoryObject::create(machine.root(), 1, 0).value();

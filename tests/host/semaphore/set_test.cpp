@@ -16,13 +16,9 @@ using test::MachineThread;
 
 class SetTest : public testing::Test {
 protected:
-    struct Made {
-        Semaphore& semaphore;
-        abi::Handle handle;
-    };
+    using Made = test::KernelMachine::Made;
     Made make(SemaphoreMode mode = SemaphoreMode::counting, uint64_t initial = 0) {
-        Semaphore* made = Semaphore::create(machine.root(), mode, initial, nullptr, 0).value();
-        return {*made, machine.name(*made)};
+        return machine.make_semaphore(mode, initial);
     }
     struct MadeSet {
         SemaphoreSet& set;

@@ -38,9 +38,7 @@ struct HostKernel {
     }
 };
 
-struct Made {
-    Semaphore& semaphore;
-    abi::Handle handle;
+struct Made : test::KernelMachine::Made {
     // The word, as a program maps it.
     std::atomic<uint64_t>& word() const {
         return *reinterpret_cast<std::atomic<uint64_t>*>(semaphore.word_address());
@@ -58,8 +56,7 @@ class SemaphoreThreads : public testing::Test {
 protected:
     Made make(SemaphoreMode mode) {
         const uint64_t offset = words++ * sizeof(uint64_t);
-        Semaphore* made = Semaphore::create(machine.root(), mode, 0, page.get(), offset).value();
-        return {*made, machine.name(*made)};
+        return {machine.make_semaphore(mode, 0, page.get(), offset)};
     }
 
     void run(const std::vector<std::function<void()>>& bodies) { crowd.run(bodies); }
@@ -223,10 +220,10 @@ TEST_F(SemaphoreThreads, WhoeverWaitsForASemaphoreThatEndsIsTold) {
                 const InKernel here;
                 // Every other one has its word in memory, the same one.
                 const bool bound = i % 2 != 0;
-                Semaphore* made = Semaphore::create(machine.root(), SemaphoreMode::counting,
-                                                    bound ? 0 : 1, bound ? page.get() : nullptr, 0)
-                                      .value();
-                handle = machine.name(*made);
+                handle = machine
+                             .make_semaphore(SemaphoreMode::counting, bound ? 0 : 1,
+                                             bound ? page.get() : nullptr)
+                             .handle;
             }
             for (unsigned j = 0; j < 5; ++j) sched_yield();
             const InKernel here;

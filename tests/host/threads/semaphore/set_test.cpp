@@ -22,20 +22,24 @@ using test::MachineThread;
 
 MachineThread& me() { return test::KernelCrowd::me(); }
 
-struct Made {
-    Semaphore& semaphore;
-    abi::Handle handle;
-};
+using Made = test::KernelMachine::Made;
 
 class SetThreads : public testing::Test {
 protected:
-    Made make(SemaphoreMode mode) {
-        Semaphore* made = Semaphore::create(machine.root(), mode, 0, nullptr, 0).value();
-        return {*made, machine.name(*made)};
-    }
+    Made make(SemaphoreMode mode) { return machine.make_semaphore(mode); }
     void make_set(uint32_t room) {
         set = SemaphoreSet::create(machine.root(), room).value().leak();
         set_handle = machine.name(*set);
+    }
+    // A set of `count` counting semaphores, whose keys are their places.
+    std::vector<Made> make_full_set(unsigned count) {
+        make_set(count);
+        std::vector<Made> members;
+        for (unsigned i = 0; i < count; ++i) {
+            members.push_back(make(SemaphoreMode::counting));
+            add(members[i], i);
+        }
+        return members;
     }
     void add(const Made& member, uint64_t key) {
         const InKernel here;
@@ -91,12 +95,7 @@ protected:
 TEST_F(SetThreads, EveryUnitIsOneEvent) {
     constexpr unsigned rounds = 6'000;
     constexpr unsigned count = 5;
-    make_set(count);
-    std::vector<Made> members;
-    for (unsigned i = 0; i < count; ++i) {
-        members.push_back(make(SemaphoreMode::counting));
-        add(members[i], i);
-    }
+    const std::vector<Made> members = make_full_set(count);
     std::array<std::atomic<unsigned>, count> given{};
     std::array<std::atomic<unsigned>, count> taken{};
     std::atomic<unsigned> all{0};
@@ -155,12 +154,7 @@ TEST_F(SetThreads, WhatWasWrittenBeforeARingIsSeenAfterItsEvent) {
 TEST_F(SetThreads, UnitsAreKeptWhileMembersComeAndGo) {
     constexpr unsigned rounds = 3'000;
     constexpr unsigned count = 3;
-    make_set(count);
-    std::vector<Made> members;
-    for (unsigned i = 0; i < count; ++i) {
-        members.push_back(make(SemaphoreMode::counting));
-        add(members[i], i);
-    }
+    const std::vector<Made> members = make_full_set(count);
     std::atomic<unsigned> taken{0};
     std::atomic<bool> moving{true};
     const auto giver = [&] {
@@ -197,12 +191,9 @@ TEST_F(SetThreads, EachMemberThatEndsIsToldOfOnce) {
     const auto maker = [&](uint64_t first) {
         for (unsigned i = 0; i < rounds; ++i) {
             const InKernel here;
-            Semaphore* made =
-                Semaphore::create(machine.root(), SemaphoreMode::counting, i % 2, nullptr, 0)
-                    .value();
-            const abi::Handle handle = machine.name(*made);
-            ASSERT_TRUE(set->add(*made, first + i, 0).ok());
-            machine.close(handle);
+            const Made made = machine.make_semaphore(SemaphoreMode::counting, i % 2);
+            ASSERT_TRUE(set->add(made.semaphore, first + i, 0).ok());
+            machine.close(made.handle);
         }
     };
     const auto taker = [&](bool array) {

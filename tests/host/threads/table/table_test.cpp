@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tables used by several CPUs at once: every request is delivered once and answered once, and
-// every event of a bound set is delivered once.
+// Tables used by several CPUs at once: every request is delivered once and answered once, every
+// event of a bound set is delivered once, and whoever waits when a table ends is told.
 #include "kernel/object/table.h"
 
 #include "kernel/object/semaphore.h"
@@ -135,10 +135,9 @@ TEST_F(TableThreads, EveryEventIsDeliveredOnceBetweenRequests) {
     const abi::Handle set_handle = machine.name(*set);
     std::vector<abi::Handle> members;
     for (unsigned i = 0; i < count; ++i) {
-        Semaphore* made =
-            Semaphore::create(machine.root(), SemaphoreMode::counting, 0, nullptr, 0).value();
-        members.push_back(machine.name(*made));
-        ASSERT_TRUE(set->add(*made, i, 0).ok());
+        const auto made = machine.make_semaphore(SemaphoreMode::counting);
+        members.push_back(made.handle);
+        ASSERT_TRUE(set->add(made.semaphore, i, 0).ok());
     }
     retain(*set);  // the table's
     ASSERT_TRUE(set->bind(*table).ok());
@@ -237,6 +236,44 @@ TEST_F(TableThreads, NoRequestComesAfterTheCloseNotice) {
     crowd.run({maker, client, client, client, server});
     EXPECT_GT(requests, 0u);
     machine.close(table_handle);
+}
+
+TEST_F(TableThreads, WhoeverWaitsForATableThatEndsIsTold) {
+    constexpr unsigned rounds = 200;
+    std::atomic<abi::Handle> object{abi::no_handle};
+    std::atomic<bool> over{false};
+    std::atomic<unsigned> died{0};
+    const auto client = [&] {
+        while (!over) {
+            const Status status = me().ask(object, 1);
+            died += status.code() == Error::server_died;
+            EXPECT_TRUE(status.ok() || status.code() == Error::server_died ||
+                        status.code() == Error::bad_handle || status.code() == Error::cancelled ||
+                        status.code() == Error::unknown_outcome)
+                << static_cast<unsigned>(status.code());
+        }
+    };
+    const auto server = [&] {
+        for (unsigned i = 0; i < rounds; ++i) {
+            {
+                const InKernel here;
+                make_table(2);
+                object = make_object(i);
+            }
+            // Takes some requests, and dies with one or with some that wait.
+            uint64_t request = 0;
+            for (unsigned j = 0; j < i % 4; ++j) {
+                const Status status = me().reply_and_wait(table_handle, request, 3, 500);
+                request = status.ok() ? me().message().rsi : 0;
+            }
+            const InKernel here;
+            machine.close(table_handle);
+            machine.close(object);
+        }
+        over = true;
+    };
+    crowd.run({server, client, client, client});
+    EXPECT_GT(died, 0u);
 }
 
 }  // namespace
