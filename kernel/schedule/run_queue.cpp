@@ -11,6 +11,7 @@ void RunQueue::note_push(RunQueueNode& node) {
     kernel_assert(node.priority < abi::priority_count, "a priority that does not exist");
     kernel_assert(!node.linked(), "queued what is queued already");
     node.queued_priority_ = node.priority;
+    node.queue_.store(this, std::memory_order_relaxed);
     occupied_.set(node.priority);
     count_.store(size() + 1, std::memory_order_relaxed);
 }
@@ -32,11 +33,11 @@ void RunQueue::push_front(RunQueueNode& node) {
 }
 
 [[gnu::always_inline]] inline void RunQueue::take_out(RunQueueNode& node) {
-    kernel_assert(node.linked(), "took out of a run queue what is in none");
     auto& list = lists_[node.queued_priority_];
     list.remove(node);
     if (list.empty()) occupied_.clear(node.queued_priority_);
     count_.store(size() - 1, std::memory_order_relaxed);
+    node.queue_.store(nullptr, std::memory_order_relaxed);
 }
 
 void RunQueue::settle_next(const RunQueueNode& next) {
@@ -58,6 +59,8 @@ RunQueueNode* RunQueue::pop_highest() {
 
 void RunQueue::remove(RunQueueNode& node) {
     settle();
+    kernel_assert(node.queue_.load(std::memory_order_relaxed) == this,
+                  "took out of a run queue what is in none, or in another");
     take_out(node);
 }
 

@@ -24,10 +24,14 @@
 namespace annulus::kernel {
 
 struct ReadyLink;
+class RunQueue;
 
 // The base class of what can be queued.
 class RunQueueNode : public ListNode<ReadyLink> {
     friend class RunQueue;
+    // Whose list it is in; null: none's, though it may be somebody's `next_`. Written by that queue
+    // alone, under its owner's lock.
+    std::atomic<const RunQueue*> queue_{nullptr};
     uint8_t queued_priority_ = 0;
 
 public:
@@ -78,10 +82,12 @@ public:
         return static_cast<uint8_t>(occupied_.highest());
     }
 
-    // True if the node is in a run queue: this one, if the caller knows that it is in no other.
+    // True if the node is in this queue. It may be in another one, whose lock somebody else has.
     bool contains(const RunQueueNode& node) {
         settle();
-        return node.linked();
+        // Relaxed: that it is this queue is written, and unwritten, under the lock that the caller
+        // has; any other value is as good as null.
+        return node.queue_.load(std::memory_order_relaxed) == this;
     }
 
     // How many nodes there are in the lists.

@@ -248,9 +248,7 @@ bool remove_ready(Thread& thread) {
     Cpu* cpu = thread.cpu.load(std::memory_order_relaxed);
     if (cpu == nullptr) return false;
     SpinGuard guard(cpu->queue_lock);
-    if (thread.cpu.load(std::memory_order_relaxed) != cpu || !cpu->run_queue.contains(thread)) {
-        return false;
-    }
+    if (!cpu->run_queue.contains(thread)) return false;
     cpu->run_queue.remove(thread);
     return true;
 }
@@ -265,8 +263,7 @@ void set_priority(Thread& thread, uint8_t priority) {
     bool less;
     {
         SpinGuard guard(cpu->queue_lock);
-        ready =
-            thread.cpu.load(std::memory_order_relaxed) == cpu && cpu->run_queue.contains(thread);
+        ready = cpu->run_queue.contains(thread);
         if (ready) cpu->run_queue.remove(thread);
         less = priority < thread.priority;
         thread.priority = priority;

@@ -99,9 +99,9 @@ void AssemblyOffsets::threads() {
     asm(".set thread_priority, %c0" ::"i"(offsetof(Thread, priority)));
     asm(".set thread_ceiling, %c0" ::"i"(offsetof(Thread, ceiling)));
     static_assert(offsetof(Thread, slow_reasons) == offsetof(Thread, priority) + 1);
-    // The base class RunQueueNode: its link, then two priorities.
+    // The base class RunQueueNode: its link and its queue, then two priorities.
     asm(".set thread_node, %c0" ::"i"(offsetof(Thread, priority) - sizeof(ListNode<ReadyLink>) -
-                                      1));
+                                      sizeof(RunQueue*) - 1));
     asm(".set thread_slow_reasons, %c0" ::"i"(offsetof(Thread, slow_reasons)));
     asm(".set thread_wait_state, %c0" ::"i"(offsetof(Thread, resume)));
     asm(".set wait_state_ready, %c0" ::"i"(ready_state));

@@ -40,6 +40,23 @@ TEST(RunQueue, FrontGoesFirst) {
     EXPECT_EQ(queue.pop_highest(), &first);
 }
 
+// Who asks has the lock of one queue; the node may be put into another one at that moment.
+TEST(RunQueue, ContainsWhatIsInItsListsAlone) {
+    RunQueue one;
+    RunQueue other;
+    RunQueueNode node;
+    other.push_back(node);
+    EXPECT_FALSE(one.contains(node));
+    EXPECT_TRUE(other.contains(node));
+    EXPECT_EQ(other.pop_highest(), &node);
+    EXPECT_FALSE(other.contains(node));
+    one.push_front(node);
+    EXPECT_TRUE(one.contains(node));
+    EXPECT_FALSE(other.contains(node));
+    one.remove(node);
+    EXPECT_FALSE(one.contains(node));
+}
+
 TEST(RunQueue, PriorityMayChangeWhileQueued) {
     RunQueue queue;
     RunQueueNode node;
