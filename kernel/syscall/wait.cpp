@@ -160,10 +160,11 @@ void finish_wait_any(Thread& thread) {
     return semaphore;
 }
 
-// Finds the semaphores, and prepares the links for the next wait. After an error nothing is lost
-// but places.
+// Finds the semaphores, and prepares the links for the next wait, whose number it takes. After an
+// error nothing is lost but places.
 Result<void> find_all(Thread& thread, Entries& entries, uint32_t count) {
-    const uint64_t wait = thread.waits + 1;
+    // Used up also if it comes to nothing: some links have it then, and stay queued.
+    const uint64_t wait = ++thread.waits;
     AnyLink* const links = thread.any_links;
     for (uint32_t i = 0; i < count; ++i) {
         const abi::Handle handle = entries.list[i].semaphore;
@@ -243,7 +244,7 @@ void wait_for_any(Thread& thread, const Entries& entries, uint32_t count, uint64
     thread.granted_value = 0;
     thread.continuation = finish_wait_any;
     thread.resume = Resume::continuation;
-    WaitRecord record = record_of(WaitRecord::arming, ++thread.waits);
+    WaitRecord record = record_of(WaitRecord::arming, thread.waits);
     // Sequentially consistent: see WaitLink. From here on it may be granted.
     thread.wait_record.store(record);
     if (!queue_on_all(thread, entries, count, poll)) {

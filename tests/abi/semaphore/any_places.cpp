@@ -146,6 +146,39 @@ TEST(any_then_one, "a place that a wait_any left does not end a later wait for s
     }));
 }
 
+TEST(any_refused, "a place that a refused wait_any left does not end the next wait") {
+    EXPECT_OK(on_one_cpu([&] {
+        const auto left = MUST(make_semaphore(test, abi::semaphore_counting, 0));
+        const auto then = MUST(make_semaphore(test, abi::semaphore_counting, 0));
+        // The second entry is refused, after the first was found.
+        const abi::WaitEntry entries[] = {{left.value(), 0}, {0, 0}};
+        unsigned step = 0;
+        Crew<1> crew;
+        EXPECT_OK(crew.add(
+            [&] {
+                const auto soon = Deadline::after(microseconds(500)).at;
+                if (system::wait_any(entries, 1, soon).status.code() == Error::timed_out) ++step;
+                const auto refused = system::wait_any(entries, 2, abi::deadline_never).status;
+                if (refused.code() == Error::bad_handle) ++step;
+                // Twice: with a record, and by the short way.
+                if (wait_for(then, Deadline::after(seconds(20))).ok()) ++step;
+                if (wait_for(then).ok()) ++step;
+            },
+            eager));
+        const uint64_t limit = now() + seconds(10).nanoseconds;
+        while (step < 2 && now() < limit) sleep_for(milliseconds(1));
+        EXPECT_EQ(step, 2);
+        EXPECT_OK(signal(left));
+        EXPECT_EQ(step, 2);
+        EXPECT_EQ(MUST(left.get_state()).value, 1);
+        EXPECT_OK(signal(then));
+        EXPECT_EQ(step, 3);
+        EXPECT_OK(signal(then));
+        EXPECT_EQ(step, 4);
+        EXPECT_OK(crew.join());
+    }));
+}
+
 TEST(any_revoked, "a place that is left does not stand for a handle that is gone") {
     Semaphore gone = MUST(make_semaphore(test, abi::semaphore_counting, 0));
     const auto other = MUST(make_semaphore(test, abi::semaphore_counting, 0));
@@ -186,6 +219,8 @@ TEST(any_all_ways, "units are neither lost nor doubled when waits of all kinds f
                 for (unsigned k = 0; k < count; ++k) {
                     entries[k] = {all[(first + k) % semaphores].value(), 0};
                 }
+                // A list that is refused after some places were prepared.
+                if ((random >> 56) % 8 == 0) entries[count - 1].semaphore = 0;
                 const bool got = (random >> 60) % 4 == 0
                                      ? system::wait(entries[0].semaphore, deadline).ok()
                                      : system::wait_any(entries, count, deadline).status.ok();
