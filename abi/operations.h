@@ -359,7 +359,7 @@ inline constexpr Operation operations[] = {
     {ObjectType::ring, Verb::watch, 0, "completion", "Signals when completions were added.",
      {{OperandKind::handle, "semaphore", "gets one unit for one or more", ObjectType::semaphore,
        right_signal}},
-     {}, Transfer::nothing, "", true, "no_budget, busy, wrong_state"},
+     {}, Transfer::nothing, "", true, "no_budget, no_memory, busy, closed, wrong_state"},
 
     // ---- hardware factory "
     {ObjectType::hardware, Verb::create, 0, "ports", "Takes a range of I/O ports; each port once.",

@@ -74,7 +74,7 @@ void report_callers(const arch::TrapFrame& frame) {
 
 void report_fault(Process& process, const Thread& thread) {
     log("process {} dies: {} at {x16}, instruction {x16}", process.id(), name_of(thread.fault),
-        thread.fault_address, thread.frame.rip);
+        uint64_t{thread.fault_address}, thread.frame.rip);
     uint64_t begin;
     if (process.space.find_mapping(thread.frame.rip, begin)) {
         log("  the instruction is byte {x} of what is mapped at {x16}", thread.frame.rip - begin,

@@ -94,7 +94,7 @@ uint32_t HandleTable::take_free_locked(bool landing) {
     const uint32_t slot = free_head_;
     free_head_ = static_cast<uint32_t>(entries_[slot].next_free);
     --free_count_;
-    ++used_;
+    add_used_locked(1);
     return slot;
 }
 
@@ -137,7 +137,7 @@ void HandleTable::unreserve(uint32_t slots) {
     Object& object = *entry.object.load(std::memory_order_relaxed);
     entry.object.store(nullptr, std::memory_order_release);
     entry.lease.store(0, std::memory_order_relaxed);
-    --used_;
+    add_used_locked(~uint32_t{0});
     // A retired slot is never used again, so that no generation comes twice.
     if (generation + 1 != generation_retired) [[likely]] {
         entry.next_free = free_head_;
@@ -259,7 +259,7 @@ Result<void> HandleTable::insert_held(const Moving* moving, unsigned mask, uint6
     SpinGuard guard(lock_);
     const auto count = static_cast<unsigned>(std::popcount(mask));
     if (size_ == 0 || (values == nullptr && free_count_ < count)) return Error::no_room;
-    if (values != nullptr) used_ += count;
+    if (values != nullptr) add_used_locked(count);
     for (unsigned i = 0; i < abi::message_words; ++i) {
         if (!(mask >> i & 1)) continue;
         const uint32_t slot = values != nullptr ? abi::slot_of(*values++) : take_free_locked(true);
@@ -281,7 +281,9 @@ Result<void> HandleTable::move_all(HandleTable& from, HandleTable& to, uint64_t*
     Moving moving[abi::message_words] = {};
     TRY(from.hold_busy(words, mask, moving));
     uint64_t old_words[abi::message_words];
-    for (unsigned i = 0; i < abi::message_words; ++i) old_words[i] = words[i];
+    for (unsigned i = 0; i < abi::message_words; ++i) {
+        if (mask >> i & 1) old_words[i] = words[i];
+    }
     const auto inserted = to.insert_held(moving, mask, words, values);
     for (unsigned i = 0; i < abi::message_words; ++i) {
         if (!(mask >> i & 1)) continue;
@@ -314,7 +316,7 @@ Result<abi::Handle> HandleTable::reserve_value() {
     SpinGuard guard(lock_);
     const uint32_t slot = take_free_locked(false);
     if (slot == 0) return Error::no_room;
-    --used_;  // there is no handle in it
+    add_used_locked(~uint32_t{0});  // there is no handle in it
     const uint64_t word = entries_[slot].word.load(std::memory_order_relaxed);
     return abi::make_handle(slot, static_cast<uint32_t>(word >> 32));
 }
@@ -353,7 +355,7 @@ bool HandleTable::close_some(uint32_t& cursor, uint32_t limit) {
         if (cursor == 0) continue;
         Ref<Object> object;  // released after the lock
         SpinGuard guard(lock_);
-        if (used_ == 0) {
+        if (used() == 0) {
             cursor = size_;
             break;
         }
@@ -379,7 +381,7 @@ bool HandleTable::drop_dead(uint32_t& cursor, uint32_t limit) {
 
 void HandleTable::destroy() {
     if (entries_ == nullptr) return;
-    kernel_assert(used_ == 0, "handle table freed with open handles");
+    kernel_assert(used() == 0, "handle table freed with open handles");
     HandleEntry* entries;
     uint32_t slots;
     {

@@ -133,7 +133,7 @@ public:
 
     HandleEntry* entries() const { return entries_; }
     uint32_t size() const { return size_; }
-    uint32_t used() const { return used_; }
+    uint32_t used() const { return used_.load(std::memory_order_relaxed); }
 
 private:
     // A valid entry, or why there is none.
@@ -159,6 +159,9 @@ private:
     Object& take_out_locked(HandleEntry& entry, uint32_t slot) REQUIRES(lock_);
     Result<void> close_leased(abi::Handle handle);
     bool remove_locked(uint32_t slot, Ref<Object>& object) REQUIRES(lock_);
+    void add_used_locked(uint32_t count) REQUIRES(lock_) {
+        used_.store(used() + count, std::memory_order_relaxed);
+    }
     uint32_t take_free_locked(bool landing) REQUIRES(lock_);
 
     HandleEntry* entries_ = nullptr;
@@ -167,7 +170,7 @@ private:
     uint32_t free_head_ = 0;  // slot 0 is never used: 0 ends the list
     uint32_t free_count_ = 0;
     uint32_t reserved_ = 0;
-    uint32_t used_ = 0;
+    std::atomic<uint32_t> used_{0};  // changed under the lock, read as a figure without it
     Budget* budget_ = nullptr;
     SpinLock lock_{LockRank::handle_table};
 };

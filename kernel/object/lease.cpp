@@ -7,6 +7,7 @@
 // round.
 #include "kernel/object/lease.h"
 
+#include "kernel/assert.h"
 #include "kernel/lock/spin_lock.h"
 #include "kernel/memory/address_space.h"
 #include "kernel/memory/kernel_memory.h"
@@ -290,9 +291,15 @@ void forget_revoked(Region& region) {
     if (Regions::is_linked(region)) Regions::remove(region);
 }
 
-uint32_t lease_cells_in_use() {
+void forget_lease_pages() {
     SpinGuard guard(lease_lock);
-    return cells_in_use;
+    kernel_assert(cells_in_use == 0, "a lease outlives its machine");
+    for (uint32_t i = 0; i < pages_in_use; ++i) {
+        slots[i] = nullptr;
+        lease_epochs[i].store(nullptr, std::memory_order_relaxed);
+    }
+    first_free = 0;
+    pages_in_use = 0;
 }
 
 }  // namespace annulus::kernel

@@ -134,8 +134,9 @@ void Process::stop_at_fault(Thread& thread) {
     }
     if (this_cpu().current == nullptr) schedule();
     if (!ended()) report_fault(*this, thread);
-    kill(abi::EndReason::faulted, static_cast<uint64_t>(thread.fault));
-    exit_current(abi::EndReason::faulted, static_cast<uint64_t>(thread.fault));
+    const abi::FaultKind fault = thread.fault;
+    kill(abi::EndReason::faulted, static_cast<uint64_t>(fault));
+    exit_current(abi::EndReason::faulted, static_cast<uint64_t>(fault));
 }
 
 Result<Ref<Thread>> Process::faulted_thread() {

@@ -26,6 +26,7 @@
 // queue. Locking: `lock_` (rank `semaphore`) by `Guard`; one semaphore at a time.
 #pragma once
 
+#include "base/relaxed.h"
 #include "kernel/lock/spin_lock.h"
 #include "kernel/memory/memory_object.h"
 #include "kernel/object/door.h"
@@ -99,7 +100,7 @@ public:
     };
     State state();
     // The kernel address of the word in memory while there is one, for the registry.
-    uint64_t word_address() const { return reinterpret_cast<uint64_t>(word_); }
+    uint64_t word_address() const { return reinterpret_cast<uint64_t>(&word()); }
 
     // Guarded by the watch lock.
     IntrusiveList<Watch, WatchOfSemaphore> watches;
@@ -197,8 +198,9 @@ private:
     uint64_t keep_locked() const REQUIRES(lock_) {
         return queue_.empty() && member_ == nullptr ? 0 : semaphore_kernel_bit;
     }
+    std::atomic<uint64_t>& word() const { return *word_; }
     uint64_t value_locked() const REQUIRES(lock_) {
-        return word_->load(std::memory_order_relaxed) & ~semaphore_kernel_bit;
+        return word().load(std::memory_order_relaxed) & ~semaphore_kernel_bit;
     }
     // What the set may hand out of `value`: 0 if there is nothing.
     uint64_t units_for_set_locked(uint64_t value) const REQUIRES(lock_);
@@ -215,12 +217,12 @@ private:
     uint64_t enter_word_locked() REQUIRES(lock_) {
         // Sequentially consistent: a locked instruction. It takes its turn among the programs'
         // compare-and-exchanges, which fail from now on, and acquires what their signals released.
-        return word_->fetch_or(semaphore_kernel_bit) & ~semaphore_kernel_bit;
+        return word().fetch_or(semaphore_kernel_bit) & ~semaphore_kernel_bit;
     }
     void leave_word_locked(uint64_t value) REQUIRES(lock_) {
         // Release: pairs with the acquire of a program's take: it sees what the signaller did
         // before.
-        word_->store(value | keep_locked(), std::memory_order_release);
+        word().store(value | keep_locked(), std::memory_order_release);
     }
     void queue_locked(WaitLink& link) REQUIRES(lock_);
     struct Popped {
@@ -237,7 +239,8 @@ private:
     // Offsets of these and of mode_ are known to assembly.
     std::atomic<uint64_t> door_;
     // In memory that programs may write, or own_word_: then also when its last reference went.
-    std::atomic<uint64_t>* word_;
+    // Changed when nobody waits; the registry of words looks at any time.
+    Relaxed<std::atomic<uint64_t>*> word_;
     std::atomic<uint64_t> own_word_{0};
     IntrusiveList<WaitLink, SemaphoreQueueLink> queue_ GUARDED_BY(lock_);
     uint64_t owed_units_ GUARDED_BY(lock_) = 0;      // signalled, to be handed out by the reaper

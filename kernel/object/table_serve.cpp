@@ -99,7 +99,8 @@ void Table::deliver_locked(Thread& server, RequestSlot& slot) {
     slot.arrived_mask = std::exchange(slot.moved_mask, 0);
     server.set_hops(slot.hops);
     server.resume = Resume::message;
-    server.priority = std::max(server.own_priority, std::min(slot.priority, server.ceiling));
+    server.priority =
+        std::max<uint8_t>(server.own_priority, std::min(slot.priority, server.ceiling));
 }
 
 // The notice that nobody holds the object any more: no slot, no reply.
@@ -151,7 +152,7 @@ ServedObject* Table::take_close_locked() {
 // A server thread works for those behind its request, too: they wait until it is done.
 void Table::run_at_highest_locked(Thread& server) {
     const uint8_t wanted = std::min(queue_.highest_priority(), server.ceiling);
-    server.priority = std::max(server.priority, wanted);
+    server.priority = std::max<uint8_t>(server.priority, wanted);
 }
 
 // Ends the client's wait with a status alone and frees the slot.

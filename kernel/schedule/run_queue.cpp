@@ -8,11 +8,12 @@ namespace annulus::kernel {
 
 // The bookkeeping of a node that is about to enter lists_[node.priority].
 void RunQueue::note_push(RunQueueNode& node) {
-    kernel_assert(node.priority < abi::priority_count, "a priority that does not exist");
+    const uint8_t priority = node.priority;
+    kernel_assert(priority < abi::priority_count, "a priority that does not exist");
     kernel_assert(!node.linked(), "queued what is queued already");
-    node.queued_priority_ = node.priority;
+    node.queued_priority_ = priority;
     node.queue_.store(this, std::memory_order_relaxed);
-    occupied_.set(node.priority);
+    occupied_.set(priority);
     count_.store(size() + 1, std::memory_order_relaxed);
 }
 

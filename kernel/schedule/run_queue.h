@@ -16,6 +16,7 @@
 #include "abi/limits.h"
 #include "base/bitmap.h"
 #include "base/intrusive_list.h"
+#include "base/relaxed.h"
 
 #include <stdint.h>
 
@@ -36,8 +37,8 @@ class RunQueueNode : public ListNode<ReadyLink> {
 
 public:
     // Where push puts the node; below abi::priority_count. A change while it is queued counts from
-    // the next push on.
-    uint8_t priority = 0;
+    // the next push on. Whoever wakes or boosts a thread may look at any time.
+    Relaxed<uint8_t> priority{0};
 };
 
 class RunQueue {

@@ -58,9 +58,9 @@ void poke(Cpu& cpu, uint8_t priority) {
         // Whoever is less urgent than the running thread waits until that leaves the CPU or gets
         // less urgent, and an equal until its time slice ends, if there is one already.
         const Thread* running = cpu.current;
+        const uint8_t its = running == nullptr ? uint8_t{0} : uint8_t{running->priority};
         const bool waits =
-            running != nullptr &&
-            (priority < running->priority || (priority == running->priority && cpu.slice_end != 0));
+            running != nullptr && (priority < its || (priority == its && cpu.slice_end != 0));
         if (!waits) cpu.resched.store(true, std::memory_order_relaxed);
         return;
     }

@@ -154,10 +154,12 @@ Result<Ref<Thread>> create_thread(Process& process, const ThreadStart& start) {
     }
     Thread& made = **thread;
     made.vector_area = *area;
-    prepare(made, start);
-    made.affinity &= online;
-    if (made.affinity != online) made.add_slow_reason(SlowReason::pinned);
+    // First: from here on the process waits for it with its end. Whoever kills it meanwhile tries
+    // again until it is ready.
     if (!process.add_thread(made)) return Error::wrong_state;
+    prepare(made, start);
+    made.affinity = made.affinity & online;
+    if (made.affinity != online) made.add_slow_reason(SlowReason::pinned);
     make_ready(made);
     return thread;
 }

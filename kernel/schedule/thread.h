@@ -193,7 +193,7 @@ struct Thread final : Object,
     uint8_t wait_padding = 0;
     // RunQueueNode::priority is the effective one, maybe lent. A server thread that waits keeps
     // what it was lent until it gets the next request.
-    uint8_t own_priority = 0;
+    Relaxed<uint8_t> own_priority{0};
     uint32_t next_hops = 1 << hops_shift;  // of a request that it would make, as in its header
     // As a server: its links in WaitingList, and the slot that is reserved for it while it waits,
     // or that of the request it took last; `no_slot` if there is none. Never a slot of a table
@@ -247,10 +247,10 @@ struct Thread final : Object,
     ServedObject* calls = nullptr;  // waiting for a slot: holds a reference
     uint32_t calls_rights = 0;
     Status cancelled;  // what it sees when `table` was taken away from it
-    uint64_t affinity = ~uint64_t{0};
+    Relaxed<uint64_t> affinity{~uint64_t{0}};
     uint32_t slice_percent = 100;  // of the default time slice (the budget's CPU weight)
     uint64_t slice_left = 0;       // of the time slice in which it was preempted; 0: a whole one
-    uint64_t cpu_cycles = 0;
+    Relaxed<uint64_t> cpu_cycles{0};
     void* vector_area = nullptr;
     arch::TrapFrame frame{};
     GraceItem grace;
@@ -261,9 +261,9 @@ struct Thread final : Object,
 
     // How it ended or stopped; written before the status changes.
     std::atomic<abi::EndReason> end_reason{abi::EndReason::alive};
-    abi::FaultKind fault = abi::FaultKind::none;
-    uint64_t fault_address = 0;
-    uint64_t exit_code = 0;
+    Relaxed<abi::FaultKind> fault{abi::FaultKind::none};
+    Relaxed<uint64_t> fault_address{0};
+    Relaxed<uint64_t> exit_code{0};
     WatchList exit_watches;
 
     // Of the request that it took last; 0: none.

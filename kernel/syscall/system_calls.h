@@ -25,9 +25,6 @@ struct EnterAnswer {
 extern "C" EnterAnswer kernel_enter(abi::Handle handle, uint64_t wanted, uint64_t deadline,
                                     Thread& thread);
 
-// Blocks the running thread, whose wait is complete, and gives the CPU away.
-[[noreturn]] void block_current(Thread& thread);
-
 class SemaphoreSet;
 
 // What a wait on a set was asked for.
