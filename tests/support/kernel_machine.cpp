@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT
-// KernelMachine, and the kernel's hooks that end in it.
+// KernelMachine. The kernel's hooks that end in it: machine_hooks.cpp.
 #include "tests/support/kernel_machine.h"
 
-#include "arch/clock.h"
-#include "arch/tlb.h"
-#include "arch/user_access.h"
-#include "kernel/memory/region.h"
-#include "kernel/memory/table_pages.h"
-#include "kernel/object/hardware.h"
 #include "kernel/object/lease.h"
 #include "kernel/object/stock.h"
 #include "kernel/object/table.h"
@@ -18,7 +12,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <chrono>
 
@@ -27,9 +20,13 @@ namespace {
 
 constexpr std::chrono::seconds patience{20};
 
-// How a call left the kernel by a jump.
-constexpr int blocked = 1;
-constexpr int returned = 2;
+// Nobody runs what it begins with.
+constexpr kernel::ThreadStart thread_start = {.entry = abi::user_begin,
+                                              .stack = 0,
+                                              .argument = 0,
+                                              .fs_base = 0,
+                                              .priority = 0,
+                                              .affinity = 0};
 
 struct alignas(128) PlayedCpu {
     kernel::Cpu cpu;
@@ -72,25 +69,35 @@ InKernel::~InKernel() { played_cpu().visits.fetch_add(1, std::memory_order_acq_r
 
 KernelMachine* KernelMachine::current = nullptr;
 
-KernelMachine::KernelMachine(uint64_t pages)
+KernelMachine::KernelMachine(uint64_t pages, uint64_t limit)
     : arena_(PageArena::one_range(pages)), heap_(std::make_unique<kernel::ObjectHeap>()) {
     current = this;
     kernel::the_page_allocator = &arena_.pages();
     kernel::the_object_heap = heap_.get();
     heap_->init(arena_.pages(), 42);
+    upper_half_ = arena_.pages().allocate_zeroed().value().address();
     abi::BudgetLimits limits{};
-    for (uint64_t& amount : limits.amount) amount = uint64_t{1} << 40;
+    for (uint64_t& amount : limits.amount) amount = limit;
     limits.cpu_weight = 100;
     limits.priority_ceiling = 63;
     kernel::Budget::init_root(limits);
     for (unsigned i = 0; i < played_cpus_max; ++i) cpus[i].cpu.local.index = i;
-    process_ = root().create<kernel::Process>(false).value();
-    must(kernel::HandleTable::create(process_->handles, root(), 4096).ok(), "no handle table");
-    while (!process_->handles.prepare_some()) {
+    const InKernel here;
+    process_ = kernel::Process::create(root(), 4096, false).value();
+    while (!process_->prepare_some().value()) {
     }
+    // Without any the process would end with each test's last one.
+    keeper_ = kernel::create_thread(*process_, thread_start).value().get();
+    must(newborn().get() == keeper_, "a thread was made, and is not ready");
 }
 
 KernelMachine::~KernelMachine() {
+    {
+        const InKernel here;
+        process_->kill(abi::EndReason::killed, 0);
+        for (auto& budget : budgets_) must(budget->destroy({}, root()).ok(), "no destruction");
+    }
+    budgets_.clear();
     process_.reset();
     settle();
     // Lists of what ended are the kernel's own, and must be empty for the next machine.
@@ -99,12 +106,17 @@ KernelMachine::~KernelMachine() {
     settle();
     kernel::empty_stocks();
     settle();
-    for (const auto resource :
-         {abi::Resource::handles, abi::Resource::pages, abi::Resource::kernel_bytes,
-          abi::Resource::pins, abi::Resource::wait_records}) {
-        must(used(resource) == 0, "something is still charged");
+    abi::BudgetLedger ledger;
+    root().read_ledger(ledger);
+    for (unsigned i = 0; i < abi::resource_count; ++i) {
+        if (ledger.used[i] == 0 && ledger.lent[i] == 0) continue;
+        fprintf(stderr, "kernel machine: resource %u: %llu are still charged, %llu lent\n", i,
+                static_cast<unsigned long long>(ledger.used[i]),
+                static_cast<unsigned long long>(ledger.lent[i]));
+        abort();
     }
     must(heap_->ledger().allocated == 0, "a record was not freed");
+    kernel::forget_lease_pages();
     current = nullptr;
 }
 
@@ -130,6 +142,11 @@ void KernelMachine::close(abi::Handle handle) {
     must(process_->handles.close(handle).ok(), "no such handle");
 }
 
+abi::Handle KernelMachine::new_budget(const abi::BudgetLimits& limits) {
+    budgets_.push_back(root().create_child(limits).value());
+    return name(*kernel::Ref<kernel::Budget>::share(*budgets_.back()).leak());
+}
+
 void KernelMachine::add(kernel::GraceItem& item) {
     const std::lock_guard guard(mutex_);
     grace_.push_back(&item);
@@ -140,13 +157,80 @@ void KernelMachine::add(kernel::Work& work) {
     work_.push_back(&work);
 }
 
+void KernelMachine::add_newborn(kernel::Thread& thread) {
+    const std::lock_guard guard(mutex_);
+    newborn_.push_back(&thread);
+}
+
+bool KernelMachine::remove_newborn(kernel::Thread& thread) {
+    const std::lock_guard guard(mutex_);
+    if (std::exchange(keeper_, keeper_ == &thread ? nullptr : keeper_) == &thread) return true;
+    return std::erase(newborn_, &thread) != 0;
+}
+
+kernel::Ref<kernel::Thread> KernelMachine::newborn() {
+    const std::lock_guard making(making_);
+    const std::lock_guard guard(mutex_);
+    if (newborn_.empty()) return {};
+    kernel::Thread& thread = *newborn_.front();
+    newborn_.pop_front();
+    return kernel::Ref<kernel::Thread>::share(thread);
+}
+
+kernel::Ref<kernel::Thread> KernelMachine::make_thread() {
+    const std::lock_guard making(making_);
+    auto thread = kernel::create_thread(process(), thread_start);
+    if (!thread.ok()) return {};
+    // Somebody may have killed it already.
+    static_cast<void>(remove_newborn(**thread));
+    return std::move(*thread);
+}
+
+void KernelMachine::kill_newborn() {
+    for (;;) {
+        kernel::Ref<kernel::Thread> thread;
+        {
+            const std::lock_guard guard(mutex_);
+            if (newborn_.empty()) return;
+            thread = kernel::Ref<kernel::Thread>::share(*newborn_.front());
+        }
+        const InKernel here;
+        kernel::kill_thread(*thread, abi::EndReason::killed, 0);
+    }
+}
+
+void KernelMachine::start_timer(kernel::Timer& timer, uint64_t deadline) {
+    const std::lock_guard guard(mutex_);
+    wheel_.add(timer, deadline, now);
+}
+
+bool KernelMachine::stop_timer(kernel::Timer& timer) {
+    const std::lock_guard guard(mutex_);
+    return wheel_.cancel(timer);
+}
+
+void KernelMachine::fire_timers() {
+    const InKernel here;
+    for (;;) {
+        kernel::Timer* due = nullptr;
+        {
+            const std::lock_guard guard(mutex_);
+            uint32_t work = ~uint32_t{0};
+            due = wheel_.take_due(now, work);
+        }
+        if (due == nullptr) return;
+        due->callback(*due);
+    }
+}
+
 bool KernelMachine::advance() {
     kernel::Work* work = nullptr;
     // Everything that waits now; what is added meanwhile waits for the next period.
     std::deque<kernel::GraceItem*> items;
     {
         const std::lock_guard guard(mutex_);
-        if (!work_.empty()) {
+        // Work that is tried again and again may wait for a grace period.
+        if (!work_.empty() && (grace_.empty() || ++turn_ % 4 != 0)) {
             work = work_.front();
             work_.pop_front();
         } else {
@@ -185,20 +269,28 @@ ReaperThread::~ReaperThread() {
 
 // --- threads
 
-MachineThread::MachineThread(KernelMachine& machine)
-    : record_(machine.root().create<kernel::Thread>(machine.process()).value()) {
-    record_->vector_area = this;
+thread_local MachineThread* MachineThread::entered_ = nullptr;
+
+// The first word of the page that is for the vector state, which these threads do not have.
+static std::atomic<MachineThread*>& owner_of(const kernel::Thread& thread) {
+    // Safety: a page of its own, which was zero.
+    return *static_cast<std::atomic<MachineThread*>*>(thread.vector_area);
+}
+
+MachineThread* MachineThread::of(const kernel::Thread& thread) { return owner_of(thread); }
+MachineThread& MachineThread::entered() { return *entered_; }
+
+MachineThread::MachineThread(KernelMachine& machine) : MachineThread(machine.make_thread()) {}
+
+MachineThread::MachineThread(kernel::Ref<kernel::Thread> newborn) : record_(std::move(newborn)) {
+    must(static_cast<bool>(record_), "no thread");
+    owner_of(*record_) = this;
 }
 
 MachineThread::~MachineThread() {
     must(!woken(), "a thread was woken and did not go on");
-    const InKernel here;
-    kernel::leave_queues(*record_);
-}
-
-MachineThread& MachineThread::of(kernel::Thread& thread) {
-    // Safety: the constructor put it there; these threads have no vector state.
-    return *static_cast<MachineThread*>(thread.vector_area);
+    if (dead()) return;
+    enter([](kernel::Thread&) { kernel::exit_current(abi::EndReason::exited, 0); });
 }
 
 void MachineThread::wake() {
@@ -213,6 +305,7 @@ bool MachineThread::enter(void (*code)(kernel::Thread&)) {
     const InKernel here;
     record_->status.store(kernel::ThreadStatus::running, std::memory_order_relaxed);
     played_cpu().cpu.current = record_.get();
+    entered_ = this;
     const int how = setjmp(exit_);
     if (how == 0) code(*record_);
     played_cpu().cpu.current = nullptr;
@@ -224,16 +317,24 @@ bool MachineThread::call(void (*system_call)(kernel::Thread&)) {
     return enter(system_call);
 }
 
+bool MachineThread::go_on_once() {
+    // Whoever kills it at this moment may have taken the wake.
+    if (!unwake()) return false;
+    // As switch_to() does.
+    if (record_->dying.load(std::memory_order_acquire)) return enter(kernel::die_current);
+    if (record_->resume != kernel::Resume::continuation) return true;
+    return enter(record_->continuation);
+}
+
 void MachineThread::go_on() {
-    const auto begin = std::chrono::steady_clock::now();
-    while (!woken()) {
-        sched_yield();
-        must(std::chrono::steady_clock::now() - begin < patience, "a wait that nobody ends");
-    }
-    // Relaxed: nobody wakes it before it waits again.
-    wakes_.store(0, std::memory_order_relaxed);
-    if (record_->resume != kernel::Resume::continuation) return;
-    if (!enter(record_->continuation)) go_on();
+    do {
+        const auto begin = std::chrono::steady_clock::now();
+        while (!woken()) {
+            if (dead()) return;
+            sched_yield();
+            must(std::chrono::steady_clock::now() - begin < patience, "a wait that nobody ends");
+        }
+    } while (!go_on_once());
 }
 
 void MachineThread::run(void (*system_call)(kernel::Thread&)) {
@@ -342,143 +443,9 @@ bool MachineThread::cancel() {
 }  // namespace annulus::test
 
 namespace annulus::arch {
-
 CpuLocal& this_cpu() { return test::cpus[cpu_index()].cpu.local; }
-
-uint64_t now_ns() { return test::KernelMachine::current->now.load(std::memory_order_relaxed); }
-
-// Programs' memory is the test's own.
-bool copy_from_user(void* to, UserAddress from, size_t size) {
-    memcpy(to, reinterpret_cast<const void*>(from.value), size);
-    return true;
-}
-bool copy_to_user(UserAddress to, const void* from, size_t size) {
-    memcpy(reinterpret_cast<void*>(to.value), from, size);
-    return true;
-}
-
 }  // namespace annulus::arch
 
 namespace annulus::kernel {
-
-using test::KernelMachine;
-using test::MachineThread;
-
-PageAllocator* the_page_allocator = nullptr;
-ObjectHeap* the_object_heap = nullptr;
-void grace_after(GraceItem& item) { KernelMachine::current->add(item); }
-void reap(Work& work) { KernelMachine::current->add(work); }
 Cpu& cpu_at(unsigned index) { return test::cpus[index].cpu; }
-
-Result<void*> allocate_table_pages(Budget& budget, uint64_t pages, TableContent content) {
-    const uint32_t order = PageAllocator::order_for(pages);
-    TRY(budget.charge(abi::Resource::pages, uint64_t{1} << order));
-    auto block = page_allocator().allocate(order);
-    if (!block.ok()) {
-        budget.uncharge(abi::Resource::pages, uint64_t{1} << order);
-        return block.status();
-    }
-    std::byte* bytes = page_allocator().pointer(*block);
-    // What nobody promised to be zero is not.
-    const int fill = content == TableContent::zeroed ? 0 : 0xa5;
-    memset(bytes, fill, abi::page_size << order);
-    return static_cast<void*>(bytes);
-}
-
-void free_table_pages(Budget& budget, void* storage, uint64_t pages) {
-    const uint32_t order = PageAllocator::order_for(pages);
-    page_allocator().free(page_allocator().page_of(storage), order);
-    budget.uncharge(abi::Resource::pages, uint64_t{1} << order);
-}
-
-// --- the scheduler
-
-void make_ready(Thread& thread) { MachineThread::of(thread).wake(); }
-void schedule() { MachineThread::of(current_thread()).leave(test::blocked); }
-void hand_off(Thread& thread) {
-    make_ready(thread);
-    schedule();
-}
-void return_to_thread(Thread& thread) { MachineThread::of(thread).leave(test::returned); }
-void set_priority(Thread& thread, uint8_t priority) { thread.priority = priority; }
-
-// As kernel/schedule/timers.cpp, without a wheel.
-void arm_deadline(Thread& thread, uint64_t deadline) {
-    thread.wait_deadline.store(deadline, std::memory_order_relaxed);
-    thread.timer_armed.store(deadline != abi::deadline_never, std::memory_order_relaxed);
-}
-void disarm_deadline(Thread& thread) {
-    thread.wait_deadline.store(abi::deadline_never, std::memory_order_relaxed);
-    thread.timer_armed.store(false, std::memory_order_relaxed);
-}
-bool deadline_came(const Thread& thread) {
-    return thread.wait_deadline.load(std::memory_order_relaxed) <= arch::now_ns();
-}
-
-// --- threads and their process, without what makes and ends real ones
-
-namespace {
-
-bool detach_thread(Object& object) {
-    auto& thread = static_cast<Thread&>(object);
-    thread.exit_watches.clear();
-    if (thread.any_links != nullptr) {
-        thread.budget->free_bytes(thread.any_links, sizeof(AnyLink) * abi::wait_any_max);
-    }
-    Ref<Process>::adopt(*thread.process).reset();
-    return true;
-}
-bool detach_process(Object& object) {
-    auto& process = static_cast<Process&>(object);
-    for (uint32_t cursor = 0; !process.handles.close_some(cursor, abi::chunk_items);) {
-    }
-    process.handles.destroy();
-    return true;
-}
-void die(Object&) {}
-void destruct_thread(Object& object) { static_cast<Thread&>(object).~Thread(); }
-void destruct_process(Object& object) { static_cast<Process&>(object).~Process(); }
-
-constexpr ObjectKind thread_kind = {abi::ObjectType::thread, detach_thread, die, destruct_thread};
-
-}  // namespace
-
-Thread::Thread(Budget* payer, uint32_t size, Process& owner)
-    : Object(thread_kind, payer, size), slot(&no_slot), process(&owner) {
-    retain(owner);
-    link.thread = this;
-    handles = owner.handles.entries();
-}
-
-const ObjectKind Process::kind_table = {abi::ObjectType::process, detach_process, die,
-                                        destruct_process};
-
-Process::Process(Budget* payer, uint32_t size, bool withhold_cycles)
-    : Object(kind_table, payer, size), withholds_cycles_(withhold_cycles), id_(1) {}
-
-// --- what these tests do without: leases, mappings, devices, and destructions of budgets
-
-constinit std::atomic<LeaseEpochPage*> lease_epochs[lease_pages_max] = {};
-void retain_lease(Lease) {}
-void release_lease(Lease) {}
-Result<void> lease_region(Region&) { return Error::revoked; }
-void lease_part(const Region&, Region&) {}
-void unlease_region(Region&) {}
-void forget_revoked(Region&) {}
-bool loaded_elsewhere(uint64_t) { return false; }
-void give_back_registers(PhysicalRange) {}
-void Budget::begin_destruction() {}
-// Timers of rings' operations: they never fire.
-void start_timer(Timer&, uint64_t, Cpu*&) {}
-bool stop_timer(Timer&, Cpu*) { return false; }
-void leave_kernel_slowly(Thread&) {}
-
 }  // namespace annulus::kernel
-
-namespace annulus::arch {
-
-PhysicalAddress kernel_page_table() { return 0; }
-void invalidate_page(uint64_t) {}
-void invalidate_user_pages() {}
-
-}  // namespace annulus::arch

@@ -9,9 +9,10 @@
 //   call() -> kernel code -> returns, or schedule() --jump--> blocked -> make_ready() -> go_on()
 //
 // There are no run queues, priorities or interrupts, and the fast paths in assembly are not there.
-// Timers are hints that the test gives. Grace periods are real: one ends when every CPU that was in
-// the kernel as it began has left. Reaper and grace periods run where the test calls settle(), or
-// in a host thread of their own.
+// A thread's deadline is a hint that the test gives; other timers fire in fire_timers(). Grace
+// periods are real: one ends when every CPU that was in the kernel as it began has left. Reaper and
+// grace periods run where the test calls settle(), or in a host thread of their own. Processes have
+// address spaces that nobody loads: the memory of a program is the test's own.
 #pragma once
 
 #include "kernel/memory/kernel_memory.h"
@@ -19,6 +20,7 @@
 #include "kernel/object/process.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/schedule/cpu.h"
+#include "kernel/schedule/timer_wheel.h"
 #include "tests/support/page_arena.h"
 
 #include <setjmp.h>
@@ -27,7 +29,9 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
+#include <vector>
 
 namespace annulus::test {
 
@@ -45,7 +49,8 @@ public:
 // One at a time.
 class KernelMachine {
 public:
-    explicit KernelMachine(uint64_t pages = 4096);
+    // `limit`: of the root budget, for each resource.
+    explicit KernelMachine(uint64_t pages = 4096, uint64_t limit = uint64_t{1} << 40);
     // All objects have been given back; what they charged, too.
     ~KernelMachine();
     KernelMachine(const KernelMachine&) = delete;
@@ -53,7 +58,7 @@ public:
 
     kernel::Budget& root() { return kernel::Budget::root(); }
     static uint64_t used(abi::Resource resource);
-    // Its threads are MachineThreads; it has a handle table, and no address space.
+    // Lives as long as the machine, or until somebody kills it.
     kernel::Process& process() { return *process_; }
     // A handle of the process with all rights; takes over the reference.
     abi::Handle name(kernel::Object& object);
@@ -66,25 +71,50 @@ public:
                         kernel::MemoryObject* memory = nullptr, uint64_t offset = 0);
     void close(abi::Handle handle);
 
+    // A handle to a child of the root budget, which the machine's end destroys.
+    abi::Handle new_budget(const abi::BudgetLimits& limits);
+
     // One step of the reaper, or one grace period. False: there was nothing to do.
     bool advance();
     void settle();
+    // Calls what timers, which are not threads' deadlines, are due for.
+    void fire_timers();
+    // A thread that a program made, and that is nobody's MachineThread yet; null: there is none.
+    kernel::Ref<kernel::Thread> newborn();
+    // A new thread of process(), for a MachineThread. Null: the process has ended.
+    kernel::Ref<kernel::Thread> make_thread();
+    // Those that are left end.
+    void kill_newborn();
 
-    // Time as deadlines see it.
+    // Time as deadlines and timers see it; never goes back.
     std::atomic<uint64_t> now{1};
+    // What programs may name in calls, if it is not empty; otherwise all of the test's memory.
+    std::span<std::byte> user_memory;
 
     // For the hooks.
     static KernelMachine* current;
     void add(kernel::GraceItem& item);
     void add(kernel::Work& work);
+    void add_newborn(kernel::Thread& thread);
+    bool remove_newborn(kernel::Thread& thread);
+    void start_timer(kernel::Timer& timer, uint64_t deadline);
+    bool stop_timer(kernel::Timer& timer);
+    arch::PhysicalAddress upper_half() const { return upper_half_; }
 
 private:
     PageArena arena_;
     std::unique_ptr<kernel::ObjectHeap> heap_;
+    arch::PhysicalAddress upper_half_ = 0;
     kernel::Ref<kernel::Process> process_;
-    std::mutex mutex_;  // guards the two queues
+    std::vector<kernel::Ref<kernel::Budget>> budgets_;
+    std::mutex making_;  // held while a thread that is to be a MachineThread's is newborn
+    std::mutex mutex_;   // guards the queues and the wheel
+    kernel::TimerWheel wheel_;
+    std::deque<kernel::Thread*> newborn_;  // ready; each lives until it has ended
+    kernel::Thread* keeper_ = nullptr;     // never runs
     std::deque<kernel::GraceItem*> grace_;
     std::deque<kernel::Work*> work_;
+    unsigned turn_ = 0;
 };
 
 // Reaper and grace periods in a host thread of their own, while it lives.
@@ -99,10 +129,14 @@ private:
     std::thread thread_;
 };
 
-// A thread of the machine's process. Used by one host thread, but for record().
+// A kernel thread. Used by one host thread, but for record().
 class MachineThread {
 public:
+    // A new one of the machine's process.
     explicit MachineThread(KernelMachine& machine);
+    // One that there is, and that is ready.
+    explicit MachineThread(kernel::Ref<kernel::Thread> newborn);
+    // It exits, if it has not ended.
     ~MachineThread();
     MachineThread(const MachineThread&) = delete;
     MachineThread& operator=(const MachineThread&) = delete;
@@ -114,6 +148,9 @@ public:
     bool call(void (*system_call)(kernel::Thread&));
     // Somebody ended its wait.
     bool woken() const { return wakes_.load(std::memory_order_acquire) != 0; }
+    bool dead() const { return record_->status == kernel::ThreadStatus::dead; }
+    // Of one that is woken: goes on. False: it blocked again.
+    bool go_on_once();
     // After a call that blocked: sleeps until it is woken, and finishes the call. Aborts when
     // nobody ends the wait within 20 seconds of the host's time.
     void go_on();
@@ -144,13 +181,21 @@ public:
     bool time_out();
     bool cancel();
 
-    // For the hooks.
-    static MachineThread& of(kernel::Thread& thread);
+    // For the hooks. How a call leaves the kernel by a jump:
+    static constexpr int blocked = 1;
+    static constexpr int returned = 2;
+    static MachineThread* of(const kernel::Thread& thread);
+    // The one whose system call the calling host thread runs.
+    static MachineThread& entered();
     void wake();
+    bool unwake() { return wakes_.exchange(0, std::memory_order_acquire) != 0; }
     [[noreturn]] void leave(int how) { longjmp(exit_, how); }
 
 private:
     bool enter(void (*code)(kernel::Thread&));
+    void attach();
+
+    static thread_local MachineThread* entered_;
 
     kernel::Ref<kernel::Thread> record_;
     std::atomic<uint64_t> wakes_{0};  // make_ready() since the last go_on(): 0 or 1
