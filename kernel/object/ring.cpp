@@ -68,8 +68,11 @@ Result<void> Ring::use_queues(MemoryObject& memory, uint64_t first) {
     }
     const uint32_t count =
         static_cast<uint32_t>((abi::ring_bytes(entries) + abi::page_size - 1) / abi::page_size);
+    // Merely looked up: its last handle may just have been closed.
+    if (!try_retain(memory)) return Status(Error::bad_handle, 0, 2);
+    auto held = Ref<MemoryObject>::adopt(memory);
     TRY(memory.pin(*budget, first, count));
-    memory_ = Ref<MemoryObject>::share(memory);
+    memory_ = std::move(held);
     first_page_ = first;
     page_count_ = count;
     submissions_at_ = abi::ring_submissions(entries);

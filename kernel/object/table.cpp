@@ -69,7 +69,9 @@ Result<Ref<Table>> Table::create(Budget& budget, uint64_t slots, uint64_t block,
     const uint64_t first = offset / abi::page_size;
     const uint64_t count = pages_for_blocks(slots, block);
     if (first > memory->pages() || count > memory->pages() - first) return Error::out_of_range;
-    table->memory_ = Ref<MemoryObject>::share(*memory);
+    // Merely looked up: its last handle may just have been closed.
+    if (!try_retain(*memory)) return Status(Error::bad_handle, 0, 3);
+    table->memory_ = Ref<MemoryObject>::adopt(*memory);
     table->first_page_ = first;
     table->page_count_ = count;
     table->block_ = block;

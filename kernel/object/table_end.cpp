@@ -202,6 +202,9 @@ ServedObject::ServedObject(Budget* payer, uint32_t size)
 void Table::end(TableState state, Status status, bool unreferenced) {
     {
         Guard guard(*this);
+        // Its whole end is over, and what it has is about to be freed: this is somebody who looked
+        // it up before its last handle went.
+        if (unreferenced_ && !ending_) return;
         if (state_ == TableState::live) {
             end_status_ = status;
             state_ = state;

@@ -140,6 +140,10 @@ Result<Ref<Thread>> create_thread(Process& process, const ThreadStart& start) {
     if (start.affinity != 0 && (start.affinity & online) == 0) {
         return Status(Error::bad_argument, 5);
     }
+    // Merely looked up: its last handle may just have been closed. The record's reference must not
+    // be the first after none.
+    if (!try_retain(process)) return Error::bad_handle;
+    const auto held = Ref<Process>::adopt(process);
     Budget& budget = *process.budget;
     TRY(budget.charge(abi::Resource::threads, 1));
     // From here on each failure gives back what came before it.

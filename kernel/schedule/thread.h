@@ -198,7 +198,7 @@ struct Thread final : Object,
     // As a server: its links in WaitingList, and the slot that is reserved for it while it waits,
     // or that of the request it took last; `no_slot` if there is none. Never a slot of a table
     // other than `serving`.
-    uint64_t next_waiting = 0;
+    Relaxed<uint64_t> next_waiting{0};
     Thread* previous_waiting = nullptr;
     RequestSlot* slot;
     // As a client: the slot of the request whose answer it waits for. Set and cleared under the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Operations on threads.
 #include "arch/clock.h"
+#include "kernel/lock/spin_lock.h"
 #include "kernel/object/budget.h"
 #include "kernel/object/semaphore.h"
 #include "kernel/object/table.h"
@@ -13,6 +14,36 @@ namespace {
 
 bool stopped(const Thread& thread) {
     return thread.status.load(std::memory_order_acquire) == ThreadStatus::stopped;
+}
+
+// Held while the registers of a stopped thread are read or written, and while it is resumed: its
+// next fault would write them. One for all: it is held for some fifty moves.
+constinit SpinLock registers_lock{LockRank::process};
+
+abi::ThreadRegisters registers_of(const Thread& thread) {
+    const arch::TrapFrame& frame = thread.frame;
+    return {
+        .rax = frame.rax,
+        .rbx = frame.rbx,
+        .rcx = frame.rcx,
+        .rdx = frame.rdx,
+        .rsi = frame.rsi,
+        .rdi = frame.rdi,
+        .rbp = frame.rbp,
+        .rsp = frame.rsp,
+        .r8 = frame.r8,
+        .r9 = frame.r9,
+        .r10 = frame.r10,
+        .r11 = frame.r11,
+        .r12 = frame.r12,
+        .r13 = frame.r13,
+        .r14 = frame.r14,
+        .r15 = frame.r15,
+        .rip = frame.rip,
+        .rflags = frame.rflags,
+        .fs_base = thread.fs_base,
+        .gs_base = thread.gs_base,
+    };
 }
 
 }  // namespace
@@ -42,30 +73,12 @@ Status thread_get_state(Invocation& invocation) {
 
 Status thread_get_registers(Invocation& invocation) {
     const auto& thread = invocation.object<Thread>();
-    if (!stopped(thread)) return Error::wrong_state;
-    const arch::TrapFrame& frame = thread.frame;
-    const abi::ThreadRegisters registers{
-        .rax = frame.rax,
-        .rbx = frame.rbx,
-        .rcx = frame.rcx,
-        .rdx = frame.rdx,
-        .rsi = frame.rsi,
-        .rdi = frame.rdi,
-        .rbp = frame.rbp,
-        .rsp = frame.rsp,
-        .r8 = frame.r8,
-        .r9 = frame.r9,
-        .r10 = frame.r10,
-        .r11 = frame.r11,
-        .r12 = frame.r12,
-        .r13 = frame.r13,
-        .r14 = frame.r14,
-        .r15 = frame.r15,
-        .rip = frame.rip,
-        .rflags = frame.rflags,
-        .fs_base = thread.fs_base,
-        .gs_base = thread.gs_base,
-    };
+    abi::ThreadRegisters registers;
+    {
+        SpinGuard guard(registers_lock);
+        if (!stopped(thread)) return Error::wrong_state;
+        registers = registers_of(thread);
+    }
     invocation.set_results(0);
     return invocation.write_record(registers).status();
 }
@@ -76,6 +89,7 @@ Status thread_set_registers(Invocation& invocation) {
     const auto read = invocation.read_record(from);
     if (!read.ok()) return read.status();
     if (from.fs_base >= abi::user_end || from.gs_base >= abi::user_end) return invocation.bad(0);
+    SpinGuard guard(registers_lock);
     if (!stopped(thread)) return Error::wrong_state;
     arch::TrapFrame& frame = thread.frame;
     frame.rax = from.rax, frame.rbx = from.rbx, frame.rcx = from.rcx, frame.rdx = from.rdx;
@@ -93,10 +107,13 @@ Status thread_set_registers(Invocation& invocation) {
 Status thread_set_resume(Invocation& invocation) {
     auto& thread = invocation.object<Thread>();
     ThreadStatus expected = ThreadStatus::stopped;
-    // Acquire-release: against a kill at the same time: one of us gets the thread.
-    if (!thread.status.compare_exchange_strong(expected, ThreadStatus::blocked,
-                                               std::memory_order_acq_rel)) {
-        return Error::wrong_state;
+    {
+        SpinGuard guard(registers_lock);
+        // Acquire-release: against a kill at the same time: one of us gets the thread.
+        if (!thread.status.compare_exchange_strong(expected, ThreadStatus::blocked,
+                                                   std::memory_order_acq_rel)) {
+            return Error::wrong_state;
+        }
     }
     thread.fault = abi::FaultKind::none;
     make_ready(thread);

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+extern "C" [[gnu::weak]] void __sanitizer_print_stack_trace();
+
 namespace {
 thread_local uint32_t played_cpu = 0;
 thread_local annulus::kernel::HeldRanks played_ranks;
@@ -42,6 +44,8 @@ namespace annulus::kernel {
 
 void assertion_failed(const char* condition, const char* why, const char* file, unsigned line) {
     fprintf(stderr, "%s:%u: %s (%s)\n", file, line, why, condition);
+    // Sanitized builds have it.
+    if (__sanitizer_print_stack_trace != nullptr) __sanitizer_print_stack_trace();
     abort();
 }
 

@@ -68,8 +68,8 @@ abi::BudgetLimits limits_of(uint64_t amount, uint64_t kernel_bytes) {
 
 void HandlePool::keep(abi::ObjectType type, abi::Handle handle) {
     const std::lock_guard guard(mutex_);
-    if (known_.size() < room) return known_.push_back({type, handle});
-    next_ = next_ < 2 || next_ + 1 == room ? 2 : next_ + 1;
+    if (known_.size() < room_) return known_.push_back({type, handle});
+    next_ = next_ < 2 || next_ + 1 == room_ ? 2 : next_ + 1;
     known_[next_] = {type, handle};
 }
 
@@ -305,6 +305,12 @@ void RandomCaller::call() {
             return begin(enter_ring);
         case 9:
         case 10: make_request(); break;
+        case 12:
+            if (choices_.one_in(4)) {
+                make_close();
+                break;
+            }
+            [[fallthrough]];
         case 11:
             if (choices_.one_in(100)) return fault();
             [[fallthrough]];
@@ -353,6 +359,13 @@ void RandomCaller::make_call() {
     message.rbx = extent(operation->transfer);
     message.rsi |= abi::call_deadline | abi::call_buffer;
     if (!choices_.one_in(30)) message.rsi |= abi::call_takes_handles;
+}
+
+void RandomCaller::make_close() {
+    kernel::Message& message = thread_->message();
+    message.rax = static_cast<uint64_t>(abi::SystemCall::call);
+    message.rdi = handle(any_type());
+    message.rsi = abi::operation_word(abi::Verb::close, abi::selector_universal, 0);
 }
 
 // To whoever serves the object's table.

@@ -22,6 +22,8 @@ namespace annulus::test {
 // several host threads.
 class HandlePool {
 public:
+    // So many at once: the fewer, the more often two calls meet at one object.
+    explicit HandlePool(size_t room) : room_(room) {}
     // In the place of an older one, round and round, but not of the first two.
     void keep(abi::ObjectType type, abi::Handle handle);
     // One of that type, the first, the second and so on; none: there is none.
@@ -29,13 +31,13 @@ public:
     abi::ObjectType type_at(unsigned index);
 
 private:
-    static constexpr size_t room = 96;
     struct Known {
         abi::ObjectType type;
         abi::Handle handle;
     };
 
     std::mutex mutex_;
+    const size_t room_;
     std::vector<Known> known_;
     size_t next_ = 0;
 };
@@ -74,6 +76,7 @@ private:
 
     // Each fills the message.
     void make_call();
+    void make_close();
     void make_request();
     void make_reply();
     void make_wait();

@@ -33,7 +33,7 @@ private:
     KernelMachine& machine_;
     Choices& choices_;
     std::vector<std::byte> memory_;
-    HandlePool pool_;
+    HandlePool pool_{96};
     std::vector<std::unique_ptr<RandomCaller>> callers_;
 };
 

@@ -14,9 +14,10 @@
 namespace annulus::test {
 namespace {
 
-constexpr unsigned rounds = 300;
+constexpr unsigned rounds = 3000;
 constexpr unsigned callers = 4;
-constexpr size_t choices_of_one = 24'000;
+constexpr size_t handles = 24;
+constexpr size_t choices_of_one = 4000;
 
 std::vector<uint8_t> random_bytes(uint64_t seed) {
     std::mt19937_64 random(seed);
@@ -117,7 +118,7 @@ private:
 
 uint64_t run_round(uint64_t seed) {
     KernelMachine machine;
-    HandlePool pool;
+    HandlePool pool(handles);
     std::vector<std::byte> memory(callers * RandomCaller::memory_size);
     machine.user_memory = memory;
     std::vector<std::unique_ptr<Seat>> seats;
@@ -177,7 +178,7 @@ TEST(SystemCallsOfMany, BreakNothingAndLoseNothing) {
     play_cpu(0);
     uint64_t successes = 0;
     for (uint64_t seed = 1; seed <= rounds; ++seed) successes += run_round(seed);
-    EXPECT_GT(successes, rounds * 100);
+    EXPECT_GT(successes, rounds * 10);
 }
 
 }  // namespace annulus::test
