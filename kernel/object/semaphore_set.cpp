@@ -362,19 +362,21 @@ struct SetEnd {
                 set.working_ = false;
                 retire = set.unreferenced_;
             }
-            if (retire) {
-                free_storage(set);
-                finish_retire(set);
-            }
+            if (retire) grace_after(set.end_grace_);
             return Work::Step::done;
         }
         return Work::Step::more;
     }
 
-    static void free_storage(SemaphoreSet& set) {
-        if (set.records_ == nullptr) return;
-        free_table_pages(*set.budget, set.records_, pages_for(set.room_));
-        set.budget->uncharge(abi::Resource::wait_records, set.room_);
+    // Nobody has a record in hand any more: an addition or a removal that looked the set up before
+    // its last handle went, or a member that ends.
+    static void free_storage(GraceItem& item) {
+        SemaphoreSet& set = container_of(item, &SemaphoreSet::end_grace_);
+        if (set.records_ != nullptr) {
+            free_table_pages(*set.budget, set.records_, pages_for(set.room_));
+            set.budget->uncharge(abi::Resource::wait_records, set.room_);
+        }
+        finish_retire(set);
     }
 
     static void die(Object& object) {
@@ -389,7 +391,7 @@ struct SetEnd {
         if (start) reap(set.work_);
     }
 
-    // False: the reaper finishes the retirement.
+    // The end of a grace period finishes the retirement.
     static bool detach(Object& object) {
         auto& set = static_cast<SemaphoreSet&>(object);
         die(object);
@@ -398,8 +400,8 @@ struct SetEnd {
             set.unreferenced_ = true;
             if (set.working_) return false;
         }
-        free_storage(set);
-        return true;
+        grace_after(set.end_grace_);
+        return false;
     }
 
     static void destruct(Object& object) { static_cast<SemaphoreSet&>(object).~SemaphoreSet(); }
@@ -411,6 +413,7 @@ const ObjectKind SemaphoreSet::kind_table = {abi::ObjectType::set, SetEnd::detac
 SemaphoreSet::SemaphoreSet(Budget* payer, uint32_t size, uint32_t room)
     : Object(kind_table, payer, size), room_(room) {
     work_.step = SetEnd::step;
+    end_grace_.done = SetEnd::free_storage;
     // Above all programs: who waits must not wait for the signaller to sleep.
     work_.priority = abi::priority_count - 1;
 }

@@ -156,10 +156,11 @@ private:
     uint32_t used_ GUARDED_BY(lock_) = 0;
     uint32_t end_cursor_ GUARDED_BY(lock_) = 0;
     bool ended_ GUARDED_BY(lock_) = false;
-    bool unreferenced_ GUARDED_BY(lock_) = false;  // its record goes when the work is done
+    bool unreferenced_ GUARDED_BY(lock_) = false;  // it goes, a grace period after the work is done
     bool working_ GUARDED_BY(lock_) = false;       // the reaper has work_
     bool again_ GUARDED_BY(lock_) = false;         // work came while it was at work
     Work work_;
+    GraceItem end_grace_;
 };
 
 // The thread's wait on a set was granted: its message, or what finishes the wait, gets the event.
