@@ -17,9 +17,9 @@ fuzz_seconds = 60
 
 # Sanitizers end the program at the first finding.
 _environment = dict(os.environ,
-                    ASAN_OPTIONS="abort_on_error=1:detect_stack_use_after_return=1",
+                    ASAN_OPTIONS="abort_on_error=1:handle_sigill=1:detect_stack_use_after_return=1",
                     UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
-                    TSAN_OPTIONS="halt_on_error=1:abort_on_error=1",
+                    TSAN_OPTIONS="halt_on_error=1:abort_on_error=1:handle_sigill=1",
                     ASAN_SYMBOLIZER_PATH="/usr/bin/llvm-symbolizer-19",
                     TSAN_SYMBOLIZER_PATH="/usr/bin/llvm-symbolizer-19")
 
