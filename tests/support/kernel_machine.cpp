@@ -20,14 +20,6 @@ namespace {
 
 constexpr std::chrono::seconds patience{20};
 
-// Nobody runs what it begins with.
-constexpr kernel::ThreadStart thread_start = {.entry = abi::user_begin,
-                                              .stack = 0,
-                                              .argument = 0,
-                                              .fs_base = 0,
-                                              .priority = 0,
-                                              .affinity = 0};
-
 struct alignas(128) PlayedCpu {
     kernel::Cpu cpu;
     std::atomic<uint64_t> visits{0};  // to the kernel; odd: it is there
@@ -69,7 +61,7 @@ InKernel::~InKernel() { played_cpu().visits.fetch_add(1, std::memory_order_acq_r
 
 KernelMachine* KernelMachine::current = nullptr;
 
-KernelMachine::KernelMachine(uint64_t pages, uint64_t limit)
+KernelMachine::KernelMachine(uint64_t pages)
     : arena_(PageArena::one_range(pages)), heap_(std::make_unique<kernel::ObjectHeap>()) {
     current = this;
     kernel::the_page_allocator = &arena_.pages();
@@ -77,7 +69,7 @@ KernelMachine::KernelMachine(uint64_t pages, uint64_t limit)
     heap_->init(arena_.pages(), 42);
     upper_half_ = arena_.pages().allocate_zeroed().value().address();
     abi::BudgetLimits limits{};
-    for (uint64_t& amount : limits.amount) amount = limit;
+    for (uint64_t& amount : limits.amount) amount = uint64_t{1} << 40;
     limits.cpu_weight = 100;
     limits.priority_ceiling = 63;
     kernel::Budget::init_root(limits);

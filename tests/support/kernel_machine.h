@@ -37,6 +37,14 @@ namespace annulus::test {
 
 inline constexpr unsigned played_cpus_max = 16;
 
+// How a thread begins that no MachineThread runs in user mode.
+inline constexpr kernel::ThreadStart thread_start = {.entry = abi::user_begin,
+                                                     .stack = 0,
+                                                     .argument = 0,
+                                                     .fs_base = 0,
+                                                     .priority = 0,
+                                                     .affinity = 0};
+
 // While it lives the calling thread's CPU is in the kernel: what it looked up stays allocated.
 class InKernel {
 public:
@@ -49,8 +57,7 @@ public:
 // One at a time.
 class KernelMachine {
 public:
-    // `limit`: of the root budget, for each resource.
-    explicit KernelMachine(uint64_t pages = 4096, uint64_t limit = uint64_t{1} << 40);
+    explicit KernelMachine(uint64_t pages = 4096);
     // All objects have been given back; what they charged, too.
     ~KernelMachine();
     KernelMachine(const KernelMachine&) = delete;
@@ -193,7 +200,6 @@ public:
 
 private:
     bool enter(void (*code)(kernel::Thread&));
-    void attach();
 
     static thread_local MachineThread* entered_;
 

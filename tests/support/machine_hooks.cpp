@@ -10,7 +10,6 @@
 #include "arch/vector_state.h"
 #include "kernel/log.h"
 #include "kernel/memory/region.h"
-#include "kernel/memory/table_pages.h"
 #include "kernel/object/fault_report.h"
 #include "kernel/object/hardware.h"
 #include "kernel/schedule/scheduler.h"
@@ -67,31 +66,8 @@ namespace annulus::kernel {
 using test::KernelMachine;
 using test::MachineThread;
 
-PageAllocator* the_page_allocator = nullptr;
-ObjectHeap* the_object_heap = nullptr;
 void grace_after(GraceItem& item) { KernelMachine::current->add(item); }
 void reap(Work& work) { KernelMachine::current->add(work); }
-
-Result<void*> allocate_table_pages(Budget& budget, uint64_t pages, TableContent content) {
-    const uint32_t order = PageAllocator::order_for(pages);
-    TRY(budget.charge(abi::Resource::pages, uint64_t{1} << order));
-    auto block = page_allocator().allocate(order);
-    if (!block.ok()) {
-        budget.uncharge(abi::Resource::pages, uint64_t{1} << order);
-        return block.status();
-    }
-    std::byte* bytes = page_allocator().pointer(*block);
-    // What nobody promised to be zero is not.
-    const int fill = content == TableContent::zeroed ? 0 : 0xa5;
-    memset(bytes, fill, abi::page_size << order);
-    return static_cast<void*>(bytes);
-}
-
-void free_table_pages(Budget& budget, void* storage, uint64_t pages) {
-    const uint32_t order = PageAllocator::order_for(pages);
-    page_allocator().free(page_allocator().page_of(storage), order);
-    budget.uncharge(abi::Resource::pages, uint64_t{1} << order);
-}
 
 // --- the scheduler
 

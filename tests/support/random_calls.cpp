@@ -320,7 +320,6 @@ void RandomCaller::call() {
 }
 
 void RandomCaller::begin(void (*call)(kernel::Thread&)) {
-    ++calls_;
     blocked_ = !thread_->call(call);
     if (!blocked_) note_answer();
 }

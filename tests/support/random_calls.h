@@ -65,7 +65,6 @@ public:
 
     bool blocked() const { return blocked_; }
     MachineThread& thread() { return *thread_; }
-    uint64_t calls() const { return calls_; }
     uint64_t successes() const { return successes_; }
 
 private:
@@ -108,7 +107,6 @@ private:
     // Words that calls answered, to be operands of others.
     std::array<uint64_t, 8> answered_{};
     size_t next_answered_ = 0;
-    uint64_t calls_ = 0;
     uint64_t successes_ = 0;
 };
 

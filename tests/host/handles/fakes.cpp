@@ -2,7 +2,6 @@
 // The handle table's surroundings, and the kernel's hooks that end in them.
 #include "tests/host/handles/fakes.h"
 
-#include "kernel/memory/table_pages.h"
 #include "kernel/schedule/grace.h"
 #include "kernel/schedule/reaper.h"
 
@@ -58,30 +57,6 @@ void revoke_fake_lease(uint32_t cell) {
 }  // namespace annulus::test
 
 namespace annulus::kernel {
-
-PageAllocator* the_page_allocator = nullptr;
-ObjectHeap* the_object_heap = nullptr;
-
-Result<void*> allocate_table_pages(Budget& budget, uint64_t pages, TableContent content) {
-    const uint32_t order = PageAllocator::order_for(pages);
-    TRY(budget.charge(abi::Resource::pages, uint64_t{1} << order));
-    auto block = page_allocator().allocate(order);
-    if (!block.ok()) {
-        budget.uncharge(abi::Resource::pages, uint64_t{1} << order);
-        return block.status();
-    }
-    std::byte* bytes = page_allocator().pointer(*block);
-    // What nobody promised to be zero is not.
-    const int fill = content == TableContent::zeroed ? 0 : 0xa5;
-    __builtin_memset(bytes, fill, abi::page_size << order);
-    return static_cast<void*>(bytes);
-}
-
-void free_table_pages(Budget& budget, void* storage, uint64_t pages) {
-    const uint32_t order = PageAllocator::order_for(pages);
-    page_allocator().free(page_allocator().page_of(storage), order);
-    budget.uncharge(abi::Resource::pages, uint64_t{1} << order);
-}
 
 constinit std::atomic<LeaseEpochPage*> lease_epochs[lease_pages_max] = {};
 void retain_lease(Lease lease) {

@@ -31,13 +31,6 @@ protected:
     KernelMachine machine;
 };
 
-constexpr kernel::ThreadStart start = {.entry = abi::user_begin,
-                                       .stack = 0,
-                                       .argument = 0,
-                                       .fs_base = 0,
-                                       .priority = 0,
-                                       .affinity = 0};
-
 }  // namespace
 
 TEST_F(ClosedMeanwhile, AProcessGetsNoThread) {
@@ -49,7 +42,7 @@ TEST_F(ClosedMeanwhile, AProcessGetsNoThread) {
     {
         const InKernel here;
         close_elsewhere(handle);
-        EXPECT_EQ(kernel::create_thread(found, start).error(), Error::bad_handle);
+        EXPECT_EQ(kernel::create_thread(found, thread_start).error(), Error::bad_handle);
     }
     machine.settle();
 }

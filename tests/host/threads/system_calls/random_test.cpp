@@ -56,6 +56,7 @@ public:
             if (!caller_->blocked()) caller_->call();
             sched_yield();
         }
+        successes_ += caller_->successes();
     }
 
     // From another host thread.
